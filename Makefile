@@ -1,0 +1,69 @@
+# `make` alone lists the targets. Everything that a bare Debian-like machine with rustup lacks is installed by them.
+
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+export CARGO_TARGET_DIR := $(CURDIR)/target
+export CARGO_TERM_COLOR ?= auto
+CARGO ?= cargo
+GUESTS := target/wasm32-wasip2/guest
+OPS := target/debug/ops
+DENY_VERSION := 0.20.2
+
+##  what                     what it does
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1 | /p' $(MAKEFILE_LIST) | column -t -s '|'
+
+.PHONY: run
+run: host guests ## make a scratch workspace and take one capability the whole way
+	@OPS=$(CURDIR)/$(OPS) GUESTS=$(CURDIR)/$(GUESTS) bash tests/walkthrough.sh
+
+.PHONY: build
+build: host guests ## build all, pin the repository's own workspace for development, make bin/ops
+	@OPS=$(CURDIR)/$(OPS) GUESTS=$(CURDIR)/$(GUESTS) bash tests/workspace.sh
+
+.PHONY: test
+test: lint guests ## run every test; those that need a server that is missing say so
+	@CARGO='$(CARGO)' bash tests/run.sh
+
+.PHONY: lint
+lint: ## format, lints, documentation, licences and sources of dependencies
+	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path capabilities/Cargo.toml --all --check
+	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --quiet
+
+.PHONY: deny
+deny: cargo-deny ## check the dependencies' bans, licences and sources, and advisories where they can be had
+	$(CARGO) deny --workspace check bans licenses sources
+	$(CARGO) deny --manifest-path capabilities/Cargo.toml --workspace check bans licenses sources
+	@if $(CARGO) deny --workspace fetch db >/dev/null 2>&1; then $(CARGO) deny --workspace check advisories; \
+	else echo 'note: the advisory database cannot be had here; advisories were not checked'; fi
+
+.PHONY: cargo-deny
+cargo-deny:
+	@$(CARGO) deny --version 2>/dev/null | grep -qF ' $(DENY_VERSION)' || \
+	  $(CARGO) install --locked cargo-deny --version $(DENY_VERSION) --no-default-features --quiet
+
+.PHONY: host
+host: ## build the program ops
+	$(CARGO) build --package ops-cli
+
+.PHONY: guests
+guests: wasm-target ## build the capabilities and the hostile guests
+	$(CARGO) build --manifest-path capabilities/Cargo.toml --target wasm32-wasip2 --profile guest --workspace \
+	  --exclude ops-guest --exclude ops-guest-macros
+
+.PHONY: wasm-target
+wasm-target:
+	@rustup target list --installed | grep -qx wasm32-wasip2 || rustup target add wasm32-wasip2
+
+.PHONY: live-deps
+live-deps: ## install the servers that the live tests start themselves (Debian packages and PyPI, needs root)
+	@bash tests/live-deps.sh
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf target bin

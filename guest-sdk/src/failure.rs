@@ -1,0 +1,143 @@
+//! Why a run has no output, and how other errors become such a reason.
+
+use crate::{Failure, NetError, RateLimit, Request, Response, Upstream};
+
+/// How much of a service's error text is passed on, in characters.
+const EXCERPT: usize = 200;
+
+impl Failure {
+    /// The arguments fit the schema but not the capability's own rules.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::InvalidInput(message.into())
+    }
+
+    /// Something that the binding does not grant was needed after all.
+    pub fn not_granted(message: impl Into<String>) -> Self {
+        Self::NotGranted(message.into())
+    }
+
+    /// The world is not as the arguments suppose, for example an id is taken.
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::Conflict(message.into())
+    }
+
+    /// The plan cannot go on without the answer of an effect that has not happened.
+    pub fn incomplete(message: impl Into<String>) -> Self {
+        Self::Incomplete(message.into())
+    }
+
+    /// Anything else.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::Failed(message.into())
+    }
+
+    /// The service answered, but not with a status that the capability can use.
+    pub(crate) fn of_status(request: &Request, response: &Response) -> Self {
+        let (service, asked) = (request.service().to_owned(), request.line());
+        let message = match response.status {
+            429 => {
+                let seconds = response.header("retry-after").and_then(|text| text.trim().parse().ok());
+                return Self::RateLimited(RateLimit { service, seconds });
+            }
+            401 | 403 => format!(
+                "{service} refused {asked} with status {}: the credential of the binding is missing, wrong or too weak",
+                response.status
+            ),
+            status => match excerpt(&response.body) {
+                Some(text) => format!("{service} answered {asked} with status {status}: {text}"),
+                None => format!("{service} answered {asked} with status {status}"),
+            },
+        };
+        Self::Upstream(Upstream { service, status: response.status, message })
+    }
+
+    /// There was no answer.
+    pub(crate) fn of_net(request: &Request, error: NetError) -> Self {
+        let (what, why) = match error {
+            NetError::NotGranted(why) => return Self::NotGranted(why),
+            NetError::InvalidRequest(why) => ("is not a request that can be sent", why),
+            NetError::Unreachable(why) => ("did not reach it", why),
+            NetError::Tls(why) => ("did not get through TLS", why),
+            NetError::Timeout(why) => ("was not answered in time", why),
+            NetError::Connection(why) => ("lost its connection", why),
+            NetError::TooLarge(why) => ("was answered with too much", why),
+            NetError::Limit(why) => ("is beyond a limit of the binding", why),
+        };
+        Self::Failed(format!("{}: {} {what}: {why}", request.service(), request.line()))
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Failed(format!("JSON does not fit: {error}"))
+    }
+}
+
+/// The beginning of an answer, where it is text.
+fn excerpt(body: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(body).ok()?.trim();
+    let mut short: String = text.chars().take(EXCERPT).collect();
+    if text.chars().nth(EXCERPT).is_some() {
+        short.push('…');
+    }
+    (!short.is_empty()).then_some(short)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
+        let header =
+            |(name, value): &(&str, &str)| crate::Header { name: (*name).into(), value: (*value).into() };
+        Response { status, headers: headers.iter().map(header).collect(), body: body.into() }
+    }
+
+    #[test]
+    fn rate_limits_carry_seconds_where_they_are_given() {
+        let request = Request::get("web", "/");
+        for (value, seconds) in
+            [("30", Some(30)), (" 7 ", Some(7)), ("Fri, 31 Dec 1999 23:59:59 GMT", None), ("-1", None)]
+        {
+            let failure = Failure::of_status(&request, &response(429, &[("retry-after", value)], ""));
+            assert_eq!(
+                failure,
+                Failure::RateLimited(RateLimit { service: "web".into(), seconds }),
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_statuses_say_what_was_asked_and_answered() {
+        let request = Request::get("web", "/a?b=1");
+        let long = "é".repeat(500);
+        for (status, body, part) in [
+            (500, "boom", "web answered GET /a?b=1 with status 500: boom"),
+            (404, "", "web answered GET /a?b=1 with status 404"),
+            (403, "secret details", "credential"),
+            (500, long.as_str(), "é…"),
+        ] {
+            let Failure::Upstream(upstream) = Failure::of_status(&request, &response(status, &[], body))
+            else {
+                panic!("{status} is an upstream failure");
+            };
+            assert_eq!((upstream.service.as_str(), upstream.status), ("web", status));
+            assert!(upstream.message.contains(part), "{}", upstream.message);
+        }
+    }
+
+    #[test]
+    fn a_refusal_stays_a_refusal() {
+        let failure = Failure::of_net(&Request::get("web", "/"), NetError::NotGranted("no rule".into()));
+        assert_eq!(failure, Failure::NotGranted("no rule".into()));
+        let failure = Failure::of_net(&Request::get("web", "/"), NetError::Timeout("20s".into()));
+        assert_eq!(failure, Failure::Failed("web: GET / was not answered in time: 20s".into()));
+    }
+}

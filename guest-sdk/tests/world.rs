@@ -1,0 +1,219 @@
+//! The scripted world: that it lets a good capability through and finds a bad one out.
+
+#![expect(clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+use std::time::Duration;
+
+use ops_guest::testing::{Answer, End, World, assert_converges};
+use ops_guest::{Ctx, Failure, Level, Request, Undo, capability};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// A machine of which something is wanted.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Input {
+    /// The machine's number.
+    #[schemars(range(min = 100, max = 999), extend("x-ops-positional" = 0))]
+    vm_id: u32,
+    /// Which mistake to make.
+    #[serde(default)]
+    mistake: Mistake,
+}
+
+/// Mistakes that an author can make.
+#[derive(Clone, Copy, Default, Deserialize, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Mistake {
+    #[default]
+    None,
+    ReadsNothingFirst,
+    DoesMoreInApply,
+    StagesAnAnswer,
+    UndeclaredRead,
+    UndeclaredEffect,
+    UndeclaredDirectory,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Output {
+    created: bool,
+    id: String,
+}
+
+#[capability(
+    name = "infra.vm.create",
+    summary = "Creates a machine and starts it.",
+    safety = "mutating",
+    needs(
+        service("pve",
+            rule(GET "/vms/{id}", read),
+            rule(GET "/tasks/{id}", read),
+            rule(POST "/vms", mutate),
+            rule(POST "/vms/{id}/start", mutate)),
+        directory("notes", stage),
+        config("node", "The node that gets the machine."),
+    )
+)]
+fn create(ctx: &Ctx, input: Input) -> Result<Output, Failure> {
+    let (vm, mistake) = (input.vm_id, input.mistake);
+    let found = ctx.fetch(Request::get("pve", format!("/vms/{vm}")).accept(&[404]))?;
+    let there = found.status != 404 && mistake != Mistake::ReadsNothingFirst;
+    let started = there && found.json::<Value>()?["started"] == true;
+    let id = ctx.unique_id()?;
+    let undo = || Undo::request(Request::delete("pve", format!("/vms/{vm}")));
+    let mut note = format!("vm {vm} on {}\n", ctx.config_str("node")?);
+    if !there {
+        let clone = Request::post_json("pve", "/vms", &json!({"id": vm, "name": id}))?;
+        let clone = ctx.effect(format!("create VM {vm}"), clone).undo(undo()).perform()?;
+        clone.then(|answer| {
+            let task = answer.text()?;
+            ctx.poll("the new machine", Duration::from_secs(1), Duration::from_secs(10), || {
+                ctx.progress(1, Some(2), "waiting");
+                let answer = ctx.fetch(Request::get("pve", format!("/tasks/{task}")))?;
+                Ok((answer.text()? == "OK").then_some(()))
+            })
+        })?;
+        if mistake == Mistake::StagesAnAnswer && clone.answer().is_some() {
+            note.push_str("done\n");
+        }
+    }
+    match mistake {
+        Mistake::UndeclaredRead => drop(ctx.fetch(Request::get("pve", "/version"))?),
+        Mistake::UndeclaredDirectory => drop(ctx.directory("secrets")),
+        Mistake::UndeclaredEffect => {
+            drop(ctx.effect("x", Request::delete("pve", "/vms/1")).undo(undo()).perform()?);
+        }
+        Mistake::DoesMoreInApply
+            if ctx.fetch_raw(&Request::get("pve", "/tasks/performed")).is_ok_and(|a| a.status == 200) =>
+        {
+            drop(ctx.effect("more", Request::new("POST", "pve", "/vms")).undo(undo()).perform()?);
+        }
+        _ => {}
+    }
+    if !started {
+        let start = Request::new("POST", "pve", format!("/vms/{vm}/start"));
+        ctx.effect(format!("start VM {vm}"), start).undo(Undo::by_hand("stop it")).perform()?;
+    }
+    std::fs::write(ctx.directory("notes").join("vm.txt"), note)?;
+    ctx.log(Level::Info, "all done");
+    Ok(Output { created: !there, id })
+}
+
+fn world() -> World {
+    World::new(&CAPABILITY).config(json!({"node": "pve1"})).directory("notes", &[("old.txt", "old")]).service(
+        "pve",
+        [
+            Answer::get("/vms/214").status(404),
+            Answer::get("/vms/214").json(json!({"started": false})).after("POST", "/vms"),
+            Answer::get("/vms/214").json(json!({"started": true})).after("POST", "/vms/214/start"),
+            Answer::get("/tasks/7").bytes("OK"),
+            Answer::get("/tasks/performed").status(404),
+            Answer::get("/tasks/performed").after("POST", "/vms"),
+            Answer::post("/vms").bytes("7").when(|body| body["id"] == 214),
+            Answer::post("/vms/214/start"),
+        ],
+    )
+}
+
+#[test]
+fn a_good_capability_converges() {
+    let mut world = world();
+    let plan = world.plan(json!({"vm_id": 214}));
+    let summaries: Vec<_> = plan.effects.iter().map(|effect| effect.summary.as_str()).collect();
+    assert_eq!(summaries, ["create VM 214", "start VM 214"]);
+    assert_eq!(plan.reads, ["pve GET /vms/214"], "a plan waits for nothing");
+    assert_eq!(plan.file("notes/vm.txt"), "vm 214 on pve1\n");
+    assert_eq!(plan.log, ["info: all done"]);
+
+    let last = assert_converges(&mut world, json!({"vm_id": 214}));
+    assert_eq!(last.output()["created"], false);
+    assert_eq!(world.performed().len(), 2);
+}
+
+#[test]
+fn ids_agree_between_plan_and_apply_and_differ_between_plans() {
+    let mut world = world();
+    let first = world.plan(json!({"vm_id": 214})).output()["id"].clone();
+    let second = world.apply(json!({"vm_id": 214}));
+    assert_ne!(first, second.output()["id"]);
+    assert_eq!(first.as_str().map(str::len), Some(32));
+    let body = second.effects[0].request.body.as_deref().map(serde_json::from_slice::<Value>);
+    assert!(matches!(body, Some(Ok(body)) if body["name"] == second.output()["id"]));
+}
+
+#[test]
+#[should_panic(expected = "a new plan still has effects")]
+fn a_capability_that_reads_nothing_first_is_found_out() {
+    assert_converges(&mut world(), json!({"vm_id": 214, "mistake": "reads-nothing-first"}));
+}
+
+#[test]
+#[should_panic(expected = "is not that of the plan")]
+fn another_effect_in_apply_is_found_out() {
+    world().apply(json!({"vm_id": 214, "mistake": "does-more-in-apply"}));
+}
+
+#[test]
+#[should_panic(expected = "the apply leaves other files than the plan")]
+fn a_file_that_depends_on_an_answer_is_found_out() {
+    world().apply(json!({"vm_id": 214, "mistake": "stages-an-answer"}));
+}
+
+#[test]
+#[should_panic(expected = "no rule (read) for GET /version")]
+fn a_read_that_the_manifest_lacks_is_found_out() {
+    world().plan(json!({"vm_id": 214, "mistake": "undeclared-read"}));
+}
+
+#[test]
+#[should_panic(expected = "no rule (mutate or destroy) for DELETE /vms/1")]
+fn an_effect_that_the_manifest_lacks_is_found_out() {
+    world().plan(json!({"vm_id": 214, "mistake": "undeclared-effect"}));
+}
+
+#[test]
+#[should_panic(expected = "no directory secrets")]
+fn a_directory_that_the_manifest_lacks_is_found_out() {
+    world().plan(json!({"vm_id": 214, "mistake": "undeclared-directory"}));
+}
+
+#[test]
+fn waiting_ends_and_takes_no_time_in_a_test() {
+    let begun = std::time::Instant::now();
+    let mut world = world().service("never", []);
+    let stuck = World::new(&CAPABILITY).config(json!({"node": "n"})).directory("notes", &[]).service(
+        "pve",
+        [
+            Answer::get("/vms/214").status(404),
+            Answer::post("/vms").bytes("7"),
+            Answer::get("/tasks/7").bytes("running"),
+        ],
+    );
+    let ran = { stuck }.apply(json!({"vm_id": 214}));
+    assert_eq!(ran.end, End::Failed(Failure::failed("waited 10 s for the new machine, in vain")));
+    assert_eq!(ran.reads.iter().filter(|read| read.contains("/tasks/7")).count(), 11);
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(matches!(world.plan(json!({"vm_id": 99, "wrong": 1})).failure(), Failure::InvalidInput(_)));
+}
+
+#[test]
+fn schemas_are_in_one_piece_and_carry_the_docs() {
+    let manifest = CAPABILITY.manifest();
+    let input: Value = serde_json::from_str(&manifest.input).unwrap_or_default();
+    let vm = &input["properties"]["vm_id"];
+    assert_eq!(
+        (&vm["minimum"], &vm["maximum"], &vm["x-ops-positional"]),
+        (&json!(100), &json!(999), &json!(0))
+    );
+    assert_eq!(vm["description"], "The machine's number.");
+    assert_eq!(input["additionalProperties"], false);
+    assert_eq!(input["required"], json!(["vm_id"]));
+    for schema in [&manifest.input, &manifest.output] {
+        assert!(
+            !schema.contains("$ref") && schema.contains("https://json-schema.org/draft/2020-12/schema"),
+            "{schema}"
+        );
+    }
+}

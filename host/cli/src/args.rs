@@ -1,0 +1,203 @@
+//! What can be typed after `ops`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Runs operations code that you do not have to trust.
+#[derive(Debug, Parser)]
+#[command(name = "ops", version, propagate_version = true, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a person is needed, 4 denied or stopped, \
+                        5 outcome unknown, 130 interrupted.")]
+pub(crate) struct Cli {
+    /// The workspace: the folder that holds ops.yaml, or its parent [else OPS_WORKSPACE, else the nearest above].
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub(crate) workspace: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a workspace and record its first approver on this host.
+    Init(Init),
+    /// Trust a workspace that came from elsewhere: shows who may approve in it, and records that.
+    Trust(Trust),
+    /// Show what waits for a person: plans, runs without an end, a lock that does not hold.
+    Status(Json),
+    /// Write a binding for a component, with no rights in it.
+    Bind(Bind),
+    /// Show what changes in rights, and sign the lock.
+    Pin(Pin),
+    /// List, look at and run capabilities.
+    #[command(subcommand)]
+    Cap(Cap),
+    /// Look at, approve, reject and carry out plans.
+    #[command(subcommand)]
+    Plan(Plan),
+    /// List, show and verify receipts.
+    #[command(subcommand)]
+    Receipts(Receipts),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Json {
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Where to make it; ops/ and receipts/ are made in there.
+    #[arg(default_value = ".")]
+    pub(crate) folder: PathBuf,
+    /// The first approver's public key, an OpenSSH .pub file.
+    #[arg(long, value_name = "FILE.pub", conflicts_with = "new_key")]
+    pub(crate) approver: Option<PathBuf>,
+    /// Make a new key for the first approver, without a passphrase: for trying things out.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new_key: Option<PathBuf>,
+    /// The first approver's name [default: your user name].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) principal: Option<String>,
+    /// The workspace's name [default: the folder's name].
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Trust {
+    /// Record it without asking.
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bind {
+    /// The capability's name.
+    pub(crate) name: String,
+    /// The component.
+    #[arg(value_name = "FILE.wasm")]
+    pub(crate) component: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Pin {
+    /// The approver's private key, or a .pub file whose private key an agent holds.
+    #[arg(long, value_name = "KEY", required_unless_present = "check")]
+    pub(crate) key: Option<PathBuf>,
+    /// Mark the lock as one for development; receipts will say so.
+    #[arg(long)]
+    pub(crate) development: bool,
+    /// Sign without asking.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Only show what would change; exit 1 if anything would.
+    #[arg(long, conflicts_with_all = ["key", "yes"])]
+    pub(crate) check: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cap {
+    /// List the capabilities that are bound here.
+    List(Json),
+    /// Show what a capability needs, what it is granted, and what it imports.
+    Show {
+        /// The capability's name.
+        name: String,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Run a capability. `ops cap run NAME --help` lists its own flags.
+    #[command(disable_help_flag = true)]
+    Run {
+        /// The capability's name, then its flags; also --dry-run and --json.
+        #[arg(value_name = "NAME [FLAGS]", trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Plan {
+    /// List plans, newest first.
+    List(Json),
+    /// Show exactly what a plan would change.
+    Show {
+        /// The plan's id, or the beginning of it.
+        #[arg(required_unless_present = "file")]
+        id: Option<String>,
+        /// Show an exported plan.json instead; needs no workspace.
+        #[arg(long, value_name = "plan.json", conflicts_with = "id")]
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Write plan.json and plan.txt, the text to sign, so that a plan can be approved elsewhere.
+    Export {
+        /// The plan's id.
+        id: String,
+        /// Into which folder.
+        #[arg(long, default_value = ".", value_name = "FOLDER")]
+        to: PathBuf,
+    },
+    /// Approve a plan with your key.
+    Approve {
+        /// The plan's id.
+        id: String,
+        /// Your private key, or a .pub file whose private key an agent holds.
+        #[arg(long, value_name = "KEY", required_unless_present = "signature")]
+        key: Option<PathBuf>,
+        /// A signature made elsewhere: `ssh-keygen -Y sign -n ops-plan -f KEY plan.txt`.
+        #[arg(long, value_name = "plan.txt.sig", conflicts_with = "key")]
+        signature: Option<PathBuf>,
+        /// Then carry it out.
+        #[arg(long)]
+        apply: bool,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Put a plan away for good.
+    Reject {
+        /// The plan's id.
+        id: String,
+    },
+    /// Carry out an approved plan.
+    Apply {
+        /// The plan's id.
+        id: String,
+        #[command(flatten)]
+        json: Json,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Receipts {
+    /// List receipts, newest first.
+    List {
+        /// How many.
+        #[arg(long, default_value_t = 20, value_name = "N")]
+        top: u32,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Show one.
+    Show {
+        /// The run key, the beginning of it, or its last letters.
+        key: String,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Check receipts: signature, type, evidence. Exit 1 if one is not good.
+    Verify {
+        /// Run keys, or folders that hold a receipt.
+        #[arg(required_unless_present = "all")]
+        what: Vec<String>,
+        /// Every receipt of the ledger.
+        #[arg(long)]
+        all: bool,
+        /// A host's public key to trust, PEM [default: this host's].
+        #[arg(long, value_name = "FILE.pem")]
+        host_key: Option<PathBuf>,
+    },
+}

@@ -1,0 +1,157 @@
+//! `ops cap`: list, show and run capabilities.
+
+use std::cell::Cell;
+use std::path::Path;
+use std::time::Duration;
+
+use ops_runner::ending::Status;
+use ops_runner::receipt::Report;
+use ops_runner::run::{Actor, Arguments, Order, What};
+use ops_runner::runner::Runner;
+use ops_runner::show::plan_text;
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::{Outcome, open, print, print_json};
+use crate::args::Cap;
+use crate::progress::Progress;
+use crate::terminal::Terminal;
+use crate::{flags, output, say};
+
+pub(crate) fn run(workspace: Option<&Path>, command: Cap) -> Outcome {
+    match command {
+        Cap::List(json) => list(&open(workspace)?, json.json),
+        Cap::Show { name, json } => show(&open(workspace)?, &name, json.json),
+        Cap::Run { words } => match words.split_first() {
+            None => Err("name a capability; `ops cap list` lists them".into()),
+            Some((first, _)) if first == "--help" || first == "-h" => {
+                print("Usage: ops cap run NAME [FLAGS]\n\nRuns a capability. `ops cap run NAME --help` lists its flags.")
+            }
+            Some((name, words)) => call(&open(workspace)?, name, words),
+        },
+    }
+}
+
+fn list(runner: &Runner, json: bool) -> Outcome {
+    let rows = runner.catalogue().map_err(|refusal| refusal.to_string())?;
+    if json {
+        return print_json(&json!({"capabilities": rows}));
+    }
+    if rows.is_empty() {
+        say::note("no capability is bound here; `ops bind NAME FILE.wasm` writes a binding");
+        return Ok(0);
+    }
+    let mut table = output::table(&["capability", "safety", "approval", "what it does"]);
+    for row in &rows {
+        let what = row.fault.as_deref().map_or_else(
+            || row.summary.clone(),
+            |fault| format!("NOT RUNNABLE: {}", fault.lines().next().unwrap_or_default()),
+        );
+        table.add_row([&row.name, &row.safety, &row.approval, &what]);
+    }
+    print(table)
+}
+
+fn show(runner: &Runner, name: &str, json: bool) -> Outcome {
+    let shown = match runner.describe(name) {
+        Ok(shown) => shown,
+        Err(ending) => {
+            say::ending(&ending);
+            return Ok(ending.exit);
+        }
+    };
+    if json { print_json(&shown.json()) } else { print(shown.text()) }
+}
+
+/// `ops cap run NAME …`
+fn call(runner: &Runner, name: &str, words: &[String]) -> Outcome {
+    let json = Cell::new(false);
+    let help = Cell::new(None);
+    let report = {
+        let arguments = Box::new(|manifest: &_| match flags::read(manifest, words) {
+            Ok(typed) => {
+                json.set(typed.json);
+                Ok(Arguments { values: typed.values, dry_run: typed.dry_run })
+            }
+            Err(error) => {
+                let text = error.render().to_string();
+                help.set(Some(error));
+                Err(text)
+            }
+        });
+        drive(runner, What::Call { capability: name.to_owned(), arguments })?
+    };
+    // Help and clap's own errors are printed by clap, with its colours and to its stream.
+    if let Some(error) = help.take() {
+        let _ = error.print();
+        return Ok(if error.use_stderr() { 2 } else { 0 });
+    }
+    finish(runner, &report, json.get())
+}
+
+/// Runs an order to its end, with Ctrl-C, progress and the person at the terminal.
+pub(crate) fn drive(runner: &Runner, what: What<'_>) -> Result<Report, String> {
+    let engine = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("no runtime: {error}"))?;
+    let (cancel, cancelled) = watch::channel(false);
+    let progress = Progress::new();
+    let order = Order { what, actor: actor(), reports: progress.sink(), cancel: cancelled };
+    let report = engine.block_on(async {
+        let mut terminal = Terminal;
+        let run = runner.run(order, &mut terminal);
+        tokio::pin!(run);
+        loop {
+            tokio::select! {
+                report = &mut run => return report,
+                result = tokio::signal::ctrl_c() => {
+                    if result.is_ok() && !cancel.send_replace(true) {
+                        say::note("stopping; an effect in flight is waited for");
+                    }
+                }
+                () = tokio::time::sleep(Duration::from_millis(250)) => progress.wake(),
+            }
+        }
+    });
+    progress.end();
+    Ok(report)
+}
+
+pub(crate) fn actor() -> Actor {
+    Actor {
+        kind: "human",
+        id: ops_runner::user_name(),
+        via: "cli",
+        client: concat!("ops/", env!("CARGO_PKG_VERSION")).to_owned(),
+    }
+}
+
+/// Shows what came of a run; returns its exit code.
+pub(crate) fn finish(runner: &Runner, report: &Report, json: bool) -> Outcome {
+    if json {
+        print_json(&output::envelope(report))?;
+    }
+    if let Some(plan) = &report.plan
+        && (report.dry_run || matches!(report.ending.status, Some(Status::Planned | Status::Stale | Status::Partial)))
+    {
+        let last = runner.last_applied(&plan.capability, &plan.id);
+        say::note(plan_text(plan, last.as_ref()));
+    }
+    if let (false, Some(value)) = (json, &report.output) {
+        print(output::text(value).trim_end())?;
+    }
+    say::ending(&report.ending);
+    if let Some(key) = &report.key
+        && report.ending.status.is_some()
+    {
+        say::dim(format!("run key  {key}"));
+    }
+    if let Some(folder) = &report.receipt {
+        say::dim(format!("receipt  {}", folder.join("receipt.md").display()));
+    }
+    if let Some(fault) = &report.export_fault {
+        say::note(format!("warning: the receipt is in the ledger, but could not be written out: {fault}"));
+    }
+    Ok(report.ending.exit)
+}

@@ -1,0 +1,54 @@
+//! One file for each group of commands. Each returns the exit code, or a text about wrong usage (exit 2).
+
+mod cap;
+mod plan;
+mod receipts;
+mod setup;
+mod status;
+
+use std::path::Path;
+
+use ops_runner::runner::Runner;
+use ops_runner::workspace::Workspace;
+
+use crate::args::{Cli, Command};
+
+/// What a command returns: its exit code, or what was wrong with the words.
+pub(crate) type Outcome = Result<u8, String>;
+
+pub(crate) fn run(cli: Cli) -> Outcome {
+    let workspace = cli.workspace.as_deref();
+    match cli.command {
+        Command::Init(init) => setup::init(&init),
+        Command::Trust(trust) => setup::trust(&open_workspace(workspace)?, &trust),
+        Command::Bind(bind) => setup::bind(&open(workspace)?, &bind),
+        Command::Pin(pin) => setup::pin(&open(workspace)?, &pin),
+        Command::Status(json) => status::status(&open(workspace)?, json.json),
+        Command::Cap(command) => cap::run(workspace, command),
+        Command::Plan(command) => plan::run(workspace, command),
+        Command::Receipts(command) => receipts::run(workspace, command),
+    }
+}
+
+pub(crate) fn open_workspace(named: Option<&Path>) -> Result<Workspace, String> {
+    let here = std::env::current_dir().map_err(|error| format!("the current folder: {error}"))?;
+    let root = Workspace::locate(named, &here).map_err(|error| error.to_string())?;
+    Workspace::open(&root).map_err(|error| error.to_string())
+}
+
+/// Opens the workspace for work: it must be trusted on this host.
+pub(crate) fn open(named: Option<&Path>) -> Result<Runner, String> {
+    Runner::open(open_workspace(named)?).map_err(|error| error.to_string())
+}
+
+/// Prints a JSON document.
+pub(crate) fn print_json(value: &serde_json::Value) -> Outcome {
+    let text = serde_json::to_string_pretty(value).map_err(|error| error.to_string())?;
+    print(text)
+}
+
+/// Prints to standard output. A reader that has gone away is no error.
+pub(crate) fn print(text: impl std::fmt::Display) -> Outcome {
+    let _ = crate::say::print(text);
+    Ok(0)
+}

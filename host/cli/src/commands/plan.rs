@@ -1,0 +1,155 @@
+//! `ops plan`: look at, approve, reject and carry out plans.
+
+use std::fs;
+use std::path::Path;
+
+use ops_policy::plan::{NAMESPACE, Plan as Document};
+use ops_runner::run::What;
+use ops_runner::runner::Runner;
+use ops_runner::show::plan_text;
+use serde_json::json;
+
+use super::cap::{drive, finish};
+use super::{Outcome, open, print, print_json};
+use crate::args::Plan;
+use crate::{output, say, signing};
+
+/// The longest signature file that is read, in bytes.
+const MAX_SIGNATURE: u64 = 64 * 1024;
+
+pub(crate) fn run(workspace: Option<&Path>, command: Plan) -> Outcome {
+    match command {
+        Plan::List(json) => list(&open(workspace)?, json.json),
+        Plan::Show { file: Some(file), json, .. } => show_file(&file, json.json),
+        Plan::Show { id, json, .. } => show(&open(workspace)?, &id.unwrap_or_default(), json.json),
+        Plan::Export { id, to } => export(&open(workspace)?, &id, &to),
+        Plan::Approve { id, key, signature, apply, json } => {
+            let runner = open(workspace)?;
+            let code = approve(&runner, &id, key.as_deref(), signature.as_deref())?;
+            if code == 0 && apply { carry_out(&runner, id, json.json) } else { Ok(code) }
+        }
+        Plan::Reject { id } => {
+            let runner = open(workspace)?;
+            match runner.reject(&id) {
+                Ok(id) => {
+                    say::note(format!("plan {id} is rejected; it can never be carried out"));
+                    Ok(0)
+                }
+                Err(ending) => {
+                    say::ending(&ending);
+                    Ok(ending.exit)
+                }
+            }
+        }
+        Plan::Apply { id, json } => carry_out(&open(workspace)?, id, json.json),
+    }
+}
+
+fn list(runner: &Runner, json: bool) -> Outcome {
+    let rows = runner.plans().map_err(|ending| ending.message)?;
+    if json {
+        return print_json(&json!({"plans": rows}));
+    }
+    if rows.is_empty() {
+        say::note("there are no plans");
+        return Ok(0);
+    }
+    let mut table = output::table(&["plan", "capability", "status", "approvals", "good until"]);
+    for row in &rows {
+        table.add_row([
+            &row.id,
+            &row.capability,
+            &row.status,
+            &format!("{} of {}", row.approvals, row.needed),
+            &row.expires,
+        ]);
+    }
+    print(table)
+}
+
+fn show(runner: &Runner, id: &str, json: bool) -> Outcome {
+    match runner.plan(id) {
+        Ok(plan) if json => print_json(&document(&plan)?),
+        Ok(plan) => print(plan_text(&plan, runner.last_applied(&plan.capability, &plan.id).as_ref())),
+        Err(ending) => {
+            say::ending(&ending);
+            Ok(ending.exit)
+        }
+    }
+}
+
+fn show_file(file: &Path, json: bool) -> Outcome {
+    let bytes = fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let plan = Document::parse(&bytes).map_err(|error| format!("{}: {error}", file.display()))?;
+    if json { print_json(&document(&plan)?) } else { print(plan_text(&plan, None)) }
+}
+
+fn document(plan: &Document) -> Result<serde_json::Value, String> {
+    let plan_json = serde_json::to_value(plan).map_err(|error| error.to_string())?;
+    Ok(json!({"hash": plan.hash(), "plan": plan_json}))
+}
+
+fn export(runner: &Runner, id: &str, to: &Path) -> Outcome {
+    let plan = match runner.plan(id) {
+        Ok(plan) => plan,
+        Err(ending) => {
+            say::ending(&ending);
+            return Ok(ending.exit);
+        }
+    };
+    let document = serde_json::to_string_pretty(&plan).map_err(|error| error.to_string())?;
+    for (name, text) in [("plan.json", document), ("plan.txt", plan.text_to_sign())] {
+        let path = to.join(name);
+        fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+        say::note(format!("wrote {}", path.display()));
+    }
+    say::note(format!(
+        "on another machine:\n  ops plan show --file plan.json\n  ssh-keygen -Y sign -n {NAMESPACE} -f KEY plan.txt\n\
+         and back here:\n  ops plan approve {} --signature plan.txt.sig --apply",
+        plan.id
+    ));
+    Ok(0)
+}
+
+fn approve(runner: &Runner, id: &str, key: Option<&Path>, signature: Option<&Path>) -> Outcome {
+    let plan = match runner.plan(id) {
+        Ok(plan) => plan,
+        Err(ending) => {
+            say::ending(&ending);
+            return Ok(ending.exit);
+        }
+    };
+    let signature = match (key, signature) {
+        (Some(key), _) => signing::sign_with(key, NAMESPACE, plan.text_to_sign().as_bytes())?,
+        (None, Some(file)) => {
+            let about = fs::metadata(file).map_err(|error| format!("{}: {error}", file.display()))?;
+            if !about.is_file() || about.len() > MAX_SIGNATURE {
+                return Err(format!("{}: is no signature file", file.display()));
+            }
+            fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?
+        }
+        (None, None) => return Err("give --key or --signature".into()),
+    };
+    let approved = runner.approve(&plan.id, &signature, &super::cap::actor());
+    match approved {
+        Ok(approved) => {
+            say::note(format!(
+                "plan {} approved by {} with {} ({})",
+                plan.id, approved.principal, approved.fingerprint, approved.state
+            ));
+            Ok(0)
+        }
+        Err(refused) => {
+            say::ending(&refused.ending);
+            if let Some(folder) = &refused.receipt {
+                say::dim(format!("receipt  {}", folder.join("receipt.md").display()));
+            }
+            Ok(refused.ending.exit)
+        }
+    }
+}
+
+fn carry_out(runner: &Runner, plan: String, json: bool) -> Outcome {
+    let report = drive(runner, What::Apply { plan })?;
+    finish(runner, &report, json)
+}

@@ -1,0 +1,35 @@
+//! The program `ops`: the front end for people.
+//!
+//! It reads words, calls the runner, and shows what came of it. Standard output carries what was asked for and
+//! nothing else; everything for people goes to standard error.
+
+mod args;
+mod commands;
+mod flags;
+mod output;
+mod progress;
+mod say;
+mod signing;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = match args::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Clap knows whether this is help on standard output or an error on standard error.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    match commands::run(cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(message) => {
+            say::error(message);
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! A capability's output on standard output: for people, or as one JSON envelope for programs.
+
+use std::fmt::Write;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use jiff::Timestamp;
+use ops_policy::visible::visible;
+use ops_runner::receipt::Report;
+use serde_json::{Map, Value, json};
+
+/// The version of the envelope.
+const SCHEMA_VERSION: &str = "1.0";
+
+/// The envelope of `--json`.
+pub(crate) fn envelope(report: &Report) -> Value {
+    let data = match (&report.output, &report.plan) {
+        (Some(output), _) => output.clone(),
+        (None, Some(plan)) => json!({"plan": {"id": plan.id, "hash": plan.hash(), "expires": plan.expires}}),
+        (None, None) => Value::Null,
+    };
+    let mut envelope = json!({
+        "capability": report.capability,
+        "schema_version": SCHEMA_VERSION,
+        "status": report.ending.status.map_or("usage", ops_runner::ending::Status::as_str),
+        "generated_at": Timestamp::now().to_string(),
+        "run_key": report.key,
+        "receipt": report.receipt.as_ref().map(|path| path.display().to_string()),
+        "data": data,
+    });
+    if report.ending.exit != 0
+        && let Some(fields) = envelope.as_object_mut()
+    {
+        fields.insert("error".into(), json!({"code": report.ending.code, "message": report.ending.message}));
+    }
+    envelope
+}
+
+/// An output for people: `key: value` lines, and a table for each list of objects.
+pub(crate) fn text(output: &Value) -> String {
+    let mut text = String::new();
+    match output {
+        Value::Object(fields) => object(&mut text, fields),
+        Value::Array(rows) => list(&mut text, rows),
+        other => {
+            let _ = writeln!(text, "{}", cell(other));
+        }
+    }
+    text
+}
+
+fn object(text: &mut String, fields: &Map<String, Value>) {
+    for (name, value) in fields {
+        match value {
+            Value::Null => {}
+            Value::Array(rows) if rows.iter().all(Value::is_object) && !rows.is_empty() => {
+                let _ = writeln!(text, "{}:", visible(name));
+                list(text, rows);
+            }
+            value => {
+                let _ = writeln!(text, "{}: {}", visible(name), cell(value));
+            }
+        }
+    }
+}
+
+fn list(text: &mut String, rows: &[Value]) {
+    let objects: Vec<_> = rows.iter().filter_map(Value::as_object).collect();
+    if objects.len() != rows.len() || objects.is_empty() {
+        for row in rows {
+            let _ = writeln!(text, "{}", cell(row));
+        }
+        return;
+    }
+    let mut columns: Vec<&String> = Vec::new();
+    for name in objects.iter().flat_map(|row| row.keys()) {
+        if !columns.contains(&name) {
+            columns.push(name);
+        }
+    }
+    let mut table = table(&columns.iter().map(|name| visible(name)).collect::<Vec<_>>());
+    for row in objects {
+        table.add_row(columns.iter().map(|name| row.get(*name).map_or_else(String::new, cell)));
+    }
+    let _ = writeln!(text, "{table}");
+}
+
+/// A table that fits 80 columns.
+pub(crate) fn table<T: AsRef<str>>(head: &[T]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(80);
+    table.set_header(head.iter().map(|name| name.as_ref().to_uppercase()));
+    table
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::String(text) => visible(text),
+        Value::Null => String::new(),
+        other => visible(&other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_and_tables() {
+        let text = text(&json!({"status": "ok", "none": null, "rows": [{"id": 1, "name": "a\u{1b}b"}, {"id": 2}]}));
+        assert!(text.contains("status: ok\n"), "{text}");
+        assert!(text.contains("ID") && text.contains("NAME"), "{text}");
+        assert!(!text.contains('\u{1b}') && !text.contains("none"), "{text}");
+    }
+}

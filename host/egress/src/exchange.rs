@@ -1,0 +1,130 @@
+//! One request and its answer on one connection, within limits.
+//!
+//! The answer is hostile until proven small, in this order: all bytes that come in (interim answers and chunk framing
+//! included), then the head, then the announced length of the body, then the body as it arrives. Trailers are ignored
+//! and nothing is decompressed.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use ops_policy::message::{Header, Response};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout_at;
+
+use crate::meter::{Counts, Metered};
+
+/// The most header fields that an answer has.
+pub(crate) const MOST_HEADERS: usize = 100;
+
+/// The longest head of an answer, in bytes.
+pub(crate) const MOST_HEAD_BYTES: usize = 64 * 1024;
+
+/// Why there is no answer. The request may have reached the server unless the counts say otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ExchangeError {
+    #[error("there was no complete answer in time")]
+    Timeout,
+    #[error("the connection was lost before a complete answer")]
+    Lost,
+    #[error("the answer is not HTTP/1.1")]
+    Malformed,
+    #[error("the answer's head has more than {MOST_HEADERS} fields or {MOST_HEAD_BYTES} bytes")]
+    Head,
+    #[error("the answer is larger than the {0} bytes that the binding's `response` limit allows")]
+    Body(u64),
+}
+
+/// Sends a request and reads the whole answer, its body at most `most` bytes.
+pub(crate) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    counts: &Arc<Counts>,
+    request: Request<Full<Bytes>>,
+    deadline: Instant,
+    most: u64,
+) -> Result<Response, ExchangeError> {
+    let metered = Metered::new(stream, Arc::clone(counts), most_bytes(most));
+    let whole = timeout_at(deadline.into(), converse(TokioIo::new(metered), request, most)).await;
+    match whole.map_err(|_| ExchangeError::Timeout)? {
+        Err(_) if counts.flooded() => Err(ExchangeError::Body(most)),
+        outcome => outcome,
+    }
+}
+
+/// All that may come in for a body of `most` bytes: a body in chunks of one byte is six times its size, and there is
+/// room for a few interim answers.
+fn most_bytes(most: u64) -> u64 {
+    most.saturating_mul(6).saturating_add(4 * MOST_HEAD_BYTES as u64)
+}
+
+async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: TokioIo<Metered<S>>,
+    request: Request<Full<Bytes>>,
+    most: u64,
+) -> Result<Response, ExchangeError> {
+    let (mut sender, connection) = http1::Builder::new()
+        .max_headers(MOST_HEADERS)
+        .max_header_size(MOST_HEAD_BYTES)
+        .max_buf_size(MOST_HEAD_BYTES)
+        .handshake(stream)
+        .await
+        .map_err(|error| explain(&error))?;
+    // The connection is dropped when it is done, so that a body that waits for it learns of its end.
+    let mut connection = pin!(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "connection ended");
+        }
+    });
+    let mut answer = pin!(async move {
+        let response = sender.send_request(request).await.map_err(|error| explain(&error))?;
+        read(response, most).await
+    });
+    tokio::select! {
+        biased;
+        outcome = &mut answer => return outcome,
+        () = &mut connection => {}
+    }
+    answer.await
+}
+
+fn explain(error: &hyper::Error) -> ExchangeError {
+    // hyper asks this of servers only (`is_parse_too_large`); for clients its documentation gives the text.
+    if error.is_parse() && error.to_string() == "message head is too large" {
+        ExchangeError::Head
+    } else if error.is_parse() {
+        ExchangeError::Malformed
+    } else {
+        ExchangeError::Lost
+    }
+}
+
+async fn read(response: http::Response<Incoming>, most: u64) -> Result<Response, ExchangeError> {
+    let (head, mut incoming) = response.into_parts();
+    let status = head.status.as_u16();
+    // 101 would end HTTP on this connection, and nobody asked for it; above 599 there is nothing in HTTP.
+    if !(200..=599).contains(&status) {
+        return Err(ExchangeError::Malformed);
+    }
+    if incoming.size_hint().lower() > most {
+        return Err(ExchangeError::Body(most));
+    }
+    let mut body = Vec::new();
+    while let Some(frame) = incoming.frame().await {
+        let Ok(data) = frame.map_err(|error| explain(&error))?.into_data() else { continue };
+        if (body.len() as u64).saturating_add(data.len() as u64) > most {
+            return Err(ExchangeError::Body(most));
+        }
+        body.extend_from_slice(&data);
+    }
+    // A value that is not UTF-8 has no agreed meaning and is left out; control characters never get this far.
+    let text = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        let value = std::str::from_utf8(value.as_bytes()).ok()?;
+        Some(Header { name: name.as_str().to_owned(), value: value.to_owned() })
+    };
+    Ok(Response { status, headers: head.headers.iter().filter_map(text).collect(), body })
+}

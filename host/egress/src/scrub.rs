@@ -1,0 +1,246 @@
+//! Takes secrets out of text that goes on to guests, logs and receipts.
+//!
+//! A service that is sent a credential may hand it back: in an error page, a debug header, an echo. The scrubber
+//! finds a secret as it is, percent-encoded, escaped as in JSON, and in base64 at any alignment, and puts its name in
+//! its place. It guards against accidents, not against a server that wants to pass the secret on: such a server
+//! could spell it in a thousand other ways.
+
+use base64::Engine;
+use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
+use base64::engine::GeneralPurpose;
+use base64::engine::general_purpose::{NO_PAD, PAD};
+use zeroize::Zeroizing;
+
+use crate::secret::Secret;
+
+/// Replaces secrets by `[secret NAME]`.
+pub struct Scrubber {
+    patterns: Vec<Pattern>,
+}
+
+/// One secret and how it may look.
+struct Pattern {
+    label: String,
+    plain: Zeroizing<String>,
+    base64: Vec<Zeroizing<Vec<u8>>>,
+    /// Whether an occurrence can begin with a byte: most of a text is passed over by this alone.
+    begins: [bool; 256],
+}
+
+impl Scrubber {
+    /// A scrubber for these secrets.
+    pub fn new(secrets: &[Secret]) -> Self {
+        Self { patterns: secrets.iter().map(Pattern::new).collect() }
+    }
+
+    /// A text without the secrets.
+    pub fn text(&self, text: &str) -> String {
+        String::from_utf8_lossy(&self.bytes(text.as_bytes())).into_owned()
+    }
+
+    /// Bytes without the secrets. The result may be longer: a name takes a secret's place.
+    pub fn bytes(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut clean = Vec::with_capacity(bytes.len());
+        let mut rest = bytes;
+        while let Some((first, after)) = rest.split_first() {
+            let longest = self
+                .patterns
+                .iter()
+                .map(|pattern| (pattern.length_at(*first, rest), pattern))
+                .max_by_key(|(n, _)| *n);
+            match longest {
+                Some((length, pattern)) if length > 0 => {
+                    clean.extend_from_slice(pattern.label.as_bytes());
+                    rest = rest.get(length..).unwrap_or_default();
+                }
+                _ => {
+                    clean.push(*first);
+                    rest = after;
+                }
+            }
+        }
+        clean
+    }
+}
+
+impl Pattern {
+    fn new(secret: &Secret) -> Self {
+        let plain = Zeroizing::new(secret.expose().to_owned());
+        let base64 = in_base64(plain.as_bytes());
+        let mut begins = [false; 256];
+        let firsts = base64.iter().filter_map(|form| form.first()).chain(plain.as_bytes().first());
+        for first in firsts.chain(b"%+\\") {
+            if let Some(begins) = begins.get_mut(usize::from(*first)) {
+                *begins = true;
+            }
+        }
+        Self { label: format!("[secret {}]", secret.name()), plain, base64, begins }
+    }
+
+    /// How long the secret is that the text begins with, in any form; 0 if it begins with none.
+    fn length_at(&self, first: u8, text: &[u8]) -> usize {
+        if !self.begins.get(usize::from(first)).copied().unwrap_or_default() {
+            return 0;
+        }
+        let plain = text.starts_with(self.plain.as_bytes()).then_some(self.plain.len());
+        let base64 = self.base64.iter().filter(|form| text.starts_with(form)).map(|form| form.len()).max();
+        let spelled = [plain, percent(text, &self.plain), json(text, &self.plain), base64];
+        spelled.into_iter().flatten().max().unwrap_or_default()
+    }
+}
+
+/// The secret in base64: whole, with and without padding, and as the part of a longer encoded text.
+///
+/// In a longer text the secret begins at one of three alignments. The characters at both ends then mix it with its
+/// neighbours; they are left out, and leave at most four bits of it behind at each end.
+fn in_base64(secret: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
+    let mut forms = Vec::new();
+    for alphabet in [&STANDARD, &URL_SAFE] {
+        for padding in [PAD, NO_PAD] {
+            let whole = GeneralPurpose::new(alphabet, padding).encode(secret);
+            forms.push(Zeroizing::new(whole.into_bytes()));
+        }
+        forms.extend((0..3).filter_map(|before| inner_base64(alphabet, before, secret)));
+    }
+    forms
+}
+
+fn inner_base64(alphabet: &Alphabet, before: usize, secret: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let padded = Zeroizing::new([vec![0; before].as_slice(), secret].concat());
+    let encoded = Zeroizing::new(GeneralPurpose::new(alphabet, NO_PAD).encode(&padded));
+    let (start, end) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);
+    encoded.as_bytes().get(start..end).map(|form| Zeroizing::new(form.to_vec()))
+}
+
+/// How much of a text spells the secret where any byte may be percent-encoded, in either case.
+fn percent(text: &[u8], secret: &str) -> Option<usize> {
+    let mut rest = text;
+    for byte in secret.bytes() {
+        rest = match rest {
+            [b'%', high, low, after @ ..] if hex(&[*high, *low]) == Some(u16::from(byte)) => after,
+            [b'+', after @ ..] if byte == b' ' => after,
+            [first, after @ ..] if *first == byte && byte != b'%' => after,
+            _ => return None,
+        };
+    }
+    Some(text.len() - rest.len())
+}
+
+/// How much of a text spells the secret where any character may be escaped as in a JSON string.
+fn json(text: &[u8], secret: &str) -> Option<usize> {
+    let mut rest = text;
+    for character in secret.chars() {
+        rest = match rest {
+            [b'\\', b'u', ..] => unicode_escape(rest, character)?,
+            [b'\\', escaped, after @ ..] if matches!(escaped, b'"' | b'\\' | b'/') => {
+                (character == char::from(*escaped)).then_some(after)?
+            }
+            [b'\\', ..] => return None,
+            _ => rest.strip_prefix(character.encode_utf8(&mut [0; 4]).as_bytes())?,
+        };
+    }
+    Some(text.len() - rest.len())
+}
+
+fn unicode_escape(text: &[u8], character: char) -> Option<&[u8]> {
+    let mut rest = text;
+    for unit in character.encode_utf16(&mut [0; 2]) {
+        let (digits, after) = rest.strip_prefix(br"\u")?.split_at_checked(4)?;
+        rest = (hex(digits)? == *unit).then_some(after)?;
+    }
+    Some(rest)
+}
+
+/// The value of hex digits in either case; `None` for anything else.
+fn hex(digits: &[u8]) -> Option<u16> {
+    digits.iter().try_fold(0u16, |value, digit| {
+        let digit = char::from(*digit).to_digit(16)?;
+        value.checked_mul(16)?.checked_add(u16::try_from(digit).ok()?)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+    use proptest::prelude::*;
+
+    const SECRET: &str = "p/q+r \"s\\t%u\u{fc}\u{1f511}";
+
+    fn scrubber(values: &[&str]) -> Scrubber {
+        let secrets: Vec<_> =
+            values.iter().enumerate().map(|(n, value)| Secret::for_test(&format!("s{n}"), value)).collect();
+        Scrubber::new(&secrets)
+    }
+
+    fn base64(bytes: &[u8], alphabet: &Alphabet, padded: bool) -> String {
+        GeneralPurpose::new(alphabet, if padded { PAD } else { NO_PAD }).encode(bytes)
+    }
+
+    #[test]
+    fn every_form_is_found() {
+        let json = serde_json::to_string(SECRET).unwrap();
+        let ascii: String = SECRET.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect();
+        let encoded = utf8_percent_encode(SECRET, NON_ALPHANUMERIC).to_string();
+        for form in [
+            SECRET.to_owned(),
+            json.trim_matches('"').to_owned(),
+            json.trim_matches('"').replace('/', "\\/"),
+            ascii,
+            encoded.to_lowercase(),
+            encoded.replace("%20", "+"),
+            encoded,
+            base64(SECRET.as_bytes(), &STANDARD, true),
+            base64(SECRET.as_bytes(), &STANDARD, false),
+            base64(SECRET.as_bytes(), &URL_SAFE, true),
+            base64(SECRET.as_bytes(), &URL_SAFE, false),
+        ] {
+            assert_eq!(scrubber(&[SECRET]).text(&format!("<{form}>")), "<[secret s0]>", "{form}");
+        }
+    }
+
+    #[test]
+    fn basic_authentication_does_not_hide_it() {
+        let secret = "hunter2-hunter2";
+        for user in ["a", "ab", "abc", "abcd"] {
+            let header = format!("Basic {}", base64(format!("{user}:{secret}").as_bytes(), &STANDARD, true));
+            let clean = scrubber(&[secret]).text(&header);
+            assert!(clean.contains("[secret s0]"), "{header} {clean}");
+        }
+    }
+
+    #[test]
+    fn other_text_stays_as_it_is() {
+        let scrubber = scrubber(&["hunter2!"]);
+        for text in
+            ["", "hunter2", "hunter2?", "HUNTER2!", "%68unter2", "\\u0068unter2", "%", "\\u00", "gr\u{fc}n"]
+        {
+            assert_eq!(scrubber.text(text), text);
+        }
+        assert_eq!(scrubber.bytes(b"\xff\0hunter2!\xfe"), b"\xff\0[secret s0]\xfe");
+    }
+
+    #[test]
+    fn the_longer_of_two_secrets_wins() {
+        assert_eq!(scrubber(&["hunter", "hunter-two"]).text("hunter-two hunter"), "[secret s1] [secret s0]");
+    }
+
+    proptest! {
+        #[test]
+        fn no_form_survives_anywhere(secret in "[ -~\u{a1}-\u{17f}]{6,24}", before in ".{0,9}", after in ".{0,9}") {
+            let scrubber = scrubber(&[&secret]);
+            let whole = format!("{before}{secret}{after}");
+            let clean = scrubber.text(&whole).replace("[secret s0]", "\0");
+            prop_assert!(!clean.contains(&secret), "{}", clean);
+            let coded = base64(whole.as_bytes(), &STANDARD, true);
+            prop_assert!(scrubber.text(&coded).contains("[secret s0]"), "{coded}");
+            let query = utf8_percent_encode(&secret, NON_ALPHANUMERIC).to_string();
+            prop_assert!(scrubber.text(&query).contains("[secret s0]"));
+        }
+
+        #[test]
+        fn any_bytes_are_taken(bytes: Vec<u8>) {
+            scrubber(&["%\\u00+ ", "hunter2!"]).bytes(&bytes);
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! What happened: statements, signatures, the ledger, and how a receipt is checked.
+//!
+//! This is a lowest layer: it imports nothing of ours and knows of no engine, binding or network. The runner tells
+//! it what a run was, was allowed, did and returned; it makes that a signed [`receipt::Receipt`], keeps it in an
+//! append-only [`store::Ledger`], writes it out for people ([`export`], [`markdown`]) and checks it for anybody
+//! ([`verify`]).
+//!
+//! What a receipt does not prove: a host that holds the key can lie about what it observed.
+
+mod escape;
+mod private;
+mod wire;
+
+pub mod bundle;
+pub mod content;
+pub mod digest;
+pub mod dsse;
+pub mod evidence;
+pub mod export;
+pub mod key;
+pub mod markdown;
+pub mod receipt;
+pub mod runlock;
+pub mod statement;
+pub mod store;
+pub mod verify;
+
+pub use private::FileError;

@@ -1,0 +1,221 @@
+//! Conditions on a JSON body: an allow list on the values that a pointer finds.
+//!
+//! `"/methodCalls/*/0": [Email/get]` reads: take `methodCalls`, go through every element of that list, and take
+//! element 0 of each. Every value found must be one of the allowed ones, equal in type and value; it must be a
+//! boolean, an integer or a text; and there must be one, on every branch: an element in which the rest of the
+//! pointer finds nothing fails the condition, or `{}` would satisfy it.
+//!
+//! The body must be plain: one `content-type: application/json`, no content encoding, and a value that
+//! [`crate::json`] accepts. What is sent is written anew from that value.
+
+use std::fmt;
+
+use crate::json::Json;
+use crate::message::Header;
+use crate::scalar::Scalar;
+
+/// The longest pointer, in bytes.
+const POINTER_BYTES: usize = 512;
+
+/// One condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Predicate {
+    pointer: Pointer,
+    allowed: Vec<Scalar>,
+}
+
+/// Why a condition cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PredicateError {
+    /// The pointer is too long.
+    #[error("the pointer is longer than 512 bytes")]
+    TooLong,
+    /// The pointer does not begin with a slash.
+    #[error("a pointer begins with `/`, such as /methodCalls/*/0")]
+    Pointer,
+    /// A tilde that escapes nothing.
+    #[error("in a pointer `~` is written `~0`, and `/` in a key `~1`")]
+    Escape,
+    /// Nothing is allowed.
+    #[error("the list of allowed values is empty")]
+    Empty,
+}
+
+/// Why a body does not meet a rule's conditions.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// There is no body.
+    #[error("the rule has conditions on the body, and there is none")]
+    Missing,
+    /// Not JSON by its header.
+    #[error("the body needs one header `content-type: application/json`")]
+    ContentType,
+    /// Compressed or otherwise encoded.
+    #[error("the body has a content encoding")]
+    Encoding,
+    /// Not JSON, or JSON with two readings.
+    #[error("the body is not plain JSON: {0}")]
+    Json(String),
+    /// A pointer finds no value, or on one branch none.
+    #[error("`{0}` finds no value, or not one in every element")]
+    Nothing(String),
+    /// A value that is no boolean, integer or text.
+    #[error("`{0}` finds a value that is no boolean, integer or text")]
+    Kind(String),
+    /// A value that is not allowed.
+    #[error("`{pointer}` finds {found}, which the rule does not allow")]
+    Value {
+        /// The condition's pointer.
+        pointer: String,
+        /// The value, as JSON, shortened.
+        found: String,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pointer {
+    text: String,
+    steps: Vec<Step>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    Each,
+    Key(String),
+}
+
+impl Predicate {
+    /// Makes a condition of a JSON pointer, in which `*` stands for every element of a list, and allowed values.
+    ///
+    /// # Errors
+    ///
+    /// A text that is not a pointer, and an empty list.
+    pub fn new(pointer: &str, allowed: Vec<Scalar>) -> Result<Self, PredicateError> {
+        if pointer.len() > POINTER_BYTES {
+            return Err(PredicateError::TooLong);
+        }
+        if allowed.is_empty() {
+            return Err(PredicateError::Empty);
+        }
+        let steps = pointer.strip_prefix('/').ok_or(PredicateError::Pointer)?;
+        let steps = steps.split('/').map(step).collect::<Result<_, _>>()?;
+        Ok(Self { pointer: Pointer { text: pointer.to_owned(), steps }, allowed })
+    }
+
+    /// The pointer as it was written.
+    pub fn pointer(&self) -> &str {
+        &self.pointer.text
+    }
+
+    /// The values that are allowed.
+    pub fn allowed(&self) -> &[Scalar] {
+        &self.allowed
+    }
+
+    fn check(&self, body: &Json) -> Result<(), BodyError> {
+        let pointer = || self.pointer.text.clone();
+        let mut found = Vec::new();
+        if !select(body, &self.pointer.steps, &mut found) {
+            return Err(BodyError::Nothing(pointer()));
+        }
+        for value in found {
+            let scalar = match value {
+                Json::Bool(value) => Scalar::Bool(*value),
+                Json::Int(value) => Scalar::Int(*value),
+                Json::Text(value) => Scalar::Text(value.clone()),
+                Json::Null | Json::Large(_) | Json::List(_) | Json::Map(_) => return Err(BodyError::Kind(pointer())),
+            };
+            if !self.allowed.contains(&scalar) {
+                let found = scalar.to_string().chars().take(80).collect();
+                return Err(BodyError::Value { pointer: pointer(), found });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Checks a body against every condition of a rule and writes it anew. `headers` are the request's, names in lower
+/// case.
+///
+/// # Errors
+///
+/// The first thing that is wrong: headers, then JSON, then the conditions in order.
+pub fn check(predicates: &[Predicate], headers: &[Header], body: Option<&[u8]>) -> Result<Vec<u8>, BodyError> {
+    let bytes = body.ok_or(BodyError::Missing)?;
+    let values = |name| headers.iter().filter(move |header| header.name == name).map(|header| header.value.as_str());
+    if values("content-encoding").next().is_some() {
+        return Err(BodyError::Encoding);
+    }
+    let mut types = values("content-type");
+    match (types.next(), types.next()) {
+        (Some(kind), None) if is_json(kind) => {}
+        _ => return Err(BodyError::ContentType),
+    }
+    let not_json = |error: serde_json::Error| BodyError::Json(error.to_string());
+    let value = Json::parse(bytes).map_err(not_json)?;
+    for predicate in predicates {
+        predicate.check(&value)?;
+    }
+    value.to_bytes().map_err(not_json)
+}
+
+/// `application/json`, with no parameter but UTF-8: another character set would be another reading.
+fn is_json(kind: &str) -> bool {
+    let (kind, parameter) = kind.split_once(';').unwrap_or((kind, ""));
+    let parameter = parameter.trim().to_ascii_lowercase();
+    kind.trim().eq_ignore_ascii_case("application/json")
+        && matches!(parameter.as_str(), "" | "charset=utf-8" | "charset=\"utf-8\"")
+}
+
+fn step(token: &str) -> Result<Step, PredicateError> {
+    if token == "*" {
+        return Ok(Step::Each);
+    }
+    let mut key = String::new();
+    let mut chars = token.chars();
+    while let Some(c) = chars.next() {
+        key.push(match c {
+            '~' => match chars.next() {
+                Some('0') => '~',
+                Some('1') => '/',
+                _ => return Err(PredicateError::Escape),
+            },
+            c => c,
+        });
+    }
+    Ok(Step::Key(key))
+}
+
+/// Collects what the steps find. `false` where a branch ends before a value. The steps are few: no deep recursion.
+fn select<'a>(value: &'a Json, steps: &[Step], found: &mut Vec<&'a Json>) -> bool {
+    let Some((step, rest)) = steps.split_first() else {
+        found.push(value);
+        return true;
+    };
+    match (step, value) {
+        (Step::Each, Json::List(values)) => !values.is_empty() && values.iter().all(|value| select(value, rest, found)),
+        (Step::Key(key), Json::Map(entries)) => {
+            entries.iter().find(|(name, _)| name == key).is_some_and(|(_, value)| select(value, rest, found))
+        }
+        (Step::Key(key), Json::List(values)) => {
+            index(key).and_then(|index| values.get(index)).is_some_and(|value| select(value, rest, found))
+        }
+        _ => false,
+    }
+}
+
+/// A list index as RFC 6901 writes it: no sign and no leading zero.
+fn index(key: &str) -> Option<usize> {
+    let plain = key.bytes().all(|byte| byte.is_ascii_digit()) && (key == "0" || !key.starts_with('0'));
+    if plain { key.parse().ok() } else { None }
+}
+
+impl fmt::Display for Predicate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let allowed: Vec<String> = self.allowed.iter().map(Scalar::to_string).collect();
+        write!(f, "{}: [{}]", self.pointer.text, allowed.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests;

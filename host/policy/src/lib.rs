@@ -1,0 +1,33 @@
+//! What is allowed: bindings, rules, locks, plans and approvers, as pure values and functions.
+//!
+//! Nothing here does I/O, waits, or knows of an engine: bytes come in, a value or a refusal comes out. So every
+//! decision of the host can be tested, fuzzed and read without running anything.
+
+pub mod address;
+pub mod approval;
+pub mod approvers;
+pub mod binding;
+pub mod body;
+pub mod decide;
+pub mod digest;
+pub mod grant_path;
+mod header;
+mod json;
+pub mod limits;
+pub mod lock;
+pub mod manifest;
+pub mod message;
+pub mod name;
+pub mod origin;
+pub mod path;
+mod pattern;
+pub mod plan;
+mod query;
+pub mod rights;
+pub mod rule;
+pub mod scalar;
+pub mod service;
+pub mod settings;
+pub mod sign;
+pub mod visible;
+pub mod yaml;

@@ -1,0 +1,326 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::approvers::SignatureError;
+use crate::approvers::testing::{ed25519_key, public};
+use crate::manifest::{Access, Need, NeedKind, RuleEffect, RuleNeed, Safety};
+use crate::sign::sign;
+
+const COMPONENT: &str = "components/mail.wasm";
+
+fn manifest() -> Manifest {
+    Manifest {
+        name: "communications.mail.send.test".to_owned(),
+        summary: "Sends a test message.".to_owned(),
+        version: "0.1.0".to_owned(),
+        safety: Safety::Mutating,
+        input: json!({"type": "object", "properties": {"to": {"type": "string", "maxLength": 254}}}),
+        output: json!({"type": "object"}),
+        needs: vec![service(&["/jmap/"], true), config("from")],
+    }
+}
+
+fn service(paths: &[&str], optional: bool) -> Need {
+    let rule = |path: &&str| RuleNeed {
+        method: "POST".to_owned(),
+        path: (*path).to_owned(),
+        effect: RuleEffect::Mutate,
+        query: vec![],
+        headers: vec!["x-id".to_owned()],
+    };
+    let rules = paths.iter().map(rule).collect();
+    Need { need: NeedKind::Service { name: "mail".to_owned(), rules }, optional }
+}
+
+fn config(key: &str) -> Need {
+    Need { need: NeedKind::Config { key: key.to_owned(), meaning: "who".to_owned() }, optional: false }
+}
+
+fn lock() -> Lock {
+    let component = Component {
+        digest: Digest::of(b"component"),
+        capabilities: ["communications.mail.send.test".to_owned()].into(),
+        manifest: manifest(),
+        imports: ["ops:capability/fetch@0.1.0".to_owned()].into(),
+        interface: Digest::of(b"interface"),
+    };
+    Lock {
+        version: VERSION,
+        workspace: "demo".to_owned(),
+        counter: 7,
+        development: false,
+        files: [
+            ("ops.yaml".to_owned(), Digest::of(b"ops")),
+            ("approvers".to_owned(), Digest::of(b"approvers")),
+        ]
+        .into(),
+        components: [(COMPONENT.to_owned(), component)].into(),
+    }
+}
+
+fn signed(lock: &Lock) -> Vec<u8> {
+    let signature = sign(&ed25519_key(1), NAMESPACE, &lock.body().unwrap()).unwrap();
+    SignedLock::render(lock, &signature).unwrap()
+}
+
+fn parse(file: &[u8]) -> Result<SignedLock, LockError> {
+    SignedLock::parse("ops.lock", file)
+}
+
+fn approvers(options: &str) -> Approvers {
+    let line = format!("alice {options} {}\n", public(&ed25519_key(1)));
+    Approvers::parse("approvers", line.as_bytes()).unwrap()
+}
+
+#[test]
+fn survives_its_file() {
+    let file = signed(&lock());
+    let read = parse(&file).unwrap();
+    assert_eq!(read.lock, lock());
+    assert_eq!(read.body, lock().body().unwrap());
+    assert!(read.body.ends_with(b"}\n"));
+    assert_eq!([read.body.as_slice(), read.signature.as_bytes()].concat(), file);
+    assert_eq!(read.digest, Digest::of(&file));
+    assert_eq!(read.verify(&approvers(""), Timestamp::UNIX_EPOCH).unwrap().principal, "alice");
+}
+
+#[test]
+fn the_signature_must_count() {
+    let read = parse(&signed(&lock())).unwrap();
+    let refusal = |signed: &SignedLock, options| {
+        signed.verify(&approvers(options), "2026-11-22T12:00:00Z".parse().unwrap()).unwrap_err()
+    };
+    assert!(matches!(
+        refusal(&read, "namespaces=\"ops-plan\""),
+        LockError::Signature(SignatureError::NamespaceNotAllowed { .. })
+    ));
+    assert!(matches!(
+        refusal(&read, "valid-before=\"20260101Z\""),
+        LockError::Signature(SignatureError::NotValidNow { .. })
+    ));
+    // The signature of another lock, and one that was made for a plan.
+    let other = Lock { counter: 8, ..lock() };
+    let moved = parse(&SignedLock::render(&other, &read.signature).unwrap()).unwrap();
+    assert!(matches!(refusal(&moved, ""), LockError::Signature(SignatureError::BadSignature { .. })));
+    let plan = sign(&ed25519_key(1), "ops-plan", &read.body).unwrap();
+    let plan = parse(&SignedLock::render(&lock(), &plan).unwrap()).unwrap();
+    assert!(matches!(refusal(&plan, ""), LockError::Signature(SignatureError::WrongNamespace { .. })));
+}
+
+#[test]
+fn a_body_has_one_text() {
+    let file = String::from_utf8(signed(&lock())).unwrap();
+    let first_component = format!("\"{COMPONENT}\": {{\n      \"digest\"");
+    assert!(file.contains(&first_component));
+    for (from, to, message) in [
+        ("\"counter\": 7", "\"counter\": 7,\n  \"counter\": 7", "duplicate field"),
+        ("\"counter\": 7", "\"counter\": 7,\n  \"extra\": 1", "unknown field"),
+        ("\"counter\": 7", "\"counter\": 7.0", "expected u64"),
+        ("\"counter\": 7", "\"counter\": -7", "expected u64"),
+        ("\"counter\": 7", "\"counter\":  7", "line 4"),
+        ("\"version\": 1", "\"version\": 2", "version 2 is not known"),
+        ("\"files\": {\n", "\"files\": {\n    \"ops.yaml\": \"sha256:00\",\n", "64 lower-case hex digits"),
+        ("\"optional\": true", "\"optional\": true,\n            \"extra\": 1", "not as `ops pin` writes it"),
+        ("\"maxLength\": 254", "\"maxLength\": 254.0", "floating-point"),
+        ("\"maxLength\": 254", "\"maxLength\": 1e2", "floating-point"),
+        (
+            "\"maxLength\": 254",
+            "\"maxLength\": 1,\n              \"maxLength\": 254",
+            "not as `ops pin` writes it",
+        ),
+        ("}\n-----BEGIN", "}\n\n-----BEGIN", "not as `ops pin` writes it"),
+        ("}\n-----BEGIN", "}\n{}\n-----BEGIN", "trailing characters"),
+        ("\"ops.yaml\"", "\"../ops.yaml\"", "not a plain path"),
+        ("\"ops.yaml\"", "\"/ops.yaml\"", "not a plain path"),
+        ("\"ops.yaml\"", "\"./ops.yaml\"", "not a plain path"),
+        ("\"ops.yaml\"", "\"bindings//x.yaml\"", "not a plain path"),
+        ("\"ops.yaml\"", "\"bindings\\\\x.yaml\"", "not a plain path"),
+        ("\"ops.yaml\"", "\"ops\\u202e.yaml\"", "`ops\\u{202e}.yaml` is not a plain path"),
+        ("\"ops.yaml\"", "\"components/mail.wasm\"", "a file and a component"),
+        ("\"demo\"", "\"\"", "the workspace's name"),
+        ("\"demo\"", "\"de\\u001bmo\"", "the workspace's name"),
+    ] {
+        let changed = file.replacen(from, to, 1);
+        assert_ne!(changed, file, "{from} is not there");
+        match parse(changed.as_bytes()).unwrap_err() {
+            LockError::Malformed { file, message: found } => {
+                assert_eq!(file, "ops.lock");
+                assert!(found.contains(message), "{to}\n  gave: {found}");
+            }
+            other => panic!("{to} gave: {other}"),
+        }
+    }
+    // A path that is there twice: the last would win.
+    let line = format!("    \"ops.yaml\": \"{}\"", Digest::of(b"ops"));
+    let twice = file.replacen(&line, &format!("    \"ops.yaml\": \"{}\",\n{line}", Digest::of(b"x")), 1);
+    assert_ne!(twice, file);
+    assert!(parse(twice.as_bytes()).unwrap_err().to_string().contains("line 8 is not as"));
+}
+
+#[test]
+fn body_and_signature_are_told_apart() {
+    let file = String::from_utf8(signed(&lock())).unwrap();
+    let (body, signature) = file.split_at(lock().body().unwrap().len());
+    for text in [
+        String::new(),
+        body.to_owned(),
+        signature.to_owned(),
+        format!("{body}-----BEGIN SSH SIGNATURE-----\nAAAA\n"),
+        file.trim_end().to_owned(),
+        file.replace('\n', "\r\n"),
+    ] {
+        let refusal = parse(text.as_bytes()).unwrap_err();
+        assert!(matches!(refusal, LockError::NoSignature { .. }), "{text}: {refusal}");
+    }
+    for text in
+        [format!("{file}\n"), format!("{file}x"), format!("{file}{signature}"), format!("{file}{file}")]
+    {
+        let refusal = parse(text.as_bytes()).unwrap_err();
+        assert!(matches!(refusal, LockError::Trailing { .. }), "{text}: {refusal}");
+    }
+    let large = vec![b' '; MAX_FILE + 1];
+    assert_eq!(parse(&large).unwrap_err(), LockError::TooLarge { bytes: MAX_FILE + 1 });
+    assert!(parse(b"\xff").unwrap_err().to_string().contains("not UTF-8"));
+}
+
+#[test]
+fn a_marker_inside_a_text_is_not_a_signature() {
+    let mut lock = lock();
+    let name = format!("\n{}\nAAAA\n{}\n", SIGNATURE_BEGIN, SIGNATURE_END);
+    lock.components.get_mut(COMPONENT).unwrap().manifest.summary = name;
+    assert_eq!(parse(&signed(&lock)).unwrap().lock, lock);
+}
+
+#[test]
+fn what_could_not_be_read_is_not_written() {
+    let signature = parse(&signed(&lock())).unwrap().signature;
+    let mut float = lock();
+    float.components.get_mut(COMPONENT).unwrap().manifest.output = json!({"anyOf": [{"maximum": 0.5}]});
+    assert!(float.body().unwrap_err().to_string().contains("floating-point"));
+    let mut outside = lock();
+    outside.files.insert("../outside".to_owned(), Digest::of(b""));
+    assert!(SignedLock::render(&outside, &signature).is_err());
+    assert!(SignedLock::render(&lock(), "").is_err());
+    assert!(SignedLock::render(&lock(), &format!("x{signature}")).is_err());
+    let mut large = lock();
+    large.components.get_mut(COMPONENT).unwrap().manifest.summary = "x".repeat(MAX_FILE);
+    assert!(matches!(large.body(), Err(LockError::TooLarge { .. })));
+}
+
+#[test]
+fn files_and_components_are_checked() {
+    let lock = lock();
+    assert_eq!(lock.check_file("ops.yaml", b"ops"), Ok(()));
+    assert_eq!(lock.check_component(COMPONENT, b"component").unwrap().manifest, manifest());
+    let changed = lock.check_file("ops.yaml", b"ops2").unwrap_err().to_string();
+    let (found, pinned) = (Digest::of(b"ops2").short(), Digest::of(b"ops").short());
+    assert_eq!(
+        changed,
+        format!(
+            "`ops.yaml` has changed: it is {found}, the lock says {pinned}; look at the change, then run `ops pin`"
+        )
+    );
+    assert!(matches!(lock.check_component(COMPONENT, b"x"), Err(LockError::Changed { .. })));
+    // The two lists are apart: a component's bytes are never taken for a binding.
+    for refusal in [
+        lock.check_file("bindings/new.yaml", b"").unwrap_err(),
+        lock.check_file(COMPONENT, b"component").unwrap_err(),
+        lock.check_component("ops.yaml", b"ops").unwrap_err(),
+    ] {
+        assert!(matches!(refusal, LockError::NotListed { .. }));
+        assert!(refusal.to_string().contains("ops pin"));
+    }
+}
+
+#[test]
+fn an_older_or_a_second_lock_is_refused() {
+    let numbered = |counter, workspace: &str| {
+        parse(&signed(&Lock { counter, workspace: workspace.to_owned(), ..lock() })).unwrap()
+    };
+    let seen = Seen::of(&numbered(7, "demo"));
+    assert_eq!(seen.admit(&numbered(7, "demo")), Ok(()));
+    assert_eq!(seen.admit(&numbered(8, "other")), Ok(()));
+    assert_eq!(seen.admit(&numbered(6, "demo")), Err(LockError::Older { counter: 6, seen: 7 }));
+    assert!(matches!(seen.admit(&numbered(7, "other")), Err(LockError::Forked { counter: 7, .. })));
+}
+
+#[test]
+fn changes_are_said_in_lines() {
+    let old = lock();
+    assert_eq!(changes(Some(&old), &old), []);
+    let mut new = old.clone();
+    new.development = true;
+    new.files.remove("approvers");
+    new.files.insert("bindings/x.yaml".to_owned(), Digest::of(b"x"));
+    new.files.insert("ops.yaml".to_owned(), Digest::of(b"ops2"));
+    let component = new.components.get_mut(COMPONENT).unwrap();
+    component.digest = Digest::of(b"component2");
+    component.manifest.safety = Safety::Destructive;
+    component.imports = ["ops:capability/effects@0.1.0\u{202e}".to_owned()].into();
+    let directory = NeedKind::Directory { name: "outbox".to_owned(), access: Access::Stage };
+    component.manifest.needs =
+        vec![service(&["/jmap/", "/upload/"], true), Need { need: directory, optional: false }];
+    let short = |text: &str| Digest::of(text.as_bytes()).short();
+    let lines: Vec<_> = changes(Some(&old), &new).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lines,
+        [
+            "development: this lock is for development only".to_owned(),
+            format!("file approvers: removed ({})", short("approvers")),
+            format!("file bindings/x.yaml: added ({})", short("x")),
+            format!("file ops.yaml: changed ({} is now {})", short("ops"), short("ops2")),
+            format!("component {COMPONENT}: changed ({} is now {})", short("component"), short("component2")),
+            format!("component {COMPONENT}: safety rises from mutating to destructive"),
+            format!("component {COMPONENT}: adds import ops:capability/effects@0.1.0\\u{{202e}}"),
+            format!("component {COMPONENT}: drops import ops:capability/fetch@0.1.0"),
+            format!("component {COMPONENT}: adds need directory outbox (stage)"),
+            format!(
+                "component {COMPONENT}: adds need service mail: POST /upload/ (mutate), headers x-id, optional"
+            ),
+            format!("component {COMPONENT}: drops need setting from"),
+        ]
+    );
+}
+
+#[test]
+fn everything_in_a_first_lock_is_new() {
+    let lines: Vec<_> = changes(None, &lock()).iter().map(ToString::to_string).collect();
+    let short = |text: &str| Digest::of(text.as_bytes()).short();
+    assert_eq!(
+        lines,
+        [
+            format!("file approvers: added ({})", short("approvers")),
+            format!("file ops.yaml: added ({})", short("ops")),
+            format!("component {COMPONENT}: added ({})", short("component")),
+            format!("component {COMPONENT}: safety is mutating"),
+            format!("component {COMPONENT}: adds capability communications.mail.send.test"),
+            format!("component {COMPONENT}: adds import ops:capability/fetch@0.1.0"),
+            format!(
+                "component {COMPONENT}: adds need service mail: POST /jmap/ (mutate), headers x-id, optional"
+            ),
+            format!("component {COMPONENT}: adds need setting from"),
+        ]
+    );
+    let gone = Lock { components: BTreeMap::new(), workspace: "other".to_owned(), ..lock() };
+    let lines: Vec<_> = changes(Some(&lock()), &gone).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lines,
+        [
+            "workspace: demo is now other".to_owned(),
+            format!("component {COMPONENT}: removed ({})", short("component"))
+        ]
+    );
+}
+
+proptest! {
+    #[test]
+    fn one_changed_byte_is_noticed(position in any::<prop::sample::Index>(), change in 1_u8..=255) {
+        let mut file = signed(&lock());
+        let position = position.index(file.len());
+        file[position] ^= change;
+        let accepted = parse(&file)
+            .and_then(|read| read.verify(&approvers(""), Timestamp::UNIX_EPOCH).map(|_| read.lock));
+        prop_assert!(accepted.is_err());
+    }
+}

@@ -1,0 +1,157 @@
+//! What a component says of itself.
+//!
+//! A manifest gives no right. It is asked for once, when a capability is bound or pinned, kept in the lock, and
+//! read from nowhere else.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What a capability may do to the outside world at most. The order is that of severity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Safety {
+    /// It changes nothing.
+    ReadOnly,
+    /// It changes things, in a way that can be mended.
+    Mutating,
+    /// It destroys things.
+    Destructive,
+}
+
+impl Safety {
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadOnly => "read-only",
+            Self::Mutating => "mutating",
+            Self::Destructive => "destructive",
+        }
+    }
+}
+
+/// What one rule of a service lets happen. The order is that of severity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RuleEffect {
+    /// Nothing changes.
+    Read,
+    /// Something changes.
+    Mutate,
+    /// Something is lost.
+    Destroy,
+}
+
+impl RuleEffect {
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Mutate => "mutate",
+            Self::Destroy => "destroy",
+        }
+    }
+}
+
+/// What is done with a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Access {
+    /// Files are read.
+    Read,
+    /// Files are changed in a private copy; the host shows and commits the difference.
+    Stage,
+}
+
+impl Access {
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Stage => "stage",
+        }
+    }
+}
+
+/// What the author says a request to a service looks like.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleNeed {
+    /// HTTP method.
+    pub method: String,
+    /// Path pattern, as in a binding.
+    pub path: String,
+    /// What such a request does.
+    pub effect: RuleEffect,
+    /// Query keys that it uses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub query: Vec<String>,
+    /// Header fields that it sets, besides those that are always allowed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<String>,
+}
+
+/// One thing that a capability needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum NeedKind {
+    /// A service.
+    Service {
+        /// The name that requests use.
+        name: String,
+        /// The requests that it makes.
+        rules: Vec<RuleNeed>,
+    },
+    /// A directory, opened as `/<name>`.
+    Directory {
+        /// The name.
+        name: String,
+        /// What is done there.
+        access: Access,
+    },
+    /// A contract file, readable as `/contracts/<name>`.
+    Contract {
+        /// The file's name.
+        name: String,
+    },
+    /// A capability that it invokes.
+    Invoke {
+        /// The capability's name.
+        name: String,
+    },
+    /// A setting.
+    Config {
+        /// The key in the binding's `config`.
+        key: String,
+        /// What it means.
+        meaning: String,
+    },
+}
+
+/// A need, and whether the capability does something useful without it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Need {
+    /// What is needed.
+    pub need: NeedKind,
+    /// Whether the capability works without it.
+    pub optional: bool,
+}
+
+/// What a component says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The capability's name.
+    pub name: String,
+    /// What it does, in one sentence.
+    pub summary: String,
+    /// The component's version, semver.
+    pub version: String,
+    /// What it may do at most.
+    pub safety: Safety,
+    /// JSON Schema of the arguments.
+    pub input: Value,
+    /// JSON Schema of the output.
+    pub output: Value,
+    /// What it needs.
+    pub needs: Vec<Need>,
+}

@@ -1,0 +1,216 @@
+//! Reading the YAML files that grant rights, and telling people where one is wrong.
+//!
+//! A file that a reviewer reads must mean to the program what it means to the eye. So, in this order: the length
+//! is checked, then that it is UTF-8, then that nothing in it is invisible or turns text around, and only then is
+//! it parsed, with everything off that gives YAML two readings: no anchors, merge keys, tags, second documents,
+//! duplicate keys, or words that stand for booleans.
+
+mod explain;
+
+use std::fmt;
+
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_saphyr::{Location, MergeKeyPolicy};
+
+use crate::visible;
+
+/// A value with the place where it was written.
+pub(crate) use serde_saphyr::Spanned as At;
+
+/// The longest file that is read, in bytes.
+const FILE_BYTES: usize = 256 * 1024;
+/// How much of a long line is shown on each side of the place that is meant, in characters.
+const SHOWN: usize = 60;
+
+/// What is wrong with a file, for the person who wrote it.
+///
+/// `Display` gives a few lines of plain text: place and message, the source line, a mark under the place, a hint.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct FileError {
+    /// The file, as people know it.
+    pub file: String,
+    /// The line, from 1; 0 where no one line is to blame.
+    pub line: u64,
+    /// The column in characters, from 1; 0 where no line is.
+    pub column: u64,
+    /// What is wrong.
+    pub message: String,
+    /// The source line.
+    pub snippet: Option<String>,
+    /// What to write instead.
+    pub hint: Option<String>,
+}
+
+/// What is wrong in a text that parsed, and where.
+#[derive(Debug)]
+pub(crate) struct Wrong {
+    at: Location,
+    message: String,
+    hint: Option<String>,
+}
+
+/// The text of a file, safe to parse and to show.
+pub(crate) struct Source<'a> {
+    file: &'a str,
+    text: &'a str,
+}
+
+/// A map in the order of the file, with the place of each key. The parser refuses duplicate keys.
+pub(crate) struct Entries<V>(pub(crate) Vec<(At<String>, V)>);
+
+/// Reads a file of type `T`.
+///
+/// # Errors
+///
+/// A text that is too long, not UTF-8, holds invisible characters, is not the strict YAML of this module, or is
+/// not a `T`.
+pub fn parse<T: DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<T, FileError> {
+    Source::new(file, bytes)?.parse(&[])
+}
+
+impl<'a> Source<'a> {
+    /// Checks length, encoding and characters.
+    pub(crate) fn new(file: &'a str, bytes: &'a [u8]) -> Result<Self, FileError> {
+        if bytes.len() > FILE_BYTES {
+            let message = format!("the file has {} bytes; at most {FILE_BYTES} are read", bytes.len());
+            return Err(FileError { file: file.to_owned(), line: 0, column: 0, message, snippet: None, hint: None });
+        }
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            let line = before.iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
+            let message = "the file is not UTF-8".to_owned();
+            FileError { file: file.to_owned(), line, column: 0, message, snippet: None, hint: None }
+        })?;
+        let source = Self { file, text };
+        // A byte order mark is what some editors put in front of UTF-8.
+        let body = text.strip_prefix('\u{feff}').unwrap_or(text);
+        for (index, line) in body.split('\n').enumerate() {
+            let line = line.strip_suffix('\r').unwrap_or(line);
+            if let Some(column) = line.chars().position(|c| c != '\t' && visible::is_hidden(c)) {
+                let message = "the line holds a control, direction or invisible character";
+                let hint = "remove it; in double quotes such a character can be written as an escape";
+                return Err(source.error(index as u64 + 1, column as u64 + 1, message.to_owned(), Some(hint.to_owned())));
+            }
+        }
+        Ok(source)
+    }
+
+    /// Parses the text. `later` lists fields that are known and not available yet.
+    pub(crate) fn parse<T: DeserializeOwned>(&self, later: &[&str]) -> Result<T, FileError> {
+        serde_saphyr::from_str_with_options(self.text, options()).map_err(|error| {
+            let (message, hint) = explain::explain(&error, later);
+            let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
+            self.error(line, column, message, hint)
+        })
+    }
+
+    /// Turns a finding of a later check into an error that shows the place.
+    pub(crate) fn wrong(&self, wrong: Wrong) -> FileError {
+        self.error(wrong.at.line(), wrong.at.column(), wrong.message, wrong.hint)
+    }
+
+    fn error(&self, line: u64, column: u64, message: String, hint: Option<String>) -> FileError {
+        let index = usize::try_from(line).ok().and_then(|line| line.checked_sub(1));
+        let snippet = index.and_then(|index| self.text.lines().nth(index)).map(str::to_owned);
+        FileError { file: self.file.to_owned(), line, column, message, snippet, hint }
+    }
+}
+
+impl Wrong {
+    /// A finding at the place of a value.
+    pub(crate) fn at<T>(value: &At<T>, message: impl fmt::Display) -> Self {
+        Self { at: value.referenced, message: message.to_string(), hint: None }
+    }
+
+    /// Adds what to write instead.
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+impl<V> Default for Entries<V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Entries<V> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Collect<V>(std::marker::PhantomData<V>);
+
+        impl<'de, V: Deserialize<'de>> Visitor<'de> for Collect<V> {
+            type Value = Entries<V>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+
+        from.deserialize_map(Collect(std::marker::PhantomData))
+    }
+}
+
+/// Every way in which YAML surprises people is off; see the module's head.
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        strict_booleans: true,
+        merge_keys: MergeKeyPolicy::Error,
+        no_schema: true,
+        reject_unsupported_tags: true,
+        reject_tagged_field_names: true,
+        // Otherwise a closing brace at its parent's indentation is an error, and everybody writes that.
+        strict_indentation: false,
+        ignore_binary_tag_for_string: true,
+        with_snippet: false,
+        budget: serde_saphyr::budget! {
+            max_anchors: 0,
+            max_aliases: 0,
+            max_depth: 32,
+            max_nodes: 5000,
+            max_reader_input_bytes: Some(FILE_BYTES),
+        },
+    }
+}
+
+/// A text on one line, with every hidden character written as `\u{…}`, and tabs as wide as the column counts them.
+fn shown(text: impl Iterator<Item = char>) -> String {
+    visible::visible(&text.map(|c| if c == '\t' { ' ' } else { c }).collect::<String>())
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if self.line > 0 {
+            write!(f, ":{}", self.line)?;
+        }
+        if self.column > 0 {
+            write!(f, ":{}", self.column)?;
+        }
+        write!(f, ": {}", shown(self.message.chars()))?;
+        if let Some(snippet) = self.snippet.as_ref().filter(|line| !line.trim().is_empty()) {
+            let column = usize::try_from(self.column.max(1)).unwrap_or(1) - 1;
+            let start = column.saturating_sub(SHOWN);
+            let before = shown(snippet.chars().skip(start).take(column - start));
+            let after = shown(snippet.chars().skip(column).take(SHOWN));
+            let number = self.line.to_string();
+            write!(f, "\n  {number} | {before}{after}")?;
+            write!(f, "\n  {:width$} | {:indent$}^", "", "", width = number.len(), indent = before.chars().count())?;
+        }
+        match &self.hint {
+            Some(hint) => write!(f, "\n  {}", shown(hint.chars())),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! Holding a run to its approved plan.
+//!
+//! Before the first effect, an answer that differs from the one that the plan saw means that the world has changed:
+//! the plan is stale and nothing was done. Every other difference is the guest's, and ends the run. An effect is
+//! durably written down before it is sent, and its answer after. An effect of which no answer came ends the run,
+//! because nobody can say whether it happened.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ops_egress::send::Sent;
+use ops_ledger::store::Ledger;
+use ops_policy::digest::Digest;
+use ops_policy::message::{Effect, NetError, Outcome, Response};
+use ops_policy::plan::{Next, Plan, PlannedRead};
+use tokio::sync::watch;
+
+use crate::ending::Ending;
+use crate::sends::SendFailure;
+
+/// What became of one effect.
+#[derive(Clone, Debug)]
+pub(crate) enum Done {
+    /// Sent and answered.
+    Performed { response: Response, address: String },
+    /// Sent, and nobody knows.
+    Unknown { address: Option<String> },
+    /// Surely not sent.
+    NotSent { why: String },
+}
+
+/// The approved plan, and how far it is.
+pub(crate) struct Applying {
+    plan: Arc<Plan>,
+    ledger: Arc<Mutex<Ledger>>,
+    run: String,
+    cancel: watch::Receiver<bool>,
+    reads: usize,
+    performed: usize,
+    /// What became of each effect, in order; a retry of one that was not sent follows it.
+    pub(crate) done: Vec<(usize, Done)>,
+}
+
+impl Applying {
+    pub(crate) fn new(
+        plan: Arc<Plan>,
+        ledger: Arc<Mutex<Ledger>>,
+        run: String,
+        cancel: watch::Receiver<bool>,
+    ) -> Self {
+        Self { plan, ledger, run, cancel, reads: 0, performed: 0, done: Vec::new() }
+    }
+
+    /// How many effects were performed.
+    pub(crate) fn performed(&self) -> usize {
+        self.performed
+    }
+
+    /// Compares a read before the first effect with the one that the plan rests on.
+    pub(crate) fn check_read(&mut self, read: &PlannedRead) -> Result<(), Ending> {
+        if self.performed > 0 {
+            return Ok(());
+        }
+        let planned = self.plan.reads.get(self.reads).filter(|planned| planned.after_effects == 0);
+        self.reads += 1;
+        match planned {
+            Some(planned) if planned.request == read.request && planned.answer == read.answer => Ok(()),
+            Some(planned) if planned.request == read.request => Err(Ending::stale(format!(
+                "nothing was changed: the answer to `{}` is not the one that the plan rests on",
+                planned.summary
+            ))),
+            Some(planned) => Err(deviation(format!(
+                "it read `{}` where the plan read `{}`",
+                read.summary, planned.summary
+            ))),
+            None => Err(deviation(format!("it read `{}`, which the plan did not", read.summary))),
+        }
+    }
+
+    /// Compares an effect with the plan and writes down that it starts.
+    pub(crate) fn begin(&mut self, effect: &Effect) -> Result<(), Ending> {
+        let number = self.performed + 1;
+        match self.plan.next(self.performed, effect) {
+            Next::Same(_) => {}
+            Next::PastEnd if self.plan.incomplete.is_some() => {
+                return Err(Ending::partial(format!(
+                    "all {} effects of the plan were carried out; the rest needs a plan of its own",
+                    self.performed
+                )));
+            }
+            Next::PastEnd => {
+                return Err(deviation(format!("it asked for effect {number}, which the plan does not have")));
+            }
+            Next::Different(planned) => {
+                return Err(deviation(format!(
+                    "its effect {number} is not the planned one, `{}`",
+                    ops_policy::visible::visible(&planned.summary)
+                )));
+            }
+        }
+        if self.performed == 0 && self.plan.reads.iter().filter(|read| read.after_effects == 0).count() > self.reads {
+            return Err(deviation("it left out a read of the plan before its first effect".into()));
+        }
+        if *self.cancel.borrow() {
+            return Err(Ending::partial(format!("interrupted after {} effects", self.performed)));
+        }
+        // The intent carries the start of the first effect; the others are written down here, durably.
+        if number > 1 {
+            let request = Digest::of_json(&effect.request).map_err(|error| ledger_failed(&error))?;
+            self.ledger()
+                .effect_started(&self.run, number as u32, &request.to_string())
+                .map_err(|error| ledger_failed(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Takes note of what became of the effect that was begun.
+    pub(crate) fn end(
+        &mut self,
+        sent: Result<(Sent, String), SendFailure>,
+    ) -> Result<Result<Outcome, NetError>, Ending> {
+        let number = self.performed + 1;
+        match sent {
+            Ok((sent, address)) => {
+                self.performed = number;
+                self.done.push((number, Done::Performed { response: sent.response.clone(), address }));
+                let answer = serde_json::to_vec(&sent.response).map_err(|error| after_effect(&error))?;
+                self.ledger()
+                    .effect_performed(&self.run, number as u32, &answer)
+                    .map_err(|error| after_effect(&error))?;
+                Ok(Ok(Outcome::Performed(sent.response)))
+            }
+            Err(SendFailure::Answer { maybe_sent: true, error, address }) => {
+                self.done.push((number, Done::Unknown { address }));
+                Err(Ending::unknown(format!(
+                    "effect {number} was sent and no complete answer came ({}): look at the service to see whether it happened",
+                    text(&error)
+                )))
+            }
+            Err(SendFailure::Answer { maybe_sent: false, error, .. }) => {
+                self.done.push((number, Done::NotSent { why: text(&error) }));
+                Ok(Err(error))
+            }
+            Err(SendFailure::Credential(why)) => {
+                self.done.push((number, Done::NotSent { why: why.clone() }));
+                Err(Ending::denied("credential", why))
+            }
+        }
+    }
+
+    /// What is missing when the guest has returned.
+    pub(crate) fn missing(&self) -> Option<Ending> {
+        let planned = self.plan.effects.len();
+        (self.performed < planned).then(|| {
+            deviation(format!("it ended after {} of the {planned} effects of the plan", self.performed))
+        })
+    }
+
+    fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn deviation(what: String) -> Ending {
+    Ending::denied("deviation", format!("stopped: the capability departed from the approved plan: {what}"))
+}
+
+fn ledger_failed(error: &dyn std::fmt::Display) -> Ending {
+    Ending::denied("ledger", format!("the ledger could not be written, so nothing more is sent: {error}"))
+}
+
+fn after_effect(error: &dyn std::fmt::Display) -> Ending {
+    Ending::unknown(format!("an effect was performed and the ledger could not be written: {error}"))
+}
+
+fn text(error: &NetError) -> String {
+    match error {
+        NetError::NotGranted(text)
+        | NetError::InvalidRequest(text)
+        | NetError::Unreachable(text)
+        | NetError::Tls(text)
+        | NetError::Timeout(text)
+        | NetError::Connection(text)
+        | NetError::TooLarge(text)
+        | NetError::Limit(text) => text.clone(),
+    }
+}

@@ -1,0 +1,147 @@
+//! Step 4: has somebody said yes to exactly this plan?
+//!
+//! A plan from this very run can pass by itself (`auto`), or by a yes typed or piped, where the binding lists that
+//! way; where it does not, that input is not even read. Everything else waits for signatures. A stored plan passes
+//! by signatures only: each is verified again, with the approvers of this moment, and may not be too old.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use ops_ledger::store::Approval;
+use ops_policy::approval::{Accept, Mode};
+use ops_policy::plan::{NAMESPACE, Plan};
+use ops_policy::settings::Own;
+
+use crate::ending::Ending;
+use crate::phase::seconds;
+use crate::run::{Decided, Person, Planned, Run, Wanted};
+
+/// How a plan passed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Approved {
+    /// `auto`, `signed`, `confirmed` or `piped`.
+    pub(crate) how: &'static str,
+    /// The binding's reason for `auto`.
+    pub(crate) reason: Option<String>,
+    /// The approvals that are used up by this run.
+    pub(crate) approvals: Vec<Approval>,
+}
+
+impl Run<'_> {
+    pub(crate) fn approve(
+        &mut self,
+        decided: &Decided,
+        planned: &Planned,
+        person: &mut dyn Person,
+    ) -> Result<Approved, Ending> {
+        let approval = &decided.resolved.capability.binding.approval;
+        let plan = &planned.plan;
+        if matches!(decided.resolved.wanted, Wanted::Apply { .. }) {
+            return self.signed(decided, plan);
+        }
+        if plan.dry_run {
+            return Err(Ending::done("dry run: nothing was sent and nothing was written"));
+        }
+        if plan.is_empty() {
+            return Err(Ending::done("there is nothing to change"));
+        }
+        self.record.keep_plan = Some(planned.seed);
+        if approval.mode == Mode::Auto {
+            return Ok(self.approved("auto", approval.reason.clone(), Vec::new()));
+        }
+        if approval.accept.contains(&Accept::Confirmed)
+            && let Some(typed) = person.confirm(plan)
+        {
+            if typed.trim() != plan.hash().short() {
+                return Err(Ending::planned(format!(
+                    "what was typed is not the plan's short hash; {}",
+                    waits(plan)
+                )));
+            }
+            return Ok(self.approved("confirmed", None, Vec::new()));
+        }
+        if approval.accept.contains(&Accept::Piped)
+            && let Some(line) = person.piped(plan)
+        {
+            if line.trim() != "yes" {
+                return Err(Ending::planned(format!("the piped answer is not `yes`; {}", waits(plan))));
+            }
+            return Ok(self.approved("piped", None, Vec::new()));
+        }
+        Err(Ending::planned(waits(plan)))
+    }
+
+    fn approved(&mut self, how: &'static str, reason: Option<String>, approvals: Vec<Approval>) -> Approved {
+        let approved = Approved { how, reason, approvals };
+        self.record.approved = Some(approved.clone());
+        approved
+    }
+
+    /// Whether the signatures that the ledger holds for a stored plan are enough.
+    fn signed(&mut self, decided: &Decided, plan: &Plan) -> Result<Approved, Ending> {
+        if plan.approvals == 0 {
+            return Err(Ending::denied("approval", "the plan was made for a binding that needs no approval; run it again"));
+        }
+        let settings = &decided.resolved.pinned.settings.approvals;
+        let held = self.runner.approvals(&plan.id)?;
+        let (mut good, mut bad, mut keys) = (Vec::new(), Vec::new(), BTreeSet::new());
+        for approval in held {
+            let fault = if settings.own == Own::Refused && approval.principal == plan.requester {
+                Some(format!("{} asked for the plan and may not approve it", approval.principal))
+            } else {
+                self.fault(decided, plan, &approval, settings.approval)
+            };
+            match fault {
+                Some(fault) => bad.push(fault),
+                None if keys.insert(approval.fingerprint.clone()) => good.push(approval),
+                None => {}
+            }
+        }
+        if good.len() as u64 >= u64::from(plan.approvals) {
+            good.truncate(plan.approvals as usize);
+            return Ok(self.approved("signed", None, good));
+        }
+        if bad.is_empty() {
+            return Err(Ending::planned(format!("it has {} approvals; {}", good.len(), waits(plan))));
+        }
+        Err(Ending::denied("approval", format!("plan {} is not approved: {}", plan.id, bad.join("; "))))
+    }
+
+    /// What is wrong with an approval now, where something is.
+    fn fault(&self, decided: &Decided, plan: &Plan, approval: &Approval, lifetime: Duration) -> Option<String> {
+        let text = plan.text_to_sign();
+        let given = match approval.at.parse::<Timestamp>() {
+            Ok(given) => given,
+            Err(_) => return Some("an approval has no readable time".into()),
+        };
+        let old = SignedDuration::try_from(lifetime)
+            .ok()
+            .and_then(|lifetime| given.checked_add(lifetime).ok())
+            .is_none_or(|end| end <= self.now);
+        if old {
+            return Some(format!(
+                "the approval by {} is older than {} (ops.yaml: approvals.approval); approve it again",
+                approval.principal,
+                seconds(lifetime)
+            ));
+        }
+        decided
+            .resolved
+            .pinned
+            .approvers
+            .verify(NAMESPACE, text.as_bytes(), &approval.signature, self.now)
+            .err()
+            .map(|error| format!("the approval by {} does not hold: {error}", approval.principal))
+    }
+}
+
+/// What a plan waits for, and how to give it.
+fn waits(plan: &Plan) -> String {
+    let number = if plan.approvals == 1 { "an approval".into() } else { format!("{} approvals", plan.approvals) };
+    format!(
+        "plan {id} waits for {number}\n  look at it:       ops plan show {id}\n  \
+         approve and run:  ops plan approve {id} --key KEY --apply",
+        id = plan.id
+    )
+}

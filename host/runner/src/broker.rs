@@ -1,0 +1,260 @@
+//! Who answers the guest: the wall's other side, in each phase of a run.
+//!
+//! Order in every answer: policy decides; in the apply phase the plan is compared; only then is anything sent. What
+//! was asked and answered is written down in order, by the host and never by the guest. When the run must end, the
+//! reason is kept here and the guest is told nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use ops_policy::decide::{Allowed, Denial, Door, decide};
+use ops_policy::digest::Digest;
+use ops_policy::manifest::RuleEffect;
+use ops_policy::message::{Effect, NetError, Outcome, Report, Request, Response};
+use ops_policy::plan::{PlannedEffect, PlannedRead};
+use ops_policy::rights::Rights;
+use ops_policy::visible;
+use ops_sandbox::broker::{Answer, Broker, Stop};
+
+use crate::applying::Applying;
+use crate::ending::Ending;
+use crate::sends::{SendFailure, Sender};
+
+/// Reports that are passed on in one phase at most; the rest are counted.
+const MAX_REPORTS: u64 = 1000;
+/// The longest report message that is passed on, in bytes.
+const MAX_REPORT: usize = 500;
+
+/// Where reports go.
+pub type ReportSink = Arc<dyn Fn(&Report) + Send + Sync>;
+
+/// Which phase the run is in.
+pub(crate) enum Phase {
+    /// A read-only run.
+    Read,
+    /// Effects are captured, nothing is sent.
+    Plan {
+        /// Whether effects on optional services that are not bound are captured too.
+        dry_run: bool,
+    },
+    /// The approved effects are sent, and no others.
+    Apply(Applying),
+}
+
+/// Answers one guest in one phase.
+pub(crate) struct RunBroker {
+    pub(crate) rights: Arc<Rights>,
+    pub(crate) sender: Sender,
+    pub(crate) phase: Phase,
+    pub(crate) reads: Vec<PlannedRead>,
+    pub(crate) captured: Vec<PlannedEffect>,
+    /// What was refused, in words, and how often.
+    pub(crate) denied: BTreeMap<String, u64>,
+    /// Why the run was stopped from here.
+    pub(crate) ending: Option<Ending>,
+    began: Instant,
+    clock: u64,
+    reports: u64,
+    sink: ReportSink,
+}
+
+impl RunBroker {
+    pub(crate) fn new(rights: Arc<Rights>, sender: Sender, phase: Phase, sink: ReportSink) -> Self {
+        Self {
+            rights,
+            sender,
+            phase,
+            reads: Vec::new(),
+            captured: Vec::new(),
+            denied: BTreeMap::new(),
+            ending: None,
+            began: Instant::now(),
+            clock: 0,
+            reports: 0,
+            sink,
+        }
+    }
+
+    /// Ends the run. The first reason is the one that counts.
+    fn stop<T>(&mut self, ending: Ending) -> Result<T, Stop> {
+        self.ending.get_or_insert(ending);
+        Err(Stop)
+    }
+
+    fn deny(&mut self, denial: &Denial) -> String {
+        let text = denial.to_string();
+        *self.denied.entry(visible::clip(&visible::visible(&text), MAX_REPORT)).or_default() += 1;
+        match denial.suggestion() {
+            Some(rule) => format!("{text}\nthe rule that would allow it, for review:\n{rule}"),
+            None => text,
+        }
+    }
+
+    /// Moves the guest's clock to the real time since the phase began.
+    fn tick(&mut self) {
+        self.clock = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    }
+
+    async fn read(&mut self, request: Request) -> Result<Result<Response, NetError>, Stop> {
+        let answer = match decide(&self.rights, Door::Fetch, &request) {
+            Ok(allowed) => match self.sender.send(&allowed, false).await {
+                Ok((sent, _)) => Ok(sent.response),
+                Err(SendFailure::Answer { error, .. }) => Err(error),
+                Err(SendFailure::Credential(why)) => return self.stop(Ending::denied("credential", why)),
+            },
+            Err(denial) => {
+                self.deny(&denial);
+                Err(NetError::NotGranted(denial.to_string()))
+            }
+        };
+        self.tick();
+        let read = PlannedRead {
+            summary: summary(&request),
+            request: digest(&request),
+            answer: answer_digest(&answer),
+            after_effects: u32::try_from(self.effects_so_far()).unwrap_or(u32::MAX),
+        };
+        if let Phase::Apply(applying) = &mut self.phase
+            && let Err(ending) = applying.check_read(&read)
+        {
+            return self.stop(ending);
+        }
+        self.reads.push(read);
+        Ok(answer)
+    }
+
+    fn effects_so_far(&self) -> usize {
+        match &self.phase {
+            Phase::Apply(applying) => applying.performed(),
+            _ => self.captured.len(),
+        }
+    }
+
+    async fn change(&mut self, effect: Effect) -> Result<Result<Outcome, NetError>, Stop> {
+        let decision = decide(&self.rights, Door::Perform, &effect.request);
+        let answer = match &mut self.phase {
+            Phase::Read => self.stop(Ending::denied("effect-denied", "a read-only capability asked for an effect"))?,
+            Phase::Plan { dry_run } => {
+                let unchecked = *dry_run && matches!(&decision, Err(denial) if denial.is_optional_unbound());
+                match decision {
+                    Ok(allowed) => self.capture(effect, Some(&allowed))?,
+                    Err(_) if unchecked => self.capture(effect, None)?,
+                    Err(denial) => self.refuse(&effect, &denial)?,
+                }
+            }
+            Phase::Apply(_) => match decision {
+                Ok(allowed) => self.carry_out(effect, allowed).await?,
+                Err(denial) => self.refuse(&effect, &denial)?,
+            },
+        };
+        self.tick();
+        Ok(answer)
+    }
+
+    fn refuse<T>(&mut self, effect: &Effect, denial: &Denial) -> Result<T, Stop> {
+        let why = self.deny(denial);
+        let what = visible::clip(&visible::visible(&effect.summary), MAX_REPORT);
+        self.stop(Ending::denied("effect-denied", format!("the effect `{what}` is not granted: {why}")))
+    }
+
+    fn capture(
+        &mut self,
+        effect: Effect,
+        allowed: Option<&Allowed>,
+    ) -> Result<Result<Outcome, NetError>, Stop> {
+        let limit = self.sender.max_requests();
+        if self.captured.len() as u64 >= limit {
+            return self.stop(Ending::stopped(
+                "limit-requests",
+                format!("the plan has more effects than the binding's limits.requests, {limit}"),
+            ));
+        }
+        let service = allowed.and_then(|allowed| self.rights.services.get(&allowed.service));
+        self.captured.push(PlannedEffect {
+            summary: effect.summary,
+            origin: service.map(|service| service.grant.origin.to_string()),
+            rule: allowed.map(|allowed| allowed.rule.clone()),
+            class: allowed.map_or(RuleEffect::Mutate, |allowed| allowed.effect),
+            request: effect.request,
+            undo: effect.undo,
+            unchecked: allowed.is_none(),
+        });
+        Ok(Ok(Outcome::Planned))
+    }
+
+    async fn carry_out(
+        &mut self,
+        effect: Effect,
+        allowed: Allowed,
+    ) -> Result<Result<Outcome, NetError>, Stop> {
+        let Phase::Apply(applying) = &mut self.phase else {
+            return Err(Stop);
+        };
+        if let Err(ending) = applying.begin(&effect) {
+            return self.stop(ending);
+        }
+        let sent = self.sender.send(&allowed, true).await;
+        match applying.end(sent) {
+            Ok(answer) => Ok(answer),
+            Err(ending) => self.stop(ending),
+        }
+    }
+}
+
+impl Broker for RunBroker {
+    fn fetch(&mut self, request: Request) -> Answer<'_, Result<Response, NetError>> {
+        Box::pin(self.read(request))
+    }
+
+    fn perform(&mut self, effect: Effect) -> Answer<'_, Result<Outcome, NetError>> {
+        Box::pin(self.change(effect))
+    }
+
+    fn report(&mut self, report: Report) -> Answer<'_, ()> {
+        self.reports += 1;
+        if self.reports <= MAX_REPORTS {
+            (self.sink)(&tidy(report));
+        }
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn now(&mut self) -> u64 {
+        self.clock
+    }
+}
+
+/// A report as people may see it: short, with nothing in it that moves a cursor.
+fn tidy(report: Report) -> Report {
+    let text = |text: String| visible::clip(&visible::visible(&text), MAX_REPORT);
+    match report {
+        Report::Log { level, message } => Report::Log { level, message: text(message) },
+        Report::Progress { done, total, message } => Report::Progress { done, total, message: text(message) },
+    }
+}
+
+/// What was asked, for people. Queries stay out: they may hold what nobody should read over a shoulder.
+fn summary(request: &Request) -> String {
+    let path = request.path.split('?').next().unwrap_or_default();
+    visible::clip(&visible::visible(&format!("{} {} {path}", request.service, request.method)), MAX_REPORT)
+}
+
+fn digest(request: &Request) -> Digest {
+    Digest::of_json(request).unwrap_or_else(|_| Digest::of(request.path.as_bytes()))
+}
+
+/// What of an answer the plan rests on: its status, its body, and the fields that name another place or version.
+fn answer_digest(answer: &Result<Response, NetError>) -> Digest {
+    let value = match answer {
+        Ok(response) => {
+            let fields: Vec<_> = response
+                .headers
+                .iter()
+                .filter(|header| matches!(header.name.as_str(), "content-type" | "etag" | "location"))
+                .collect();
+            serde_json::json!({"status": response.status, "body": Digest::of(&response.body), "fields": fields})
+        }
+        Err(error) => serde_json::json!({"error": error}),
+    };
+    Digest::of(value.to_string().as_bytes())
+}

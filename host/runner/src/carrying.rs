@@ -1,0 +1,238 @@
+//! Steps 5 to 7: intend, apply, commit files. And the other branch: a read-only run, which does none of these.
+
+use std::sync::Arc;
+
+use ops_policy::digest::Digest;
+use ops_policy::message::Failure;
+use ops_policy::plan::Plan;
+use ops_sandbox::commit;
+use ops_sandbox::stage::FileChange;
+
+use crate::applying::Applying;
+use crate::approving::Approved;
+use crate::broker::Phase;
+use crate::ending::{Ending, Status};
+use crate::key::random;
+use crate::phase::Stage;
+use crate::planning::{changes, clock, word};
+use crate::record::FileOutcome;
+use crate::resolve::schema_errors;
+use crate::run::{Decided, Planned, Run};
+
+/// What the apply phase staged, ready to be committed.
+pub(crate) struct Staged {
+    stage: Stage,
+    changes: Vec<(String, FileChange)>,
+    folders: Vec<(String, std::path::PathBuf)>,
+}
+
+impl Run<'_> {
+    /// A read-only run: one phase, nothing to approve.
+    pub(crate) async fn execute(&mut self, decided: &Decided) -> Result<Ending, Ending> {
+        let seed = random::<32>().map_err(|error| Ending::stopped("host", error.to_string()))?;
+        let stage = self.stage(decided)?;
+        let phased = self.guest(decided, Phase::Read, clock(self.now), seed, stage).await?;
+        match phased.result(&decided.limits())? {
+            Ok(output) => {
+                self.take_output(decided, output)?;
+                Ok(Ending::done("done"))
+            }
+            Err(failure) => Err(Ending::of_failure(&failure)),
+        }
+    }
+
+    /// Takes the guest's output, if it is what its schema says.
+    pub(crate) fn take_output(&mut self, decided: &Decided, output: String) -> Result<(), Ending> {
+        let value = serde_json::from_str(&output)
+            .map_err(|error| Ending::failed("output", format!("the capability's output is no JSON: {error}")))?;
+        let errors = schema_errors(&decided.resolved.capability.manifest.output, &value)
+            .map_err(|error| Ending::failed("manifest", format!("the output schema is no JSON Schema: {error}")))?;
+        if !errors.is_empty() {
+            return Err(Ending::failed(
+                "output",
+                format!("the capability's output is not what its schema says:\n  {}", errors.join("\n  ")),
+            ));
+        }
+        self.record.output = Some(value);
+        Ok(())
+    }
+
+    /// Step 5: the intent is durable, and the approvals are used up, before anything is sent.
+    pub(crate) fn intend(&mut self, planned: &Planned, approved: &Approved) -> Result<(), Ending> {
+        if *self.order.cancel.borrow() {
+            return Err(Ending::interrupted());
+        }
+        let first = planned.plan.effects.first().map(|effect| Digest::of_json(&effect.request));
+        let first = first.transpose().map_err(|error| Ending::stopped("host", error.to_string()))?;
+        self.commit_intent(planned, approved, first)
+    }
+
+    /// Step 6: the component runs again, held to the plan.
+    pub(crate) async fn apply(&mut self, decided: &Decided, planned: &Planned) -> Result<Staged, Ending> {
+        match self.apply_phase(decided, planned).await {
+            Err(ending) if matches!(ending.status, Some(Status::Stale | Status::Partial)) => {
+                Err(self.plan_again(decided, ending).await)
+            }
+            other => other,
+        }
+    }
+
+    async fn apply_phase(&mut self, decided: &Decided, planned: &Planned) -> Result<Staged, Ending> {
+        let plan = &planned.plan;
+        self.record.applying = true;
+        let stage = self.stage(decided)?;
+        check_preconditions(decided, plan, &stage)?;
+        let applying = Applying::new(
+            plan.clone(),
+            self.runner.ledger_handle(),
+            self.key.clone(),
+            self.order.cancel.clone(),
+        );
+        let phased = self.guest(decided, Phase::Apply(applying), plan.clock, planned.seed, stage).await?;
+        let Phase::Apply(applying) = &phased.broker.phase else {
+            return Err(Ending::stopped("host", "the phase changed"));
+        };
+        let result = phased.result(&decided.limits()).map_err(|ending| match ending.status {
+            Some(Status::Interrupted) => Ending::partial(format!("interrupted after {} effects", applying.performed())),
+            _ => ending,
+        })?;
+        match result {
+            Ok(output) => {
+                if let Some(ending) = applying.missing() {
+                    return Err(ending);
+                }
+                self.take_output(decided, output)?;
+            }
+            // The plan ended here for want of an answer; so does its application.
+            Err(Failure::Incomplete { message }) if applying.performed() > 0 => return Err(Ending::partial(message)),
+            Err(failure) => return Err(failure_after(&failure, applying.performed())),
+        }
+        let changes = changes(decided, &phased.stage)?;
+        check_staged(plan, &changes)?;
+        let folders = decided.grounds.directories.iter().map(|(name, real, _)| (name.clone(), real.clone())).collect();
+        Ok(Staged { stage: phased.stage, changes, folders })
+    }
+
+    /// A new plan for what is left. How the run ends does not change; the message says where to go on.
+    async fn plan_again(&mut self, decided: &Decided, ending: Ending) -> Ending {
+        self.record.output = None;
+        match self.make_plan(decided, false).await {
+            Ok(planned) if planned.plan.is_empty() => {
+                Ending { message: format!("{}\nthere is nothing left to do", ending.message), ..ending }
+            }
+            Ok(planned) => {
+                self.record.new_plan(&planned);
+                Ending {
+                    message: format!(
+                        "{}\na new plan is stored\n  look at it:       ops plan show {id}\n  \
+                         approve and run:  ops plan approve {id} --key KEY --apply",
+                        ending.message,
+                        id = planned.plan.id
+                    ),
+                    ..ending
+                }
+            }
+            Err(error) => Ending {
+                message: format!("{}\nno new plan could be made: {}", ending.message, error.message),
+                ..ending
+            },
+        }
+    }
+
+    /// Step 7: staged results replace the originals, if these still are what the plan saw.
+    pub(crate) fn commit_files(&mut self, planned: &Planned, staged: Staged) -> Result<Ending, Ending> {
+        for (name, folder) in &staged.folders {
+            let changes = staged.of(name);
+            commit::check(folder, &changes)
+                .map_err(|error| self.conflict(planned, format!("directory `{name}`: {error}")))?;
+        }
+        for (name, folder) in &staged.folders {
+            let changes = staged.of(name);
+            commit::apply(folder, &staged.stage.copy(name), &changes, &self.key)
+                .map_err(|error| self.conflict(planned, format!("directory `{name}`: {error}")))?;
+            self.record.committed.insert(name.clone());
+        }
+        Ok(Ending::done(done(&planned.plan)))
+    }
+
+    fn conflict(&mut self, planned: &Planned, what: String) -> Ending {
+        self.record.files = FileOutcome::Conflict;
+        let effects = planned.plan.effects.len();
+        let after = if effects == 0 { String::new() } else { format!("; the {effects} effects of the plan were performed") };
+        Ending::denied("file-conflict", format!("files were not replaced: {what}{after}"))
+    }
+}
+
+impl Staged {
+    fn of(&self, directory: &str) -> Vec<FileChange> {
+        self.changes.iter().filter(|(name, _)| name == directory).map(|(_, change)| change.clone()).collect()
+    }
+}
+
+/// Granted folders and contracts must be what the plan saw.
+fn check_preconditions(decided: &Decided, plan: &Arc<Plan>, stage: &Stage) -> Result<(), Ending> {
+    for (name, tree) in &stage.trees {
+        if plan.directories.get(name) != Some(&tree.digest()) {
+            return Err(Ending::stale(format!(
+                "nothing was changed: the directory `{name}` is not as the plan saw it"
+            )));
+        }
+    }
+    for (name, bytes) in &decided.grounds.contracts {
+        if plan.contracts.get(name) != Some(&Digest::of(bytes)) {
+            return Err(Ending::stale(format!("nothing was changed: the contract `{name}` has changed")));
+        }
+    }
+    Ok(())
+}
+
+/// What the guest staged now must be what was approved.
+fn check_staged(plan: &Plan, changes: &[(String, FileChange)]) -> Result<(), Ending> {
+    let same = plan.files.len() == changes.len()
+        && plan.files.iter().zip(changes).all(|(planned, (directory, change))| {
+            planned.directory == *directory
+                && planned.path == change.path
+                && planned.change == word(change.kind)
+                && planned.before == change.before
+                && planned.after == change.after
+        });
+    if same {
+        return Ok(());
+    }
+    let other = changes.iter().find(|(directory, change)| {
+        !plan.files.iter().any(|planned| {
+            planned.directory == *directory && planned.path == change.path && planned.after == change.after
+        })
+    });
+    let what = other.map_or_else(
+        || "a planned change is missing".to_owned(),
+        |(directory, change)| format!("{directory}/{} differs", ops_policy::visible::visible(&change.path)),
+    );
+    Err(Ending::denied("deviation", format!("no file was replaced: what was staged is not what was approved: {what}")))
+}
+
+fn failure_after(failure: &Failure, performed: usize) -> Ending {
+    let ending = Ending::of_failure(failure);
+    if performed == 0 {
+        return ending;
+    }
+    // Effects happened, so there is a receipt whatever the guest calls it.
+    Ending::failed(
+        ending.code.unwrap_or("failed"),
+        format!("{}\n{performed} effects had been performed", ending.message),
+    )
+}
+
+fn done(plan: &Plan) -> String {
+    let count = |number: usize, one: &str, many: &str| match number {
+        1 => format!("1 {one}"),
+        number => format!("{number} {many}"),
+    };
+    match (plan.effects.len(), plan.files.len()) {
+        (effects, 0) => format!("done: {}", count(effects, "effect", "effects")),
+        (0, files) => format!("done: {} changed", count(files, "file", "files")),
+        (effects, files) => {
+            format!("done: {}, {} changed", count(effects, "effect", "effects"), count(files, "file", "files"))
+        }
+    }
+}

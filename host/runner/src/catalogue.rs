@@ -1,0 +1,129 @@
+//! What is bound here: the list, and one capability in full.
+
+use ops_policy::visible::visible;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use jiff::Timestamp;
+use ops_policy::rights::Rights;
+
+use crate::ending::Ending;
+use crate::pinned::{Capability, Pinned, Refusal};
+use crate::rights_text::{approval, rights_text};
+use crate::runner::Runner;
+use crate::workspace::BINDINGS;
+
+/// One line of the list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// The capability's name.
+    pub name: String,
+    /// Its safety class; empty where the binding cannot be used.
+    pub safety: String,
+    /// How its plans are approved.
+    pub approval: String,
+    /// What it does, in the author's words.
+    pub summary: String,
+    /// Why it cannot run, where it cannot.
+    pub fault: Option<String>,
+}
+
+/// One capability in full.
+pub struct Shown {
+    capability: Capability,
+    rights: Rights,
+}
+
+impl Runner {
+    /// Every capability that the lock holds, sorted by name. One that cannot run does not hide the others.
+    ///
+    /// # Errors
+    ///
+    /// The lock does not hold.
+    pub fn catalogue(&self) -> Result<Vec<Row>, Refusal> {
+        let pinned = Pinned::load(self.workspace(), Timestamp::now())?;
+        let names: std::collections::BTreeSet<&String> =
+            pinned.lock.lock.components.values().flat_map(|component| &component.capabilities).collect();
+        Ok(names.into_iter().map(|name| self.row(&pinned, name)).collect())
+    }
+
+    fn row(&self, pinned: &Pinned, name: &str) -> Row {
+        match pinned.capability(self.workspace(), name) {
+            Ok(capability) => Row {
+                name: name.to_owned(),
+                safety: capability.binding.safety.as_str().to_owned(),
+                approval: approval(&capability.binding),
+                summary: visible(&capability.manifest.summary),
+                fault: None,
+            },
+            Err(refusal) => Row {
+                name: name.to_owned(),
+                safety: String::new(),
+                approval: String::new(),
+                summary: String::new(),
+                fault: Some(refusal.message),
+            },
+        }
+    }
+
+    /// One capability, with what it may do.
+    ///
+    /// # Errors
+    ///
+    /// There is no such binding, or it cannot be used.
+    pub fn describe(&self, name: &str) -> Result<Shown, Ending> {
+        if !self.is_bound(name) {
+            return Err(self.unknown_capability(name));
+        }
+        let pinned = Pinned::load(self.workspace(), Timestamp::now())?;
+        let capability = pinned.capability(self.workspace(), name)?;
+        let rights = Rights::intersect(&capability.manifest, &capability.binding).map_err(|missing| {
+            let list: Vec<_> = missing.iter().map(ToString::to_string).collect();
+            Ending::denied("not-granted", list.join("\n"))
+        })?;
+        Ok(Shown { capability, rights })
+    }
+
+    /// Whether a name resolves to a binding file.
+    pub(crate) fn is_bound(&self, name: &str) -> bool {
+        ops_policy::name::check(name).is_ok() && self.workspace().has(&crate::pinned::binding_file(name))
+    }
+
+    /// What to say about a name that nothing is bound to.
+    pub(crate) fn unknown_capability(&self, name: &str) -> Ending {
+        let bound = self.workspace().list(BINDINGS, ".yaml").unwrap_or_default();
+        let names: Vec<&str> = bound.iter().filter_map(|file| file.strip_suffix(".yaml")).collect();
+        let hint = match ops_policy::name::nearest(name, names.iter().copied()) {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
+            None => "`ops cap list` lists what is bound here".to_owned(),
+        };
+        Ending::usage(format!("there is no capability `{}`\n  {hint}", visible(name)))
+    }
+}
+
+impl Shown {
+    /// For people.
+    pub fn text(&self) -> String {
+        let mut text =
+            rights_text(&self.capability.manifest, &self.capability.binding, &self.rights, &self.capability.imports);
+        text.push_str("  imports\n");
+        for import in &self.capability.imports {
+            text.push_str(&format!("    {}\n", visible(import)));
+        }
+        text.push_str(&format!("  component {} {}\n", self.capability.binding.component, self.capability.component_digest));
+        text.push_str(&format!("  flags: ops cap run {} --help", self.capability.name));
+        text
+    }
+
+    /// For programs.
+    pub fn json(&self) -> Value {
+        json!({
+            "capability": self.capability.name,
+            "safety": self.capability.binding.safety.as_str(),
+            "component": {"path": self.capability.binding.component, "digest": self.capability.component_digest},
+            "binding": {"path": self.capability.binding_file, "digest": self.capability.binding_digest},
+            "imports": self.capability.imports,
+            "manifest": self.capability.manifest,
+        })
+    }
+}

@@ -1,0 +1,41 @@
+//! The life of a run: resolve, decide, plan, approve, intend, apply, commit files, receipt.
+//!
+//! [`run`] is the one way through; the other modules are its steps, and what front ends need around it: making and
+//! trusting a workspace, binding and pinning capabilities, and looking at plans and receipts.
+
+mod applying;
+mod approving;
+pub mod bind;
+pub mod broker;
+mod carrying;
+pub mod catalogue;
+mod decide;
+pub mod ending;
+pub mod key;
+mod phase;
+pub mod pin;
+pub mod pinned;
+mod planning;
+pub mod plans;
+pub mod receipt;
+pub mod receipts;
+mod record;
+mod resolve;
+pub mod rights_text;
+pub mod run;
+pub mod runner;
+mod sends;
+pub mod setup;
+pub mod show;
+mod statement;
+pub mod status;
+pub mod trust;
+pub mod workspace;
+
+/// The name of the user that this process runs as: `USER`, else the numeric id.
+pub fn user_name() -> String {
+    std::env::var("USER")
+        .ok()
+        .filter(|name| !name.is_empty() && name.len() <= 64 && ops_policy::visible::visible(name) == *name)
+        .unwrap_or_else(|| rustix::process::geteuid().as_raw().to_string())
+}

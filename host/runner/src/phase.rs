@@ -1,0 +1,160 @@
+//! Running the guest once, in one phase, on private copies of its directories.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ops_policy::manifest::Access;
+use ops_policy::message::Failure;
+use ops_policy::plan::Clock;
+use ops_sandbox::job::{End, Job, Limits, Mount, Ran};
+use ops_sandbox::{stage, tree};
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+
+use crate::broker::{Phase, RunBroker};
+use crate::ending::Ending;
+use crate::run::{Decided, Run};
+use crate::sends::Sender;
+use crate::workspace::private_folder;
+
+/// The copies that a guest works on. Gone when dropped.
+pub(crate) struct Stage {
+    pub(crate) folder: TempDir,
+    /// What each granted directory held when it was copied, by name.
+    pub(crate) trees: BTreeMap<String, tree::Tree>,
+}
+
+impl Stage {
+    /// The guest's copy of a directory.
+    pub(crate) fn copy(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+/// What one phase left.
+pub(crate) struct Phased {
+    pub(crate) end: End,
+    pub(crate) broker: RunBroker,
+    pub(crate) stage: Stage,
+}
+
+impl Run<'_> {
+    /// Copies the granted directories and contracts.
+    pub(crate) fn stage(&self, decided: &Decided) -> Result<Stage, Ending> {
+        let fail = |error: &dyn std::fmt::Display| Ending::denied("directory", error.to_string());
+        let parent = self.runner.workspace().state().join("staging");
+        private_folder(&parent).map_err(|error| fail(&error))?;
+        let folder =
+            tempfile::Builder::new().prefix("run-").tempdir_in(&parent).map_err(|error| fail(&error))?;
+        let mut trees = BTreeMap::new();
+        for (name, real, _) in &decided.grounds.directories {
+            let copied = stage::copy(real, &folder.path().join(name), &tree::Limits::default())
+                .map_err(|error| Ending::denied("directory", format!("directory `{name}`: {error}")))?;
+            trees.insert(name.clone(), copied);
+        }
+        if !decided.grounds.contracts.is_empty() {
+            stage::contract_copy(&decided.grounds.contracts, &folder.path().join("contracts"))
+                .map_err(|error| fail(&error))?;
+        }
+        Ok(Stage { folder, trees })
+    }
+
+    /// Runs the guest. What it printed and used goes into the record; how it ended comes back.
+    pub(crate) async fn guest(
+        &mut self,
+        decided: &Decided,
+        phase: Phase,
+        clock: Clock,
+        seed: [u8; 32],
+        stage: Stage,
+    ) -> Result<Phased, Ending> {
+        let limits = decided.limits();
+        let sender = Sender::new(
+            self.runner.egress(),
+            decided.rights.clone(),
+            Arc::new(decided.resolved.pinned.settings.clone()),
+            decided.grounds.authorities.clone(),
+            self.runner.workspace().root().to_path_buf(),
+            limits,
+        );
+        let broker = RunBroker::new(decided.rights.clone(), sender, phase, self.order.reports.clone());
+        let broker = Arc::new(Mutex::new(broker));
+        let job = Job {
+            input: decided.input.clone(),
+            links: decided.grounds.links,
+            clock_seconds: clock.seconds,
+            clock_nanoseconds: clock.nanoseconds,
+            seed,
+            mounts: mounts(decided, &stage),
+            limits: Limits { memory: limits.memory, time: limits.time, output: limits.output },
+            cancel: self.order.cancel.clone(),
+        };
+        let ran = self.runner.sandbox()?.run(&decided.resolved.component, job, broker.clone()).await;
+        let broker = Arc::into_inner(broker)
+            .ok_or_else(|| Ending::stopped("host", "the sandbox kept the broker"))?
+            .into_inner();
+        let Ran { end, stdout, stderr, peak_memory, elapsed } = ran;
+        self.record.printed(stdout, stderr);
+        self.record.peak_memory = self.record.peak_memory.max(peak_memory);
+        self.record.guest_time += elapsed;
+        self.record.broker(&broker);
+        Ok(Phased { end, broker, stage })
+    }
+}
+
+/// What the guest sees: each directory under its name, contracts under `/contracts`.
+fn mounts(decided: &Decided, stage: &Stage) -> Vec<Mount> {
+    let mut mounts: Vec<_> = decided
+        .grounds
+        .directories
+        .iter()
+        .map(|(name, _, access)| Mount {
+            guest: format!("/{name}"),
+            host: stage.copy(name),
+            writable: *access == Access::Stage,
+        })
+        .collect();
+    if !decided.grounds.contracts.is_empty() {
+        mounts.push(Mount { guest: "/contracts".into(), host: stage.copy("contracts"), writable: false });
+    }
+    mounts
+}
+
+impl Phased {
+    /// The guest's output, or its failure, or the end of the run where the host stopped it.
+    pub(crate) fn result(&self, limits: &ops_policy::limits::Limits) -> Result<Result<String, Failure>, Ending> {
+        if let Some(ending) = &self.broker.ending {
+            return Err(ending.clone());
+        }
+        match &self.end {
+            End::Output(output) => Ok(Ok(output.clone())),
+            End::Failed(failure) => Ok(Err(failure.clone())),
+            End::Stopped => Err(Ending::stopped("host", "the run was stopped")),
+            End::Cancelled => Err(Ending::interrupted()),
+            End::OutOfTime => Err(Ending::stopped(
+                "limit-time",
+                format!("stopped after {}, the binding's limits.time", seconds(limits.time)),
+            )),
+            End::OutOfMemory => Err(Ending::stopped(
+                "limit-memory",
+                format!("stopped: it asked for more than {} MiB, the binding's limits.memory", limits.memory >> 20),
+            )),
+            End::OutputTooLong => Err(Ending::stopped(
+                "limit-output",
+                format!("stopped: its output is longer than {} KiB, the binding's limits.output", limits.output >> 10),
+            )),
+            End::Trapped(why) => Err(Ending::stopped("trap", format!("the capability crashed: {why}"))),
+            End::HostPanicked(place) => Err(Ending::stopped(
+                "host-panic",
+                format!("the host failed while it served the capability ({place}); please report this"),
+            )),
+        }
+    }
+}
+
+/// A duration as people write it.
+pub(crate) fn seconds(time: Duration) -> String {
+    if time.subsec_millis() == 0 { format!("{} s", time.as_secs()) } else { format!("{} ms", time.as_millis()) }
+}

@@ -1,0 +1,229 @@
+//! Writing the lock: what it will cover, what that changes in rights, and the signature.
+//!
+//! Nothing is trusted on the way: every binding is parsed, every component is hashed, and asked what it is with every
+//! import a trap. The old lock counts for the comparison only if it holds by itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use ops_policy::approvers::Approvers;
+use ops_policy::binding::Binding;
+use ops_policy::digest::Digest;
+use ops_policy::lock::{self, Component, Lock, SignedLock, VERSION};
+use ops_policy::manifest::Manifest;
+use ops_policy::rights::Rights;
+use ops_policy::settings::Settings;
+use similar::TextDiff;
+
+use crate::rights_text::rights_text;
+use crate::trust::Trust;
+use crate::workspace::{APPROVERS, BINDINGS, LOCK, SETTINGS, Workspace, private_folder, replace};
+
+/// A lock that is ready to be signed.
+#[derive(Debug)]
+pub struct Pinning {
+    lock: Lock,
+    texts: BTreeMap<String, String>,
+    /// What changes, for people. Empty where nothing does.
+    pub shown: String,
+}
+
+/// Puts together the lock that covers the workspace as it is now.
+///
+/// # Errors
+///
+/// For people: a file that is missing or wrong, with its place.
+pub fn prepare(
+    workspace: &Workspace,
+    describe: &dyn Fn(&[u8]) -> Result<Described, String>,
+    development: bool,
+) -> Result<Pinning, String> {
+    let trust = Trust::load(workspace)
+        .map_err(|error| error.to_string())?
+        .ok_or_else(|| crate::pinned::untrusted(workspace))?;
+    let mut files = BTreeMap::new();
+    let mut texts = BTreeMap::new();
+    let mut add = |path: &str| -> Result<Vec<u8>, String> {
+        let bytes = workspace.read(path).map_err(|error| error.to_string())?;
+        files.insert(path.to_owned(), Digest::of(&bytes));
+        texts.insert(path.to_owned(), String::from_utf8_lossy(&bytes).into_owned());
+        Ok(bytes)
+    };
+    let settings = Settings::parse(&workspace.shown(SETTINGS), &add(SETTINGS)?).map_err(|error| error.to_string())?;
+    Approvers::parse(&workspace.shown(APPROVERS), &add(APPROVERS)?).map_err(|error| error.to_string())?;
+    let mut bindings = Vec::new();
+    for name in workspace.list(BINDINGS, ".yaml").map_err(|error| error.to_string())? {
+        let path = format!("{BINDINGS}/{name}");
+        let bytes = add(&path)?;
+        if is_binding(&bytes) {
+            let binding = Binding::parse(&workspace.shown(&path), &bytes).map_err(|error| error.to_string())?;
+            if format!("{}.yaml", binding.capability) != name {
+                return Err(format!(
+                    "{}: it binds `{}`; rename the file to {}.yaml",
+                    workspace.shown(&path),
+                    binding.capability,
+                    binding.capability
+                ));
+            }
+            bindings.push((path, binding));
+        }
+    }
+    for (_, binding) in &bindings {
+        for service in binding.services.values() {
+            if let Some(tls) = &service.tls {
+                add(&tls.ca)?;
+            }
+        }
+        for contract in &binding.contracts {
+            add(&format!("{BINDINGS}/{contract}"))?;
+        }
+    }
+    let components = components(workspace, &bindings, describe)?;
+    let old = trusted_lock(workspace, &trust);
+    let counter = trust.seen.map_or(0, |seen| seen.counter).max(old.as_ref().map_or(0, |old| old.counter)) + 1;
+    let lock = Lock { version: VERSION, workspace: settings.workspace, counter, development, files, components };
+    let shown = shown(workspace, old.as_ref(), &lock, &bindings, &texts);
+    Ok(Pinning { lock, texts, shown })
+}
+
+/// What a component says of itself, and what it imports.
+#[derive(Clone, Debug)]
+pub struct Described {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The imports.
+    pub imports: BTreeSet<String>,
+    /// The digest of imports and exports.
+    pub interface: Digest,
+}
+
+/// Bindings say which capability they bind; every other file beside them is a contract and grants nothing.
+fn is_binding(bytes: &[u8]) -> bool {
+    bytes.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"capability:"))
+}
+
+fn components(
+    workspace: &Workspace,
+    bindings: &[(String, Binding)],
+    describe: &dyn Fn(&[u8]) -> Result<Described, String>,
+) -> Result<BTreeMap<String, Component>, String> {
+    let mut components: BTreeMap<String, Component> = BTreeMap::new();
+    for (file, binding) in bindings {
+        if !components.contains_key(&binding.component) {
+            let bytes = workspace
+                .read(&binding.component)
+                .map_err(|error| format!("{error}\n  {} names it", workspace.shown(file)))?;
+            let described =
+                describe(&bytes).map_err(|error| format!("{}: {error}", workspace.shown(&binding.component)))?;
+            components.insert(
+                binding.component.clone(),
+                Component {
+                    digest: Digest::of(&bytes),
+                    capabilities: BTreeSet::new(),
+                    manifest: described.manifest,
+                    imports: described.imports,
+                    interface: described.interface,
+                },
+            );
+        }
+        let Some(component) = components.get_mut(&binding.component) else { continue };
+        if let Err(missing) = Rights::intersect(&component.manifest, binding) {
+            let list: Vec<_> = missing.iter().map(ToString::to_string).collect();
+            return Err(format!("{}: it cannot run like this:\n{}", workspace.shown(file), list.join("\n")));
+        }
+        component.capabilities.insert(binding.capability.clone());
+    }
+    Ok(components)
+}
+
+/// The lock that is in force, where there is one that holds.
+fn trusted_lock(workspace: &Workspace, trust: &Trust) -> Option<Lock> {
+    let bytes = workspace.read(LOCK).ok()?;
+    let signed = SignedLock::parse(LOCK, &bytes).ok()?;
+    let approvers = Approvers::parse(APPROVERS, trust.approvers.as_bytes()).ok()?;
+    signed.verify(&approvers, Timestamp::now()).ok()?;
+    Some(signed.lock)
+}
+
+/// What changes: the lock's lines, each changed binding's text, and what each capability may now do.
+fn shown(
+    workspace: &Workspace,
+    old: Option<&Lock>,
+    new: &Lock,
+    bindings: &[(String, Binding)],
+    texts: &BTreeMap<String, String>,
+) -> String {
+    let changes = lock::changes(old, new);
+    let mut text = String::new();
+    for change in &changes {
+        text.push_str(&format!("  {change}\n"));
+    }
+    for (path, digest) in &new.files {
+        let before = old.and_then(|old| old.files.get(path)).filter(|before| *before != digest);
+        if let (Some(before), Some(after)) = (before.and_then(|digest| kept(workspace, digest)), texts.get(path)) {
+            let diff = TextDiff::from_lines(&before, after);
+            let header = workspace.shown(path);
+            let diff = diff.unified_diff().context_radius(2).header(&header, &header).to_string();
+            text.push_str(&format!("\n{}", ops_policy::visible::lines(&diff)));
+        }
+    }
+    for (path, binding) in bindings {
+        let Some(component) = new.components.get(&binding.component) else { continue };
+        let same = old.is_some_and(|old| {
+            old.files.get(path) == new.files.get(path)
+                && old.components.get(&binding.component).is_some_and(|old| old.digest == component.digest)
+        });
+        if let (false, Ok(rights)) = (same, Rights::intersect(&component.manifest, binding)) {
+            text.push_str(&format!("\n{}", rights_text(&component.manifest, binding, &rights, &component.imports)));
+        }
+    }
+    text
+}
+
+/// The text that was pinned under a digest, from this host's state.
+fn kept(workspace: &Workspace, digest: &Digest) -> Option<String> {
+    let bytes = std::fs::read(workspace.state().join("pinned").join(digest.hex())).ok()?;
+    (Digest::of(&bytes) == *digest).then(|| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+impl Pinning {
+    /// The bytes to sign, namespace `ops-lock`.
+    ///
+    /// # Errors
+    ///
+    /// The lock is too large.
+    pub fn body(&self) -> Result<Vec<u8>, String> {
+        self.lock.body().map_err(|error| error.to_string())
+    }
+
+    /// The counter of the new lock.
+    pub fn counter(&self) -> u64 {
+        self.lock.counter
+    }
+
+    /// Writes the lock, if the signature is by an approver that this host already trusts.
+    ///
+    /// # Errors
+    ///
+    /// For people: it is not, or the lock cannot be written.
+    pub fn commit(&self, workspace: &Workspace, signature: &str) -> Result<String, String> {
+        let bytes = SignedLock::render(&self.lock, signature).map_err(|error| error.to_string())?;
+        let signed = SignedLock::parse(LOCK, &bytes).map_err(|error| error.to_string())?;
+        let trust = Trust::load(workspace)
+            .map_err(|error| error.to_string())?
+            .ok_or_else(|| crate::pinned::untrusted(workspace))?;
+        let approvers = Approvers::parse(&workspace.shown(APPROVERS), trust.approvers.as_bytes())
+            .map_err(|error| error.to_string())?;
+        let signer = signed.verify(&approvers, Timestamp::now()).map_err(|error| {
+            format!("the lock is not written: {error}\n  an approver whom this host already trusts must sign it")
+        })?;
+        let folder = workspace.state().join("pinned");
+        private_folder(&folder).map_err(|error| error.to_string())?;
+        for text in self.texts.values() {
+            replace(&folder.join(Digest::of(text.as_bytes()).hex()), text.as_bytes(), 0o600)
+                .map_err(|error| error.to_string())?;
+        }
+        workspace.write(LOCK, &bytes).map_err(|error| error.to_string())?;
+        Ok(signer.principal)
+    }
+}

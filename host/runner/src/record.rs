@@ -1,0 +1,97 @@
+//! What a run has done so far: everything that its receipt will say. Filled by the steps, read by the last one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ops_egress::secret::Secret;
+use ops_policy::digest::Digest;
+use ops_policy::message::Input;
+use ops_policy::plan::Plan;
+use ops_policy::rights::Rights;
+use ops_sandbox::job::Printed;
+use serde_json::Value;
+
+use crate::applying::Done;
+use crate::approving::Approved;
+use crate::broker::{Phase, RunBroker};
+use crate::pinned::Capability;
+use crate::run::Planned;
+use crate::sends::{UseKey, Used};
+
+/// What became of staged files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum FileOutcome {
+    /// They are where the guest left them.
+    #[default]
+    Staged,
+    /// Somebody else had changed an original.
+    Conflict,
+}
+
+/// What a run has done so far.
+#[derive(Default)]
+pub(crate) struct Record {
+    /// Digest, counter and development mark of the lock.
+    pub(crate) lock: Option<(Digest, u64, bool)>,
+    pub(crate) capability: Option<Capability>,
+    pub(crate) rights: Option<Rights>,
+    pub(crate) input: Option<Input>,
+    pub(crate) dry_run: bool,
+    /// The plan that this run made or carries out.
+    pub(crate) plan: Option<Arc<Plan>>,
+    /// Whether another run made it.
+    pub(crate) stored_plan: bool,
+    /// The id that was asked for, where it came to nothing.
+    pub(crate) asked_plan: Option<String>,
+    /// The seed of a plan that this run made and that is to be kept.
+    pub(crate) keep_plan: Option<[u8; 32]>,
+    /// The plan for what is left, with its seed.
+    pub(crate) new_plan: Option<(Arc<Plan>, [u8; 32])>,
+    pub(crate) approved: Option<Approved>,
+    pub(crate) intent: Option<u64>,
+    pub(crate) applying: bool,
+    pub(crate) effects: Vec<(usize, Done)>,
+    pub(crate) files: FileOutcome,
+    pub(crate) committed: BTreeSet<String>,
+    pub(crate) output: Option<Value>,
+    pub(crate) stdout: Printed,
+    pub(crate) stderr: Printed,
+    pub(crate) peak_memory: u64,
+    pub(crate) guest_time: Duration,
+    pub(crate) used: BTreeMap<UseKey, Used>,
+    pub(crate) denied: BTreeMap<String, u64>,
+    pub(crate) secrets: Vec<Secret>,
+}
+
+impl Record {
+    /// Takes over what the broker of a phase saw.
+    pub(crate) fn broker(&mut self, broker: &RunBroker) {
+        for (key, used) in &broker.sender.used {
+            let sum = self.used.entry(key.clone()).or_default();
+            sum.count += used.count;
+            sum.sent += used.sent;
+            sum.received += used.received;
+        }
+        for (what, count) in &broker.denied {
+            *self.denied.entry(what.clone()).or_default() += count;
+        }
+        self.secrets.extend(broker.sender.secrets());
+        if let Phase::Apply(applying) = &broker.phase {
+            self.effects.clone_from(&applying.done);
+        }
+    }
+
+    /// Takes over what the guest printed: the last phase's text, the sum of all bytes.
+    pub(crate) fn printed(&mut self, stdout: Printed, stderr: Printed) {
+        for (kept, new) in [(&mut self.stdout, stdout), (&mut self.stderr, stderr)] {
+            kept.total += new.total;
+            kept.kept = new.kept;
+        }
+    }
+
+    /// Takes over the plan for what is left.
+    pub(crate) fn new_plan(&mut self, planned: &Planned) {
+        self.new_plan = Some((planned.plan.clone(), planned.seed));
+    }
+}

@@ -1,0 +1,137 @@
+//! Step 1: from a name to a component, all of it vouched for by the lock.
+//!
+//! Order: lock; binding; component bytes, read once, hashed and compared; arguments, read by the schema in the lock
+//! and checked against it. A plan that is to be carried out must rest on exactly these.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use ops_policy::digest::Digest;
+use ops_policy::manifest::Manifest;
+use ops_policy::plan::Plan;
+use ops_policy::visible;
+use serde_json::Value;
+
+use crate::ending::Ending;
+use crate::pinned::{Pinned, Refusal};
+use crate::run::{Arguments, Resolved, Run, Wanted, What};
+
+/// Validation errors that are shown at most.
+const MAX_ERRORS: usize = 8;
+/// The longest arguments document, in bytes.
+const MAX_ARGUMENTS: usize = 1024 * 1024;
+
+impl From<Refusal> for Ending {
+    fn from(refusal: Refusal) -> Self {
+        Self::denied(refusal.code, refusal.message)
+    }
+}
+
+impl Run<'_> {
+    pub(crate) fn resolve(&mut self) -> Result<Resolved, Ending> {
+        let workspace = self.runner.workspace();
+        let what = self.what.take();
+        if let Some(What::Apply { plan }) = &what {
+            self.record.asked_plan = Some(plan.clone());
+        }
+        let pinned = Pinned::load(workspace, self.now)?;
+        self.record.lock = Some((pinned.lock.digest, pinned.lock.lock.counter, pinned.lock.lock.development));
+        let capability = pinned.capability(workspace, &self.name)?;
+        self.record.capability = Some(capability.clone());
+        let bytes = pinned.component_bytes(workspace, &capability.binding.component)?;
+        let wanted = match what {
+            Some(What::Call { arguments, .. }) => {
+                let arguments = arguments(&capability.manifest).map_err(Ending::usage)?;
+                check_arguments(&capability.manifest, &arguments)?;
+                self.record.dry_run = arguments.dry_run;
+                Wanted::Call(arguments)
+            }
+            Some(What::Apply { plan }) => self.stored(&plan, &pinned, &capability)?,
+            None => return Err(Ending::stopped("host", "a run was resolved twice")),
+        };
+        let component = self
+            .runner
+            .sandbox()?
+            .load(&bytes)
+            .map_err(|error| Ending::denied("component", error.to_string()))?;
+        Ok(Resolved { pinned, capability, component, wanted })
+    }
+
+    /// A stored plan, if it still rests on what is here.
+    fn stored(
+        &mut self,
+        id: &str,
+        pinned: &Pinned,
+        capability: &crate::pinned::Capability,
+    ) -> Result<Wanted, Ending> {
+        let row = self.runner.stored_plan(id)?;
+        let plan = Plan::parse(&row.document).map_err(|error| Ending::denied("plan", error))?;
+        let hash = plan.hash();
+        let plan = Arc::new(plan);
+        self.record.plan = Some(plan.clone());
+        self.record.stored_plan = true;
+        let seed: [u8; 32] = row.secret.as_slice().try_into().map_err(|_| {
+            Ending::denied("plan", "the plan's seed is gone from the ledger; make a new plan")
+        })?;
+        for (same, code, what) in [
+            (row.digest == hash.to_string(), "plan", "its document is not the one that was stored"),
+            (Digest::of(&seed) == plan.seed, "plan", "its seed is not the one that was stored"),
+            (plan.ledger == self.runner.ledger_id(), "plan", "it was made for another workspace's ledger"),
+            (plan.lock == pinned.lock.digest, "lock-changed", "ops.lock has changed since"),
+            (plan.binding == capability.binding_digest, "binding-changed", "the binding has changed since"),
+            (plan.component == capability.component_digest, "component-changed", "the component has changed since"),
+            (plan.manifest == capability.manifest_digest, "manifest-changed", "the manifest has changed since"),
+            (plan.host == self.runner.host(), "host-changed", "it was made by another version of the host"),
+        ] {
+            if !same {
+                return Err(Ending::denied(
+                    code,
+                    format!("plan {} cannot be carried out: {what}\n  nothing was changed; make a new plan", plan.id),
+                ));
+            }
+        }
+        if let Some(why) = plan.unapprovable() {
+            return Err(Ending::denied("plan", format!("plan {} cannot be carried out: {why}", plan.id)));
+        }
+        let expired = plan.expires.parse::<Timestamp>().map_or(true, |expires| expires <= self.now);
+        if expired {
+            return Err(Ending::denied(
+                "plan-expired",
+                format!("plan {} expired at {}; nothing was changed; make a new plan", plan.id, plan.expires),
+            ));
+        }
+        Ok(Wanted::Apply { plan, seed })
+    }
+}
+
+/// Checks arguments against the input schema. Whatever is wrong is named by its place.
+fn check_arguments(manifest: &Manifest, arguments: &Arguments) -> Result<(), Ending> {
+    if arguments.values.to_string().len() > MAX_ARGUMENTS {
+        return Err(Ending::usage(format!("the arguments are longer than {MAX_ARGUMENTS} bytes")));
+    }
+    let errors = schema_errors(&manifest.input, &arguments.values)
+        .map_err(|error| Ending::denied("manifest", format!("the input schema is no JSON Schema: {error}")))?;
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(Ending::usage(format!(
+        "the arguments of {} are not right:\n  {}\n`ops cap run {} --help` lists them",
+        manifest.name,
+        errors.join("\n  "),
+        manifest.name
+    )))
+}
+
+/// What is wrong with a value under a schema, each with its place as a JSON pointer.
+pub(crate) fn schema_errors(schema: &Value, value: &Value) -> Result<Vec<String>, String> {
+    let validator = jsonschema::draft202012::new(schema).map_err(|error| error.to_string())?;
+    Ok(validator
+        .iter_errors(value)
+        .take(MAX_ERRORS)
+        .map(|error| {
+            let place = error.instance_path().to_string();
+            let text = visible::clip(&visible::visible(&error.to_string()), 300);
+            if place.is_empty() { text } else { format!("{place}: {text}") }
+        })
+        .collect())
+}

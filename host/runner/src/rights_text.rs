@@ -1,0 +1,97 @@
+//! What a capability may do, in sentences.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use ops_policy::approval::{Accept, Mode};
+use ops_policy::binding::Binding;
+use ops_policy::manifest::{Access, Manifest, RuleEffect, Safety};
+use ops_policy::rights::Rights;
+use ops_policy::visible::visible;
+
+/// The rights of one capability, for people. `imports` is what its component asks for.
+pub fn rights_text(manifest: &Manifest, binding: &Binding, rights: &Rights, imports: &BTreeSet<String>) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "{} ({}, {})", binding.capability, binding.safety.as_str(), approval(binding));
+    let _ = writeln!(text, "  {}", visible(&manifest.summary));
+    for (name, service) in &rights.services {
+        let service = &service.grant;
+        let _ = writeln!(text, "  service {name} at {}", service.origin);
+        for range in &service.addresses {
+            let _ = writeln!(text, "    may be dialled in {range}");
+        }
+        if let Some(credential) = &service.credential {
+            let _ = writeln!(text, "    with the secret `{}` in {}", credential.secret, credential.header);
+        }
+        for rule in &service.rules {
+            let _ = writeln!(
+                text,
+                "    {} {} {} (rule {})",
+                effect(rule.effect),
+                rule.method.as_str(),
+                rule.path,
+                rule.id
+            );
+        }
+    }
+    for (name, directory) in &rights.directories {
+        let what = match directory.access {
+            Access::Read => "reads",
+            Access::Stage => "stages changes in",
+        };
+        let _ = writeln!(text, "  {what} the directory {name}, {}", directory.path);
+    }
+    for contract in &rights.contracts {
+        let _ = writeln!(text, "  reads the contract {contract}");
+    }
+    let limits = &binding.limits;
+    let _ = writeln!(
+        text,
+        "  within {} MiB, {} s, {} requests, answers of {} KiB, output of {} KiB",
+        limits.memory >> 20,
+        limits.time.as_secs_f32(),
+        limits.requests,
+        limits.response >> 10,
+        limits.output >> 10
+    );
+    for unneeded in rights.unneeded() {
+        let _ = writeln!(text, "  granted but not needed, so without effect: {unneeded}");
+    }
+    let ours: Vec<_> = imports.iter().filter(|name| name.starts_with("ops:")).map(String::as_str).collect();
+    let _ = writeln!(text, "  its component imports {} interfaces; of ours: {}", imports.len(), if ours.is_empty() { "none".into() } else { ours.join(", ") });
+    text
+}
+
+fn effect(effect: RuleEffect) -> &'static str {
+    match effect {
+        RuleEffect::Read => "may read   ",
+        RuleEffect::Mutate => "may change ",
+        RuleEffect::Destroy => "may destroy",
+    }
+}
+
+/// How its plans are approved.
+pub fn approval(binding: &Binding) -> String {
+    if binding.safety == Safety::ReadOnly {
+        return "nothing to approve".into();
+    }
+    match binding.approval.mode {
+        Mode::Auto => format!(
+            "nobody approves: {}",
+            binding.approval.reason.as_deref().map(visible).unwrap_or_default()
+        ),
+        Mode::Manual => {
+            let ways: Vec<_> = binding
+                .approval
+                .accept
+                .iter()
+                .map(|way| match way {
+                    Accept::Signed => "signed",
+                    Accept::Confirmed => "confirmed",
+                    Accept::Piped => "piped",
+                })
+                .collect();
+            format!("{} approval by {}", binding.approval.approvals, ways.join(" or "))
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The life of a run, in eight steps. One way through, for every capability, every front end and every outcome.
+//!
+//! Whatever a step finds, the run goes on to the receipt: a step that refuses returns an [`Ending`], and the last
+//! step signs it. Only wrong usage leaves no receipt, because then nothing was about to run.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use ops_ledger::runlock::RunLock;
+use ops_policy::limits::Limits;
+use ops_policy::manifest::{Manifest, Safety};
+use ops_policy::message::Input;
+use ops_policy::plan::Plan;
+use ops_policy::rights::Rights;
+use ops_sandbox::component::Component;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::broker::ReportSink;
+use crate::ending::Ending;
+use crate::key::run_key;
+use crate::pinned::{Capability, Pinned, binding_file};
+use crate::record::Record;
+use crate::runner::Runner;
+
+/// Who wants a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// `human`, `agent` or `ci`.
+    pub kind: &'static str,
+    /// The user's name, or the name of a token.
+    pub id: String,
+    /// `cli` or `mcp`.
+    pub via: &'static str,
+    /// The client program with its version.
+    pub client: String,
+}
+
+/// The arguments of a call, once the front end has read them by the manifest's schema.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Arguments {
+    /// A JSON object.
+    pub values: Value,
+    /// Whether to stop after the plan.
+    pub dry_run: bool,
+}
+
+/// Reads what the caller typed, by the manifest that the lock vouches for. `Err` is wrong usage, for people.
+pub type ReadArguments<'a> = Box<dyn FnOnce(&Manifest) -> Result<Arguments, String> + 'a>;
+
+/// What is wanted.
+pub enum What<'a> {
+    /// Run a capability.
+    Call {
+        /// Its name.
+        capability: String,
+        /// Its arguments.
+        arguments: ReadArguments<'a>,
+    },
+    /// Carry out a stored plan, by its id or the beginning of it.
+    Apply {
+        /// The id.
+        plan: String,
+    },
+}
+
+/// An order for one run.
+pub struct Order<'a> {
+    /// What is wanted. Taken by the first step.
+    pub what: What<'a>,
+    /// Who wants it.
+    pub actor: Actor,
+    /// Where the guest's reports go.
+    pub reports: ReportSink,
+    /// Turns `true` when the run should end.
+    pub cancel: watch::Receiver<bool>,
+}
+
+/// The person at the front end, asked only where the binding lists the way.
+pub trait Person {
+    /// Shows the plan and returns what was typed at the terminal, where there is one.
+    fn confirm(&mut self, plan: &Plan) -> Option<String>;
+
+    /// Shows the plan and returns a line of standard input, where it is no terminal.
+    fn piped(&mut self, plan: &Plan) -> Option<String>;
+}
+
+/// A run that has a key.
+pub(crate) struct Run<'a> {
+    pub(crate) runner: &'a Runner,
+    pub(crate) key: String,
+    pub(crate) name: String,
+    pub(crate) what: Option<What<'a>>,
+    pub(crate) order: Order<'a>,
+    pub(crate) now: Timestamp,
+    pub(crate) record: Record,
+    /// Says that this process lives, for as long as it does.
+    pub(crate) _alive: RunLock,
+}
+
+/// What step 1 finds.
+pub(crate) struct Resolved {
+    pub(crate) pinned: Pinned,
+    pub(crate) capability: Capability,
+    pub(crate) component: Component,
+    pub(crate) wanted: Wanted,
+}
+
+/// What is to be done with the capability.
+pub(crate) enum Wanted {
+    /// Run it with these arguments.
+    Call(Arguments),
+    /// Carry out this plan, whose guest was seeded with these bytes.
+    Apply { plan: Arc<Plan>, seed: [u8; 32] },
+}
+
+/// What step 2 leaves.
+pub(crate) struct Decided {
+    pub(crate) resolved: Resolved,
+    pub(crate) rights: Arc<Rights>,
+    pub(crate) input: Input,
+    pub(crate) grounds: crate::decide::Grounds,
+}
+
+impl Decided {
+    /// What each phase may use.
+    pub(crate) fn limits(&self) -> Limits {
+        self.resolved.capability.binding.limits
+    }
+}
+
+/// A run's plan, and what its guest's random bytes come from.
+pub(crate) struct Planned {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) seed: [u8; 32],
+}
+
+impl Runner {
+    /// Runs a capability, or carries out a plan, from the name to the receipt.
+    pub async fn run(&self, order: Order<'_>, person: &mut dyn Person) -> crate::receipt::Report {
+        let mut run = match Run::begin(self, order) {
+            Ok(run) => run,
+            Err((capability, ending)) => return crate::receipt::Report::usage(capability, ending),
+        };
+        let ending = run.steps(person).await.unwrap_or_else(|ending| ending);
+        run.receipt(ending) // 8
+    }
+}
+
+impl Run<'_> {
+    /// Steps 1 to 7.
+    async fn steps(&mut self, person: &mut dyn Person) -> Result<Ending, Ending> {
+        let resolved = self.resolve()?; // 1
+        let decided = self.decide(resolved)?; // 2
+        if decided.rights.safety == Safety::ReadOnly {
+            return self.execute(&decided).await;
+        }
+        let planned = self.plan(&decided).await?; // 3
+        let approved = self.approve(&decided, &planned, person)?; // 4
+        self.intend(&planned, &approved)?; // 5
+        let staged = self.apply(&decided, &planned).await?; // 6
+        self.commit_files(&planned, staged) // 7
+    }
+}
+
+impl<'a> Run<'a> {
+    /// Gives the run its key, once the name resolves to a binding file or the plan is known.
+    fn begin(runner: &'a Runner, order: Order<'a>) -> Result<Self, (String, Ending)> {
+        let name = match &order.what {
+            What::Call { capability, .. } => capability.clone(),
+            What::Apply { plan } => match runner.stored_plan(plan) {
+                Ok(row) => row.capability,
+                Err(ending) => return Err((String::new(), ending)),
+            },
+        };
+        let usage = |ending| Err((name.clone(), ending));
+        if let Err(error) = ops_policy::name::check(&name) {
+            return usage(Ending::usage(error.to_string()));
+        }
+        if !runner.workspace().has(&binding_file(&name)) {
+            return usage(runner.unknown_capability(&name));
+        }
+        let now = Timestamp::now();
+        let key = match run_key(&name, now) {
+            Ok(key) => key,
+            Err(error) => return usage(Ending::usage(format!("no random bytes: {error}"))),
+        };
+        let alive = match RunLock::hold(runner.workspace().state(), &key) {
+            Ok(alive) => alive,
+            Err(error) => return usage(Ending::usage(format!("{key}: {error}"))),
+        };
+        Ok(Self { runner, key, name, order, now, record: Record::default(), _alive: alive })
+    }
+}

@@ -1,0 +1,71 @@
+//! What this host remembers of a workspace: that somebody trusted it, who may sign its lock, and which lock was
+//! the last one.
+//!
+//! A workspace that is not remembered is refused, so that a `cd` into somebody's checkout changes nothing. The
+//! approvers are remembered with their text: a new list of approvers counts only once a lock that an old approver
+//! signed holds its hash.
+
+use ops_policy::lock::{Seen, SignedLock};
+use serde::{Deserialize, Serialize};
+
+use crate::workspace::{Workspace, WorkspaceError, replace};
+
+/// The file in the state folder.
+const FILE: &str = "trust.json";
+
+/// What is remembered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trust {
+    /// The format's version, 1.
+    pub version: u32,
+    /// The folder of `ops.yaml` when it was trusted.
+    pub root: String,
+    /// The text of the approvers file that counts.
+    pub approvers: String,
+    /// The newest lock that was seen.
+    pub seen: Option<Seen>,
+}
+
+impl Trust {
+    /// Reads what is remembered; None where the workspace was never trusted.
+    ///
+    /// # Errors
+    ///
+    /// The record is there but cannot be read.
+    pub fn load(workspace: &Workspace) -> Result<Option<Self>, WorkspaceError> {
+        let path = workspace.state().join(FILE);
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(WorkspaceError(format!("{}: {error}", path.display()))),
+        };
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|error| WorkspaceError(format!("{}: {error}", path.display())))
+    }
+
+    /// Remembers it.
+    ///
+    /// # Errors
+    ///
+    /// The record cannot be written.
+    pub fn save(&self, workspace: &Workspace) -> Result<(), WorkspaceError> {
+        let bytes = serde_json::to_vec_pretty(self).map_err(|error| WorkspaceError(error.to_string()))?;
+        replace(&workspace.state().join(FILE), &bytes, 0o600)
+    }
+
+    /// A record for a workspace that somebody trusts now.
+    pub fn new(workspace: &Workspace, approvers: String) -> Self {
+        Self { version: 1, root: workspace.root().display().to_string(), approvers, seen: None }
+    }
+
+    /// Takes note of a lock whose signature and counter were checked. True where the record changed.
+    pub(crate) fn note(&mut self, lock: &SignedLock, approvers: &str) -> bool {
+        let seen = Seen::of(lock);
+        let changed = self.seen.as_ref() != Some(&seen) || self.approvers != approvers;
+        self.seen = Some(seen);
+        approvers.clone_into(&mut self.approvers);
+        changed
+    }
+}

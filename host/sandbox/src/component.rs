@@ -1,0 +1,138 @@
+//! A component that is ready to run, and what can be read off it before it does.
+
+use std::fmt::Write as _;
+
+use ops_policy::digest::Digest;
+use wasmtime::component::types::ComponentItem;
+
+/// A compiled component.
+pub struct Component {
+    inner: wasmtime::component::Component,
+    digest: Digest,
+    interface_digest: Digest,
+    imports: Vec<String>,
+    exports: Vec<String>,
+    from_cache: bool,
+}
+
+impl Component {
+    pub(crate) fn new(inner: wasmtime::component::Component, digest: Digest, from_cache: bool) -> Self {
+        let engine = inner.engine();
+        let kind = inner.component_type();
+        let mut lines = Vec::new();
+        let mut imports = Vec::new();
+        for (name, item) in kind.imports(engine) {
+            describe(&mut lines, engine, "import", name, &item.ty);
+            imports.push(name.to_owned());
+        }
+        let mut exports = Vec::new();
+        for (name, item) in kind.exports(engine) {
+            describe(&mut lines, engine, "export", name, &item.ty);
+            exports.push(name.to_owned());
+        }
+        imports.sort_unstable();
+        exports.sort_unstable();
+        lines.sort_unstable();
+        let interface_digest = Digest::of(lines.concat().as_bytes());
+        Self { inner, digest, interface_digest, imports, exports, from_cache }
+    }
+
+    /// The digest of the component's bytes.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The full names of its imports with their versions, sorted: all that it can ever ask for.
+    pub fn imports(&self) -> &[String] {
+        &self.imports
+    }
+
+    /// The full names of its exports with their versions, sorted.
+    pub fn exports(&self) -> &[String] {
+        &self.exports
+    }
+
+    /// The digest of its interface: the sorted lines `import INTERFACE FUNCTION` and `export INTERFACE FUNCTION`.
+    ///
+    /// It changes when a component begins to use one more function of an interface that it imported before.
+    pub fn interface_digest(&self) -> Digest {
+        self.interface_digest
+    }
+
+    /// Whether it came compiled from the cache.
+    pub fn from_cache(&self) -> bool {
+        self.from_cache
+    }
+
+    pub(crate) fn inner(&self) -> &wasmtime::component::Component {
+        &self.inner
+    }
+}
+
+/// One line for an item, or one for each item of an interface.
+fn describe(lines: &mut Vec<String>, engine: &wasmtime::Engine, way: &str, name: &str, item: &ComponentItem) {
+    let mut line = format!("{way} {name}");
+    match item {
+        ComponentItem::ComponentInstance(instance) => {
+            lines.push(line.clone() + "\n");
+            for (member, item) in instance.exports(engine) {
+                let kind = word(&item.ty);
+                lines.push(format!("{line} {kind} {member}\n"));
+            }
+        }
+        other => {
+            // Writing to a string cannot fail.
+            let _ = writeln!(line, " {}", word(other));
+            lines.push(line);
+        }
+    }
+}
+
+fn word(item: &ComponentItem) -> &'static str {
+    match item {
+        ComponentItem::ComponentFunc(_) => "function",
+        ComponentItem::CoreFunc(_) => "core-function",
+        ComponentItem::Module(_) => "module",
+        ComponentItem::Component(_) => "component",
+        ComponentItem::ComponentInstance(_) => "instance",
+        ComponentItem::Type(_) => "type",
+        ComponentItem::Resource(_) => "resource",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Guest, sandbox};
+
+    #[test]
+    fn imports_are_sorted_full_names() {
+        let (sandbox, _folder) = sandbox();
+        let guest = Guest {
+            imports: r#"
+                (import "wasi:clocks/wall-clock@0.2.12" "now" (func (param i32)))
+                (import "wasi:clocks/monotonic-clock@0.2.12" "now" (func (result i64)))"#,
+            ..Guest::default()
+        };
+        let component = sandbox.load(&guest.build()).unwrap();
+        assert_eq!(component.imports(), ["wasi:clocks/monotonic-clock@0.2.12", "wasi:clocks/wall-clock@0.2.12"]);
+        assert_eq!(component.exports(), ["ops:capability/guest@0.1.0"]);
+    }
+
+    #[test]
+    fn one_more_function_is_another_interface() {
+        let (sandbox, _folder) = sandbox();
+        let now = r#"(import "wasi:clocks/monotonic-clock@0.2.12" "now" (func (result i64)))"#;
+        let both = r#"
+            (import "wasi:clocks/monotonic-clock@0.2.12" "now" (func (result i64)))
+            (import "wasi:clocks/monotonic-clock@0.2.12" "resolution" (func (result i64)))"#;
+        let digest = |imports, run| {
+            let component = sandbox.load(&Guest { imports, run, ..Guest::default() }.build()).unwrap();
+            (component.digest(), component.interface_digest())
+        };
+        let (first, interface) = digest(now, "unreachable");
+        let (second, same_interface) = digest(now, "(loop br 0) unreachable");
+        assert_ne!(first, second);
+        assert_eq!(interface, same_interface);
+        assert_ne!(interface, digest(both, "unreachable").1);
+    }
+}

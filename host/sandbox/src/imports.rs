@@ -1,0 +1,158 @@
+//! What a component may import, in classes, and our own words for what it may not.
+//!
+//! This is asked before anything of a component runs. The linker refuses the same things a second time, because it
+//! has no more than is named here; but it says so in the engine's terms.
+
+use ops_policy::manifest::Safety;
+
+use crate::job::Links;
+
+/// The interfaces of WASI that every guest gets.
+const BASE: &[&str] = &[
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/stderr",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:cli/terminal-stderr",
+    "wasi:clocks/wall-clock",
+    "wasi:clocks/monotonic-clock",
+    "wasi:random/random",
+    "wasi:random/insecure",
+    "wasi:random/insecure-seed",
+    "wasi:filesystem/types",
+    "wasi:filesystem/preopens",
+];
+
+/// A component imports something that it does not get.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the component imports `{import}`, which it does not get: {why}")]
+pub struct ImportRefused {
+    /// The import's full name.
+    pub import: String,
+    /// What would grant it, or that nothing can.
+    pub why: String,
+}
+
+/// Checks a component's imports against the links that a run would have.
+///
+/// # Errors
+///
+/// The first import that has no link, with what would grant it.
+pub fn check(imports: &[String], links: Links, safety: Safety) -> Result<(), ImportRefused> {
+    for import in imports {
+        if let Err(why) = check_one(import, links, safety) {
+            return Err(ImportRefused { import: import.clone(), why: why.to_owned() });
+        }
+    }
+    Ok(())
+}
+
+fn check_one(import: &str, links: Links, safety: Safety) -> Result<(), &'static str> {
+    let (name, version) = import.split_once('@').unwrap_or((import, ""));
+    if name.starts_with("wasi:sockets/") {
+        return Err("nothing grants sockets; a service is reached through `ops:capability/fetch`, \
+                    by a name under `services:` in the binding");
+    }
+    if name.starts_with("wasi:http/") {
+        return Err("`wasi:http` is not available in this version; a service is reached through \
+                    `ops:capability/fetch`, by a name under `services:` in the binding");
+    }
+    if name.starts_with("wasi:") {
+        return match BASE.contains(&name) {
+            true if version.starts_with("0.2.") => Ok(()),
+            true => Err("guests are WASI 0.2; build it for the target wasm32-wasip2"),
+            false => Err("no grant stands for it; a guest gets the standard library's plumbing, files, clocks and \
+                          random bytes of WASI 0.2 and nothing else of WASI"),
+        };
+    }
+    let Some(interface) = name.strip_prefix("ops:capability/") else {
+        return Err("this host knows no such interface, so nothing can grant it");
+    };
+    if !version.starts_with("0.1.") {
+        return Err("this host speaks `ops:capability` 0.1; build the component with the matching `ops-guest`");
+    }
+    match interface {
+        "types" | "report" => Ok(()),
+        "fetch" if links.fetch => Ok(()),
+        "fetch" => Err("the binding grants no service that it needs; under `services:`, give the service an \
+                        `origin:` and a rule with `effect: read`"),
+        "effects" if safety == Safety::ReadOnly => {
+            Err("a read-only capability never gets it; set `safety: mutating` in manifest and binding, \
+                 and pin it again")
+        }
+        "effects" if links.effects => Ok(()),
+        "effects" => Err("the binding grants no change that it needs; under `services:`, give the service an \
+                          `origin:` and a rule with `effect: mutate` or `effect: destroy`"),
+        "invoke" => Err("calling other capabilities is not available in this version"),
+        _ => Err("this host knows no such interface, so nothing can grant it"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: Links = Links { fetch: false, effects: false };
+    const ALL: Links = Links { fetch: true, effects: true };
+
+    fn refusal(import: &str, links: Links, safety: Safety) -> Option<String> {
+        check(&[import.to_owned()], links, safety).err().map(|refused| refused.to_string())
+    }
+
+    #[test]
+    fn what_every_guest_gets() {
+        for name in BASE {
+            assert_eq!(refusal(&format!("{name}@0.2.6"), NONE, Safety::ReadOnly), None);
+        }
+        for name in ["types", "report"] {
+            assert_eq!(refusal(&format!("ops:capability/{name}@0.1.0"), NONE, Safety::ReadOnly), None);
+        }
+    }
+
+    #[test]
+    fn what_links_grant() {
+        let fetch = "ops:capability/fetch@0.1.0";
+        assert_eq!(refusal(fetch, ALL, Safety::ReadOnly), None);
+        assert!(refusal(fetch, NONE, Safety::ReadOnly).unwrap().contains("`effect: read`"));
+        let effects = "ops:capability/effects@0.1.3";
+        assert_eq!(refusal(effects, ALL, Safety::Mutating), None);
+        assert!(refusal(effects, NONE, Safety::Mutating).unwrap().contains("`effect: mutate`"));
+        assert!(refusal(effects, ALL, Safety::ReadOnly).unwrap().contains("read-only capability never"));
+    }
+
+    #[test]
+    fn what_nothing_grants() {
+        for (import, expected) in [
+            ("wasi:sockets/tcp@0.2.6", "nothing grants sockets"),
+            ("wasi:sockets/ip-name-lookup@0.2.12", "nothing grants sockets"),
+            ("wasi:http/outgoing-handler@0.2.4", "not available in this version"),
+            ("wasi:keyvalue/store@0.2.0", "no grant stands for it"),
+            ("wasi:clocks/timezone@0.2.6", "no grant stands for it"),
+            ("wasi:io/poll@0.3.0", "WASI 0.2"),
+            ("wasi:io/poll", "WASI 0.2"),
+            ("ops:capability/invoke@0.1.0", "not available in this version"),
+            ("ops:capability/fetch@0.2.0", "`ops:capability` 0.1"),
+            ("ops:capability/secrets@0.1.0", "no such interface"),
+            ("ops:capability-x/fetch@0.1.0", "no such interface"),
+            ("env", "no such interface"),
+            ("", "no such interface"),
+        ] {
+            let text = refusal(import, ALL, Safety::Destructive).unwrap();
+            assert!(text.contains(expected) && text.contains(&format!("`{import}`")), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_first_refusal_is_named() {
+        let imports = ["wasi:io/poll@0.2.6", "wasi:sockets/tcp@0.2.6", "env"].map(String::from);
+        assert_eq!(check(&imports, ALL, Safety::Destructive).unwrap_err().import, "wasi:sockets/tcp@0.2.6");
+    }
+}

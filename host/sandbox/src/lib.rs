@@ -1,0 +1,25 @@
+//! Where a guest runs: the engine, the links it may have, and the staged copies of its directories.
+
+mod bindings;
+mod bounds;
+pub mod broker;
+pub mod cache;
+mod clock;
+pub mod component;
+mod convert;
+pub mod describe;
+pub mod engine;
+mod files;
+mod host;
+pub mod imports;
+pub mod job;
+mod limits;
+mod link;
+mod random;
+mod run;
+mod state;
+mod stdio;
+#[cfg(test)]
+mod testing;
+mod text;
+mod watchdog;
