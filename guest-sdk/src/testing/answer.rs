@@ -6,11 +6,14 @@ use crate::raw::ops::capability::effects::Effect;
 use crate::raw::ops::capability::types::Request;
 use crate::{Header, Response};
 
+/// A test of a request's body.
+type Wanted = Box<dyn Fn(&Value) -> bool>;
+
 /// What a service answers to one kind of request. Of the answers that fit, the one that was stated last is given.
 pub struct Answer {
     method: String,
     path: String,
-    body: Option<Box<dyn Fn(&Value) -> bool>>,
+    body: Option<Wanted>,
     after: Option<(String, String)>,
     response: Response,
 }

@@ -21,12 +21,7 @@
 //! manifest covers, at one that the test has no answer for, and when apply asks for another effect than the plan had
 //! or leaves other files behind. It checks no binding and no limits.
 
-#![expect(
-    clippy::panic,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a harness tells a test what is wrong by panicking"
-)]
+#![expect(clippy::panic, clippy::expect_used, reason = "a harness tells a test what is wrong by panicking")]
 
 mod answer;
 pub(crate) mod crossing;

@@ -48,6 +48,10 @@ pub(crate) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     deadline: Instant,
     most: u64,
 ) -> Result<Response, ExchangeError> {
+    // A timer polls before it looks at the clock, so a deadline that has passed could still send something.
+    if Instant::now() >= deadline {
+        return Err(ExchangeError::Timeout);
+    }
     let metered = Metered::new(stream, Arc::clone(counts), most_bytes(most));
     let whole = timeout_at(deadline.into(), converse(TokioIo::new(metered), request, most)).await;
     match whole.map_err(|_| ExchangeError::Timeout)? {
@@ -127,4 +131,22 @@ async fn read(response: http::Response<Incoming>, most: u64) -> Result<Response,
         Some(Header { name: name.as_str().to_owned(), value: value.to_owned() })
     };
     Ok(Response { status, headers: head.headers.iter().filter_map(text).collect(), body })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt;
+
+    #[tokio::test]
+    async fn a_deadline_that_has_passed_writes_nothing() {
+        let (near, mut far) = tokio::io::duplex(1024);
+        // The answer is there already, so that only the clock can stop it.
+        far.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+        let counts = Arc::new(Counts::default());
+        let request = Request::new(Full::default());
+        let outcome = exchange(near, &counts, request, Instant::now(), 1024).await;
+        assert_eq!(outcome, Err(ExchangeError::Timeout));
+        assert!(!counts.attempted());
+    }
 }

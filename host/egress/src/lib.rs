@@ -6,12 +6,12 @@
 //!
 //! One request takes these steps, each in the module of its name:
 //!
-//! 1. [`wire`](crate::wire) rebuilds the request; a malformed one ends here, before any name is looked up;
-//! 2. [`resolve`](crate::resolve) looks the name up, once;
-//! 3. [`address`](crate::address) drops every address that the binding does not allow;
-//! 4. [`dial`](crate::dial) connects to exactly one of the addresses that are left;
-//! 5. [`tls`](crate::tls) checks the server's certificate for the origin's host;
-//! 6. [`send`](crate::send) writes the request, reads the answer within its limits and scrubs it.
+//! 1. [`wire`] rebuilds the request; a malformed one ends here, before any name is looked up;
+//! 2. [`resolve`] looks the name up, once;
+//! 3. [`address`] drops every address that the binding does not allow;
+//! 4. [`dial`] connects to exactly one of the addresses that are left;
+//! 5. [`tls`] checks the server's certificate for the origin's host;
+//! 6. [`send`] writes the request, reads the answer within its limits and scrubs it.
 //!
 //! There is no pool, no redirect, no proxy, no retry and no second credential: one call of [`send::Egress::send`]
 //! is at most one connection and one request.

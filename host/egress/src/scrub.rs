@@ -165,7 +165,8 @@ mod tests {
     use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
     use proptest::prelude::*;
 
-    const SECRET: &str = "p/q+r \"s\\t%u\u{fc}\u{1f511}";
+    /// Every form spells it differently; `~~~???` does for the two alphabets of base64.
+    const SECRET: &str = "~~~???p/q+r \"s\\t%u\u{fc}\u{1f511}";
 
     fn scrubber(values: &[&str]) -> Scrubber {
         let secrets: Vec<_> =

@@ -258,6 +258,17 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_another_user_is_refused() {
+        let dir = TempDir::new().unwrap();
+        let source = file(&dir, b"hunter2!", 0o600);
+        // Only root can give a file away; for others, root's own files are the nearest thing, and those are allowed.
+        if std::os::unix::fs::chown(dir.path().join("secret"), Some(12345), None).is_ok() {
+            let error = read("mail", &source, dir.path()).unwrap_err().to_string();
+            assert!(error.contains("belongs to another user"), "{error}");
+        }
+    }
+
+    #[test]
     fn what_is_no_file_is_refused() {
         let dir = TempDir::new().unwrap();
         file(&dir, b"hunter2!", 0o600);

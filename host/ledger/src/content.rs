@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn bodies_come_back_and_are_private() {
-        let state = tempfile::tempdir().unwrap();
+        let state = crate::scratch();
         assert_eq!(get(state.path(), "R1", "plan.json").unwrap(), None);
         put(state.path(), "R1", "plan.json", b"{}", true).unwrap();
         put(state.path(), "R2", "plan.json", b"[]", false).unwrap();
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn nothing_is_written_over_or_outside() {
-        let state = tempfile::tempdir().unwrap();
+        let state = crate::scratch();
         put(state.path(), "R1", "a", b"1", false).unwrap();
         assert!(put(state.path(), "R1", "a", b"2", false).is_err());
         assert_eq!(get(state.path(), "R1", "a").unwrap().unwrap(), b"1");

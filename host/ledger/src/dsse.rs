@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     fn key() -> HostKey {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::scratch();
         HostKey::load_or_create(folder.path()).unwrap()
     }
 

@@ -91,7 +91,8 @@ pub enum EvidenceError {
 }
 
 /// Names in an exported folder that no evidence file may have.
-pub(crate) const OWN_NAMES: [&str; 3] = ["receipt.sigstore.json", crate::statement::EVIDENCE_NAME, "receipt.md"];
+pub(crate) const OWN_NAMES: [&str; 3] =
+    ["receipt.sigstore.json", crate::statement::EVIDENCE_NAME, "receipt.md"];
 
 impl Evidence {
     /// The evidence of a run, empty so far.
@@ -116,7 +117,13 @@ impl Evidence {
         }
         let salt = Salt::draw()?;
         let digest = salt.digest(body);
-        self.files.push(EvidenceFile { name: name.into(), media_type: media_type.into(), size, salt, digest });
+        self.files.push(EvidenceFile {
+            name: name.into(),
+            media_type: media_type.into(),
+            size,
+            salt,
+            digest,
+        });
         Ok(digest)
     }
 
@@ -152,7 +159,7 @@ impl Evidence {
     ///
     /// # Errors
     ///
-    /// None in practice: a size of 2^53 or more does not get in.
+    /// A size of 2^53 bytes or more.
     pub fn to_bytes(&self) -> Result<Vec<u8>, EvidenceError> {
         let mut bytes = serde_json::to_vec_pretty(self)?;
         bytes.push(b'\n');

@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_key_is_made_once_and_kept() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::scratch();
         let first = HostKey::load_or_create(folder.path()).unwrap();
         let again = HostKey::load_or_create(folder.path()).unwrap();
         assert_eq!(first.key_id(), again.key_id());
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn processes_that_start_at_once_agree() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::scratch();
         let ids: Vec<String> = std::thread::scope(|scope| {
             let started: Vec<_> = (0..8)
                 .map(|_| scope.spawn(|| HostKey::load_or_create(folder.path()).unwrap().key_id()))
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn unsafe_or_broken_key_files_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::scratch();
         let path = folder.path().join("host.key");
         HostKey::load_or_create(folder.path()).unwrap();
         for mode in [0o640, 0o604, 0o400, 0o4600] {
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_secret() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::scratch();
         let key = HostKey::load_or_create(folder.path()).unwrap();
         let seed = hex::encode(std::fs::read(folder.path().join("host.key")).unwrap());
         let shown = format!("{key:?}");
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn the_public_form_is_standard_and_exact() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::scratch();
         let key = HostKey::load_or_create(folder.path()).unwrap().public();
         assert_eq!(key.der(), key.0.to_public_key_der().unwrap().as_bytes());
         assert_eq!(PublicKey::from_pem(&key.pem()).unwrap(), key);

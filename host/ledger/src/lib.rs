@@ -26,3 +26,10 @@ pub mod store;
 pub mod verify;
 
 pub use private::FileError;
+
+/// A folder as the host's state folder is: mode 0700.
+#[cfg(test)]
+fn scratch() -> tempfile::TempDir {
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    tempfile::Builder::new().permissions(mode).tempdir().unwrap()
+}

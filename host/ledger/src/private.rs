@@ -155,11 +155,8 @@ pub(crate) fn scratch_name(stem: &str) -> Result<String, FileError> {
 fn open_regular(path: &Path) -> Result<File, FileError> {
     // NONBLOCK: opening a FIFO must not park this thread.
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(path)
-        .map_err(FileError::io("open", path))?;
+    let file =
+        OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(FileError::io("open", path))?;
     let data = file.metadata().map_err(FileError::io("look at", path))?;
     if !data.is_file() {
         return Err(FileError::Unsafe { path: path.to_path_buf(), what: "is not a regular file" });
@@ -195,7 +192,7 @@ mod tests {
 
     #[test]
     fn only_regular_private_bounded_files_are_read() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::scratch();
         let path = folder.path().join("file");
         write_new(&path, b"12345", true).unwrap();
         assert_eq!(read_private(&path, 5).unwrap(), b"12345");
@@ -223,7 +220,7 @@ mod tests {
 
     #[test]
     fn an_open_folder_is_refused() {
-        let parent = tempfile::tempdir().unwrap();
+        let parent = crate::scratch();
         let path = parent.path().join("state");
         make_folder(&path).unwrap();
         make_folder(&path).unwrap();

@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_lock_lives_as_long_as_its_holder() {
-        let state = tempfile::tempdir().unwrap();
+        let state = crate::scratch();
         assert!(!is_alive(state.path(), "R1").unwrap());
         let lock = RunLock::hold(state.path(), "R1").unwrap();
         assert!(is_alive(state.path(), "R1").unwrap());
@@ -107,9 +107,9 @@ mod tests {
 
     #[test]
     fn what_a_dead_process_leaves_is_not_alive() {
-        let state = tempfile::tempdir().unwrap();
+        let state = crate::scratch();
         let lock = RunLock::hold(state.path(), "R1").unwrap();
-        std::mem::drop(lock._file.try_clone().unwrap());
+        drop(lock._file.try_clone().unwrap());
         assert!(is_alive(state.path(), "R1").unwrap(), "a copy of the descriptor released the lock");
         drop(lock);
         std::fs::create_dir(state.path().join("runs/R1")).unwrap();
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn keys_stay_in_their_folder() {
-        let state = tempfile::tempdir().unwrap();
+        let state = crate::scratch();
         assert!(RunLock::hold(state.path(), "../R1").is_err());
         assert!(is_alive(state.path(), "../R1").is_err());
     }

@@ -184,8 +184,7 @@ mod tests {
 
     #[test]
     fn unknown_and_doubled_fields_are_refused() {
-        let text =
-            serde_json::to_string(&Statement::receipt(&Digest::of(b""), sample::applied())).unwrap();
+        let text = serde_json::to_string(&Statement::receipt(&Digest::of(b""), sample::applied())).unwrap();
         for (from, to) in [
             ("{\"_type\"", "{\"more\":1,\"_type\""),
             ("\"run\":{", "\"run\":{\"more\":1,"),
@@ -199,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_number_that_readers_would_change_is_not_signed() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::scratch();
         let key = HostKey::load_or_create(folder.path()).unwrap();
         let mut receipt = sample::applied();
         receipt.usage.wall_ms = 1 << 53;

@@ -28,7 +28,10 @@ const fn v6(a: u16, b: u16, c: u16, h: u16, prefix: u8) -> IpNet {
 /// Never, whatever the list says.
 const NEVER: [(IpNet, &str); 12] = [
     (v4(0, 0, 0, 0, 8), "it holds unspecified addresses (0.0.0.0/8)"),
-    (v4(169, 254, 0, 0, 16), "it holds link-local addresses, where machines serve their credentials (169.254.0.0/16)"),
+    (
+        v4(169, 254, 0, 0, 16),
+        "it holds link-local addresses, where machines serve their credentials (169.254.0.0/16)",
+    ),
     (v4(192, 0, 0, 0, 24), "it holds protocol addresses, one of which serves credentials (192.0.0.0/24)"),
     (v4(224, 0, 0, 0, 4), "it holds multicast addresses (224.0.0.0/4)"),
     (v4(255, 255, 255, 255, 32), "it holds the broadcast address"),
@@ -79,7 +82,8 @@ pub fn parse(text: &str) -> Result<IpNet, AddressError> {
     }
     if let IpAddr::V6(address) = range.addr()
         && range != PRIVATE_LOOPBACK_V6
-        && (address.to_ipv4_mapped().is_some() || (address.segments().starts_with(&[0; 6]) && range.prefix_len() > 96))
+        && (address.to_ipv4_mapped().is_some()
+            || (address.segments().starts_with(&[0; 6]) && range.prefix_len() > 96))
     {
         return Err(refuse("it embeds IPv4 addresses; list those as IPv4"));
     }
@@ -130,7 +134,7 @@ mod tests {
             ("::/0", "unspecified"),
             ("::", "unspecified"),
             ("169.254.169.254", "link-local"),
-            ("169.254.0.0/15", "first address"),
+            ("169.254.0.0/15", "link-local"),
             ("168.0.0.0/6", "link-local"),
             ("fe80::1", "link-local"),
             ("fd00:ec2::254", "credentials"),
@@ -157,7 +161,9 @@ mod tests {
 
     #[test]
     fn loopback() {
-        for (text, expected) in [("127.0.0.1", true), ("127.0.0.0/8", true), ("::1", true), ("10.0.0.1", false)] {
+        for (text, expected) in
+            [("127.0.0.1", true), ("127.0.0.0/8", true), ("::1", true), ("10.0.0.1", false)]
+        {
             assert_eq!(is_loopback(&parse(text).unwrap()), expected, "{text}");
         }
     }

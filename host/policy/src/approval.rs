@@ -99,7 +99,10 @@ pub(crate) fn check(
                 return Err(Wrong::at(ways, "`accept` has no meaning where nobody is asked (`mode: auto`)"));
             }
             if let Some(count) = &written.approvals {
-                return Err(Wrong::at(count, "`approvals` has no meaning where nobody is asked (`mode: auto`)"));
+                return Err(Wrong::at(
+                    count,
+                    "`approvals` has no meaning where nobody is asked (`mode: auto`)",
+                ));
             }
             if context.safety > Safety::ReadOnly && reason.is_none() {
                 return Err(Wrong::at(&written.mode, "`mode: auto` above read-only needs a `reason`")

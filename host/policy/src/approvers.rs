@@ -1,9 +1,9 @@
 //! Who may sign, and whether a signature is theirs.
 //!
 //! The approvers file is OpenSSH's allowed-signers format, so that people use the keys and agents they own and
-//! anybody can check an approval with `ssh-keygen -Y verify`. We are stricter in four things: an unknown option is
-//! an error, times are UTC, certificates are not accepted, and a hardware key must have been touched, which
-//! neither `ssh-keygen` nor the `ssh-key` crate looks at.
+//! anybody can check an approval with `ssh-keygen -Y verify`. We are stricter: every line must be understood, times
+//! are UTC, a key belongs to one line's principals, certificates and RSA are not accepted, and a hardware key must
+//! have been touched, which neither `ssh-keygen` nor the `ssh-key` crate looks at.
 //!
 //! A signature is checked in this order: form, kind of key, namespace, key in the file, namespaces and times of its
 //! line, the signature itself, touch.

@@ -6,7 +6,7 @@
 //! pointer finds nothing fails the condition, or `{}` would satisfy it.
 //!
 //! The body must be plain: one `content-type: application/json`, no content encoding, and a value that
-//! [`crate::json`] accepts. What is sent is written anew from that value.
+//! reads in one way only: no twin keys, no fractions, bounded depth. What is sent is written anew from that value.
 
 use std::fmt;
 
@@ -123,7 +123,9 @@ impl Predicate {
                 Json::Bool(value) => Scalar::Bool(*value),
                 Json::Int(value) => Scalar::Int(*value),
                 Json::Text(value) => Scalar::Text(value.clone()),
-                Json::Null | Json::Large(_) | Json::List(_) | Json::Map(_) => return Err(BodyError::Kind(pointer())),
+                Json::Null | Json::Large(_) | Json::List(_) | Json::Map(_) => {
+                    return Err(BodyError::Kind(pointer()));
+                }
             };
             if !self.allowed.contains(&scalar) {
                 let found = scalar.to_string().chars().take(80).collect();
@@ -140,9 +142,14 @@ impl Predicate {
 /// # Errors
 ///
 /// The first thing that is wrong: headers, then JSON, then the conditions in order.
-pub fn check(predicates: &[Predicate], headers: &[Header], body: Option<&[u8]>) -> Result<Vec<u8>, BodyError> {
+pub fn check(
+    predicates: &[Predicate],
+    headers: &[Header],
+    body: Option<&[u8]>,
+) -> Result<Vec<u8>, BodyError> {
     let bytes = body.ok_or(BodyError::Missing)?;
-    let values = |name| headers.iter().filter(move |header| header.name == name).map(|header| header.value.as_str());
+    let values =
+        |name| headers.iter().filter(move |header| header.name == name).map(|header| header.value.as_str());
     if values("content-encoding").next().is_some() {
         return Err(BodyError::Encoding);
     }
@@ -193,7 +200,9 @@ fn select<'a>(value: &'a Json, steps: &[Step], found: &mut Vec<&'a Json>) -> boo
         return true;
     };
     match (step, value) {
-        (Step::Each, Json::List(values)) => !values.is_empty() && values.iter().all(|value| select(value, rest, found)),
+        (Step::Each, Json::List(values)) => {
+            !values.is_empty() && values.iter().all(|value| select(value, rest, found))
+        }
         (Step::Key(key), Json::Map(entries)) => {
             entries.iter().find(|(name, _)| name == key).is_some_and(|(_, value)| select(value, rest, found))
         }

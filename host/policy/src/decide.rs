@@ -46,7 +46,12 @@ pub struct Allowed {
 
 /// A request that may not go out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} {} to service `{}` is denied: {reason}", visible::visible(method), visible::visible(path), visible::visible(service))]
+#[error(
+    "{} {} to service `{}` is denied: {reason}",
+    visible::visible(method),
+    visible::visible(path),
+    visible::visible(service)
+)]
 pub struct Denial {
     /// The service that was asked for, shortened.
     pub service: String,
@@ -152,13 +157,15 @@ struct Parsed<'a> {
 /// # Errors
 ///
 /// A denial with the first thing that is wrong, in the order of this module.
-pub fn decide(rights: &Rights, door: Door, request: &Request) -> Result<Allowed, Denial> {
-    let deny = |reason, suggestion| Denial {
-        service: shorten(&request.service, 64),
-        method: shorten(&request.method, 16),
-        path: shorten(request.path.split(['?', '#']).next().unwrap_or_default(), 512),
-        reason,
-        suggestion,
+pub fn decide(rights: &Rights, door: Door, request: &Request) -> Result<Allowed, Box<Denial>> {
+    let deny = |reason, suggestion| {
+        Box::new(Denial {
+            service: visible::clip(&request.service, 64),
+            method: visible::clip(&request.method, 16),
+            path: visible::clip(request.path.split(['?', '#']).next().unwrap_or_default(), 512),
+            reason,
+            suggestion,
+        })
     };
     let Some(service) = rights.services.get(&request.service) else {
         let bound = !rights.is_optional_unbound(&request.service);
@@ -223,10 +230,10 @@ fn covering_rule<'a>(
 /// The conditions of a rule beyond method and path, and the body to send.
 fn conditions(rule: &Rule, request: &Parsed<'_>) -> Result<Option<Vec<u8>>, DenyReason> {
     if let Some(key) = request.target.keys().find(|key| !rule.query.iter().any(|listed| listed == key)) {
-        return Err(DenyReason::QueryKey { rule: rule.id.clone(), key: shorten(key, 64) });
+        return Err(DenyReason::QueryKey { rule: rule.id.clone(), key: visible::clip(key, 64) });
     }
     if let Some(name) = unlisted_header(&request.headers, &rule.headers) {
-        return Err(DenyReason::Header { rule: rule.id.clone(), name: shorten(name, 64) });
+        return Err(DenyReason::Header { rule: rule.id.clone(), name: visible::clip(name, 64) });
     }
     if rule.body.is_empty() {
         return Ok(request.body.map(<[u8]>::to_vec));
@@ -262,7 +269,8 @@ fn suggest(request: &Parsed<'_>, reason: &DenyReason) -> Option<String> {
         (Door::Perform, _) => RuleEffect::Mutate,
     };
     let path = quoted(request.target.path());
-    let mut rule = format!("- {{id: NAME, method: {}, path: {path}, effect: {}", request.method, effect_word(effect));
+    let mut rule =
+        format!("- {{id: NAME, method: {}, path: {path}, effect: {}", request.method, effect_word(effect));
     let mut keys: Vec<String> = request.target.keys().map(quoted).collect();
     keys.sort();
     keys.dedup();
@@ -275,10 +283,6 @@ fn suggest(request: &Parsed<'_>, reason: &DenyReason) -> Option<String> {
     }
     rule.push('}');
     Some(rule)
-}
-
-fn shorten(text: &str, bytes: usize) -> String {
-    visible::clip(text, bytes)
 }
 
 #[cfg(test)]

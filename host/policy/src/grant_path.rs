@@ -95,7 +95,11 @@ pub fn check(path: &Path, protected: &[Protected]) -> Result<(), GrantPathError>
     if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
         return Err(GrantPathError::Shape { path: shown, why: "it is not absolute, or holds `..`" });
     }
-    let refuse = |relation, what: &str| GrantPathError::Trusted { path: shown.clone(), relation, what: what.to_owned() };
+    let refuse = |relation, what: &str| GrantPathError::Trusted {
+        path: shown.clone(),
+        relation,
+        what: what.to_owned(),
+    };
     for Protected { path: trusted, what } in protected {
         if path == trusted {
             return Err(refuse("is", what));

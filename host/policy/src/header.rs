@@ -114,7 +114,9 @@ mod tests {
 
     #[test]
     fn forbidden() {
-        for name in ["host", "x_http_method_override", "x-forwarded-for", "proxy-authorization", "transfer-encoding"] {
+        for name in
+            ["host", "x_http_method_override", "x-forwarded-for", "proxy-authorization", "transfer-encoding"]
+        {
             assert!(is_forbidden(name), "{name}");
         }
         for name in ["accept", "cookie", "idempotency-key", "range", "authorization"] {

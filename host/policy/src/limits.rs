@@ -78,7 +78,9 @@ fn within(written: Option<&At<Scalar>>, default: u64, most: u64, words: &str) ->
     let units = [("KiB", KIB), ("MiB", MIB), ("GiB", GIB)];
     match quantity(&written.value, &units) {
         Some(size) if (1..=most).contains(&size) => Ok(size),
-        Some(_) => Err(Wrong::at(written, format!("the size is out of bounds: it is above 0 and at most {words}"))),
+        Some(_) => {
+            Err(Wrong::at(written, format!("the size is out of bounds: it is above 0 and at most {words}")))
+        }
         None => Err(Wrong::at(written, format!("{} is not a size", written.value))
             .hint("write a whole number and KiB, MiB or GiB, such as 64MiB")),
     }
@@ -95,7 +97,9 @@ pub(crate) fn time(
     let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
     match quantity(&written.value, &units).map(Duration::from_millis) {
         Some(time) if !time.is_zero() && time <= most => Ok(time),
-        Some(_) => Err(Wrong::at(written, format!("the time is out of bounds: it is above 0 and at most {words}"))),
+        Some(_) => {
+            Err(Wrong::at(written, format!("the time is out of bounds: it is above 0 and at most {words}")))
+        }
         None => Err(Wrong::at(written, format!("{} is not a time", written.value))
             .hint("write a whole number and ms, s, m or h, such as 20s")),
     }
@@ -123,7 +127,8 @@ mod tests {
     #[test]
     fn sizes_and_times() {
         assert_eq!(parse("{}"), Ok(Limits::default()));
-        let limits = parse("{memory: 4GiB, time: 90m, requests: 0, response: 1KiB, output: 16MiB}").unwrap_err();
+        let limits =
+            parse("{memory: 4GiB, time: 90m, requests: 0, response: 1KiB, output: 16MiB}").unwrap_err();
         assert!(limits.contains("at most 60m"), "{limits}");
         assert_eq!(
             parse("{memory: 4GiB, time: 250ms, requests: 10000, response: 1KiB, output: 16MiB}"),

@@ -91,8 +91,20 @@ mod tests {
             assert_eq!(check(good), Ok(()), "{good}");
         }
         let long = format!("a.{}", "b".repeat(99));
-        for bad in ["", "mail", "a.b.c.d.e.f.g", "A.b", "a..b", ".a.b", "a.b.", "1a.b", "a.b_c", "a.b/c", "a.ö", &long]
-        {
+        for bad in [
+            "",
+            "mail",
+            "a.b.c.d.e.f.g",
+            "A.b",
+            "a..b",
+            ".a.b",
+            "a.b.",
+            "1a.b",
+            "a.b_c",
+            "a.b/c",
+            "a.ö",
+            &long,
+        ] {
             assert!(check(bad).is_err(), "{bad}");
         }
     }

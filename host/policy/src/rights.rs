@@ -141,12 +141,16 @@ impl Join<'_> {
     fn identity(&mut self, manifest: &Manifest) {
         let binding = self.binding;
         if manifest.name != binding.capability {
-            let text = format!("the component is {}, and the binding is for {}", manifest.name, binding.capability);
+            let text =
+                format!("the component is {}, and the binding is for {}", manifest.name, binding.capability);
             self.miss(text, None);
         }
         if manifest.safety > binding.safety {
             let word = safety_word(manifest.safety);
-            self.miss(format!("the component is {word}, and the binding allows less"), Some(format!("safety: {word}")));
+            self.miss(
+                format!("the component is {word}, and the binding allows less"),
+                Some(format!("safety: {word}")),
+            );
         }
     }
 
@@ -167,7 +171,10 @@ impl Join<'_> {
                     self.rights.config.insert(key.clone(), setting.to_json());
                 } else if !optional {
                     let lines = format!("config:\n  {}: …", quoted(key));
-                    self.miss(format!("it needs the setting `{key}` ({meaning}), which is not given"), Some(lines));
+                    self.miss(
+                        format!("it needs the setting `{key}` ({meaning}), which is not given"),
+                        Some(lines),
+                    );
                 }
             }
             NeedKind::Invoke { name } if !optional => {
@@ -182,7 +189,10 @@ impl Join<'_> {
         for rule in rules {
             match needed(rule) {
                 Ok(rule) => needs.push(rule),
-                Err(why) => return self.miss(format!("its manifest is wrong about the service `{name}`: {why}"), None),
+                Err(why) => {
+                    return self
+                        .miss(format!("its manifest is wrong about the service `{name}`: {why}"), None);
+                }
             }
         }
         match self.binding.services.get(name) {
@@ -204,12 +214,21 @@ impl Join<'_> {
     fn directory(&mut self, name: &str, access: Access, optional: bool) {
         let lines = || {
             let word = if access == Access::Stage { "stage" } else { "read" };
-            Some(format!("directories:\n  {}: {{path: state/{}, access: {word}}}", quoted(name), quoted(name)))
+            Some(format!(
+                "directories:\n  {}: {{path: state/{}, access: {word}}}",
+                quoted(name),
+                quoted(name)
+            ))
         };
         match self.binding.directories.get(name) {
             // Less than is needed would be found out in the middle of the work, so it is said even where optional.
             Some(grant) if grant.access < access => {
-                self.miss(format!("it needs to stage files in the directory `{name}`, which is granted for reading"), lines());
+                self.miss(
+                    format!(
+                        "it needs to stage files in the directory `{name}`, which is granted for reading"
+                    ),
+                    lines(),
+                );
             }
             Some(grant) => {
                 let granted = Directory { path: grant.path.clone(), access };
@@ -224,7 +243,8 @@ impl Join<'_> {
 
 fn needed(rule: &RuleNeed) -> Result<NeededRule, String> {
     let method = Method::parse(&rule.method).ok_or_else(|| format!("`{}` is not a method", rule.method))?;
-    let path = PathPattern::parse(&rule.path).map_err(|why| format!("`{}` is not a path pattern: {why}", rule.path))?;
+    let path = PathPattern::parse(&rule.path)
+        .map_err(|why| format!("`{}` is not a path pattern: {why}", rule.path))?;
     let headers = rule.headers.iter().map(|name| name.to_ascii_lowercase()).collect();
     Ok(NeededRule { method, path, effect: rule.effect, query: rule.query.clone(), headers })
 }
@@ -270,7 +290,10 @@ const NOT_TEXTS: [&str; 9] = ["null", "true", "false", "yes", "no", "on", "off",
 pub(crate) fn quoted(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'-' | b'_');
     let begins_plain = word.starts_with(|first: char| first.is_ascii_alphabetic() || first == '/');
-    if begins_plain && word.bytes().all(plain) && !NOT_TEXTS.iter().any(|other| other.eq_ignore_ascii_case(word)) {
+    if begins_plain
+        && word.bytes().all(plain)
+        && !NOT_TEXTS.iter().any(|other| other.eq_ignore_ascii_case(word))
+    {
         word.to_owned()
     } else {
         Value::from(word).to_string()

@@ -84,7 +84,10 @@ impl fmt::Display for Method {
 
 /// A rule as written.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a rule, such as {id: session, method: GET, path: /x, effect: read}")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a rule, such as {id: session, method: GET, path: /x, effect: read}"
+)]
 pub(crate) struct Written {
     pub(crate) id: At<String>,
     method: Method,
@@ -114,8 +117,9 @@ impl Written {
         if self.id.value.is_empty() || self.id.value.len() > 64 || !self.id.value.bytes().all(id_char) {
             return Err(Wrong::at(&self.id, "an id is 1 to 64 lower-case letters, digits and `-`"));
         }
-        let path = PathPattern::parse(&self.path.value)
-            .map_err(|why| Wrong::at(&self.path, format!("`{}` is not a path pattern: {why}", self.path.value)))?;
+        let path = PathPattern::parse(&self.path.value).map_err(|why| {
+            Wrong::at(&self.path, format!("`{}` is not a path pattern: {why}", self.path.value))
+        })?;
         if self.effect.value > ceiling(safety) {
             return Err(Wrong::at(&self.effect, "the rule's effect is above the binding's safety class")
                 .hint("read-only allows read; mutating allows read and mutate; destructive allows all"));
@@ -159,7 +163,10 @@ fn headers(written: &[At<String>], credential: Option<&str>) -> Result<Vec<Strin
             return Err(Wrong::at(written, format!("`{name}` can never be set by a capability")));
         }
         if credential == Some(name.as_str()) {
-            return Err(Wrong::at(written, format!("`{name}` carries the credential; only the host sets it")));
+            return Err(Wrong::at(
+                written,
+                format!("`{name}` carries the credential; only the host sets it"),
+            ));
         }
         if names.contains(&name) {
             return Err(Wrong::at(written, format!("the header `{name}` is listed twice")));

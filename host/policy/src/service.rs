@@ -73,7 +73,10 @@ struct WrittenTls {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a map, such as {secret: mail-token, header: Authorization, as: \"Bearer {}\"}")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a map, such as {secret: mail-token, header: Authorization, as: \"Bearer {}\"}"
+)]
 struct WrittenCredential {
     secret: At<String>,
     header: At<String>,
@@ -93,7 +96,8 @@ impl Written {
         }
         let tls = self.tls.map(|tls| tls.check(&origin)).transpose()?;
         let credential = self.credential.map(WrittenCredential::check).transpose()?;
-        let rules = rules(self.rules, safety, credential.as_ref().map(|credential| credential.header.as_str()))?;
+        let rules =
+            rules(self.rules, safety, credential.as_ref().map(|credential| credential.header.as_str()))?;
         Ok(Service { origin, tls, addresses, credential, rules })
     }
 }
@@ -109,9 +113,16 @@ fn addresses(written: &[At<String>]) -> Result<Vec<IpNet>, Wrong> {
     Ok(ranges)
 }
 
-fn rules(written: At<Vec<rule::Written>>, safety: Safety, credential: Option<&str>) -> Result<Vec<Rule>, Wrong> {
+fn rules(
+    written: At<Vec<rule::Written>>,
+    safety: Safety,
+    credential: Option<&str>,
+) -> Result<Vec<Rule>, Wrong> {
     if written.value.is_empty() {
-        return Err(Wrong::at(&written, "a service without rules grants nothing; add a rule or remove the service"));
+        return Err(Wrong::at(
+            &written,
+            "a service without rules grants nothing; add a rule or remove the service",
+        ));
     }
     if written.value.len() > RULES {
         return Err(Wrong::at(&written, format!("a service has at most {RULES} rules")));
@@ -119,7 +130,10 @@ fn rules(written: At<Vec<rule::Written>>, safety: Safety, credential: Option<&st
     let mut rules: Vec<Rule> = Vec::new();
     for rule in written.value {
         if rules.iter().any(|earlier| earlier.id == rule.id.value) {
-            return Err(Wrong::at(&rule.id, format!("the id `{}` is given to two rules of this service", rule.id.value)));
+            return Err(Wrong::at(
+                &rule.id,
+                format!("the id `{}` is given to two rules of this service", rule.id.value),
+            ));
         }
         rules.push(rule.check(safety, credential)?);
     }
@@ -150,10 +164,18 @@ impl WrittenCredential {
         let visible = form.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
         match form.split_once("{}") {
             Some((before, after)) if visible && form.len() <= 256 && !after.contains("{}") => {
-                Ok(Credential { secret: self.secret.value, header, before: before.to_owned(), after: after.to_owned() })
+                Ok(Credential {
+                    secret: self.secret.value,
+                    header,
+                    before: before.to_owned(),
+                    after: after.to_owned(),
+                })
             }
-            _ => Err(Wrong::at(&self.form, "`as` is visible ASCII with `{}` in it once, where the secret goes")
-                .hint("for example as: \"Bearer {}\"")),
+            _ => Err(Wrong::at(
+                &self.form,
+                "`as` is visible ASCII with `{}` in it once, where the secret goes",
+            )
+            .hint("for example as: \"Bearer {}\"")),
         }
     }
 }

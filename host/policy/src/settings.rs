@@ -112,7 +112,10 @@ struct Written {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a secret, such as {from: \"env:NAME\", origins: [\"https://host:443\"]}")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a secret, such as {from: \"env:NAME\", origins: [\"https://host:443\"]}"
+)]
 struct WrittenSecret {
     from: At<String>,
     origins: At<Vec<At<String>>>,
@@ -177,7 +180,10 @@ impl WrittenSecret {
     fn check(self) -> Result<Secret, Wrong> {
         source(&self.from)?;
         if self.origins.value.is_empty() {
-            return Err(Wrong::at(&self.origins, "a secret without origins can be sent nowhere; list at least one"));
+            return Err(Wrong::at(
+                &self.origins,
+                "a secret without origins can be sent nowhere; list at least one",
+            ));
         }
         let mut origins = Vec::new();
         for origin in &self.origins.value {
@@ -203,7 +209,8 @@ fn source(from: &At<String>) -> Result<(), Wrong> {
             grant_path::relative(inside).map_err(|why| Wrong::at(from, why))
         }
         Some((kind @ ("systemd" | "infisical"), _)) => {
-            Err(Wrong::at(from, format!("secrets from `{kind}:` are not available in this version")).hint(hint))
+            Err(Wrong::at(from, format!("secrets from `{kind}:` are not available in this version"))
+                .hint(hint))
         }
         _ => Err(Wrong::at(from, "this is no source of a secret").hint(hint)),
     }
@@ -242,7 +249,10 @@ mod tests {
              approvals: {plan: 8h, approval: 30m, self: refused, destructive: 2}\n",
         )
         .unwrap();
-        assert_eq!(settings.secrets["mail-token"].origins[0].to_string(), "https://mail.example.internal:443");
+        assert_eq!(
+            settings.secrets["mail-token"].origins[0].to_string(),
+            "https://mail.example.internal:443"
+        );
         assert_eq!(settings.approvals.approval, Duration::from_secs(1800));
         assert_eq!((settings.approvals.own, settings.approvals.destructive), (Own::Refused, 2));
         assert_eq!(parse("workspace: demo").unwrap().approvals, Approvals::default());
@@ -257,11 +267,23 @@ mod tests {
             ("workspace: demo\nagents: {}", "`agents` is not available in this version"),
             ("workspace: demo\nrequire: {landlock: true}", "`require` is not available in this version"),
             ("workspace: demo\nsecret: {}", "did you mean `secrets`?"),
-            ("workspace: demo\nsecrets: {a: {from: \"env:A B\", origins: [\"https://x\"]}}", "environment variable"),
-            ("workspace: demo\nsecrets: {a: {from: \"systemd:x\", origins: [\"https://x\"]}}", "not available in this version"),
-            ("workspace: demo\nsecrets: {a: {from: \"infisical:x\", origins: [\"https://x\"]}}", "not available in this version"),
+            (
+                "workspace: demo\nsecrets: {a: {from: \"env:A B\", origins: [\"https://x\"]}}",
+                "environment variable",
+            ),
+            (
+                "workspace: demo\nsecrets: {a: {from: \"systemd:x\", origins: [\"https://x\"]}}",
+                "not available in this version",
+            ),
+            (
+                "workspace: demo\nsecrets: {a: {from: \"infisical:x\", origins: [\"https://x\"]}}",
+                "not available in this version",
+            ),
             ("workspace: demo\nsecrets: {a: {from: \"file:../x\", origins: [\"https://x\"]}}", "holds `..`"),
-            ("workspace: demo\nsecrets: {a: {from: hunter2, origins: [\"https://x\"]}}", "no source of a secret"),
+            (
+                "workspace: demo\nsecrets: {a: {from: hunter2, origins: [\"https://x\"]}}",
+                "no source of a secret",
+            ),
             ("workspace: demo\nsecrets: {a: {from: \"env:A\", origins: []}}", "list at least one"),
             ("workspace: demo\nsecrets: {a: {from: \"env:A\", origins: [\"https://*.x\"]}}", "wildcards"),
             ("workspace: demo\nsecrets: {a: {from: \"env:A\"}}", "the field `origins` is missing"),
@@ -269,7 +291,10 @@ mod tests {
             ("workspace: demo\napprovals: {plan: 25h}", "at most 24h"),
             ("workspace: demo\napprovals: {approval: 61m}", "at most 1h"),
             ("workspace: demo\napprovals: {destructive: 0}", "from 1 to 3"),
-            ("workspace: demo\napprovals: {self: maybe}", "unknown word `maybe`, expected one of `refused`, `allowed`"),
+            (
+                "workspace: demo\napprovals: {self: maybe}",
+                "unknown word `maybe`, expected one of `refused`, `allowed`",
+            ),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(message) && error.starts_with("ops/ops.yaml:"), "{text}: {error}");
@@ -286,12 +311,23 @@ mod tests {
             );
             Binding::parse("b.yaml", text.as_bytes()).unwrap()
         };
-        let known = "workspace: demo\nsecrets: {token: {from: \"env:T\", origins: [\"https://mail.example\"]}}";
+        let known =
+            "workspace: demo\nsecrets: {token: {from: \"env:T\", origins: [\"https://mail.example\"]}}";
         let settings = parse(known).unwrap();
         assert_eq!(settings.admit(&binding("https://MAIL.example:443")), Ok(()));
-        assert!(settings.admit(&binding("https://evil.example")).unwrap_err().to_string().contains("not among its"));
+        assert!(
+            settings
+                .admit(&binding("https://evil.example"))
+                .unwrap_err()
+                .to_string()
+                .contains("not among its")
+        );
         assert!(settings.admit(&binding("https://mail.example:444")).is_err());
         let error = parse("workspace: demo").unwrap().admit(&binding("https://mail.example")).unwrap_err();
-        assert!(error.to_string().contains("token: {from: \"env:NAME\", origins: [\"https://mail.example:443\"]}"));
+        assert!(
+            error
+                .to_string()
+                .contains("token: {from: \"env:NAME\", origins: [\"https://mail.example:443\"]}")
+        );
     }
 }

@@ -74,7 +74,14 @@ impl<'a> Source<'a> {
     pub(crate) fn new(file: &'a str, bytes: &'a [u8]) -> Result<Self, FileError> {
         if bytes.len() > FILE_BYTES {
             let message = format!("the file has {} bytes; at most {FILE_BYTES} are read", bytes.len());
-            return Err(FileError { file: file.to_owned(), line: 0, column: 0, message, snippet: None, hint: None });
+            return Err(FileError {
+                file: file.to_owned(),
+                line: 0,
+                column: 0,
+                message,
+                snippet: None,
+                hint: None,
+            });
         }
         let text = std::str::from_utf8(bytes).map_err(|error| {
             let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
@@ -82,15 +89,12 @@ impl<'a> Source<'a> {
             let message = "the file is not UTF-8".to_owned();
             FileError { file: file.to_owned(), line, column: 0, message, snippet: None, hint: None }
         })?;
-        let source = Self { file, text };
         // A byte order mark is what some editors put in front of UTF-8.
-        let body = text.strip_prefix('\u{feff}').unwrap_or(text);
-        for (index, line) in body.split('\n').enumerate() {
-            let line = line.strip_suffix('\r').unwrap_or(line);
-            if let Some(column) = line.chars().position(|c| c != '\t' && visible::is_hidden(c)) {
-                let message = "the line holds a control, direction or invisible character";
-                let hint = "remove it; in double quotes such a character can be written as an escape";
-                return Err(source.error(index as u64 + 1, column as u64 + 1, message.to_owned(), Some(hint.to_owned())));
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let source = Self { file, text };
+        for (line, number) in text.split('\n').zip(1..) {
+            if let Some((column, message, hint)) = misleading(line.strip_suffix('\r').unwrap_or(line)) {
+                return Err(source.error(number, column, message.to_owned(), Some(hint.to_owned())));
             }
         }
         Ok(source)
@@ -159,6 +163,22 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Entries<V> {
     }
 }
 
+/// The column of the first thing in a line that does not look like what it is, with a message and a hint.
+fn misleading(line: &str) -> Option<(u64, &'static str, &'static str)> {
+    let mut indented = true;
+    for (c, column) in line.chars().zip(1..) {
+        indented &= matches!(c, ' ' | '\t');
+        if c == '\t' && indented {
+            return Some((column, "the line is indented with a tab", "indent with spaces"));
+        }
+        if c != '\t' && visible::is_hidden(c) {
+            let hint = "remove it; in double quotes such a character can be written as an escape";
+            return Some((column, "the line holds a control, direction or invisible character", hint));
+        }
+    }
+    None
+}
+
 /// Every way in which YAML surprises people is off; see the module's head.
 fn options() -> serde_saphyr::Options {
     serde_saphyr::options! {
@@ -203,7 +223,14 @@ impl fmt::Display for FileError {
             let after = shown(snippet.chars().skip(column).take(SHOWN));
             let number = self.line.to_string();
             write!(f, "\n  {number} | {before}{after}")?;
-            write!(f, "\n  {:width$} | {:indent$}^", "", "", width = number.len(), indent = before.chars().count())?;
+            write!(
+                f,
+                "\n  {:width$} | {:indent$}^",
+                "",
+                "",
+                width = number.len(),
+                indent = before.chars().count()
+            )?;
         }
         match &self.hint {
             Some(hint) => write!(f, "\n  {}", shown(hint.chars())),

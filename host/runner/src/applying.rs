@@ -5,7 +5,7 @@
 //! durably written down before it is sent, and its answer after. An effect of which no answer came ends the run,
 //! because nobody can say whether it happened.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use ops_egress::send::Sent;
 use ops_ledger::store::Ledger;
@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::ending::Ending;
 use crate::sends::SendFailure;
+use crate::statement::digest;
 
 /// What became of one effect.
 #[derive(Clone, Debug)]
@@ -31,10 +32,11 @@ pub(crate) enum Done {
 /// The approved plan, and how far it is.
 pub(crate) struct Applying {
     plan: Arc<Plan>,
-    ledger: Arc<Mutex<Ledger>>,
+    ledger: Arc<Ledger>,
     run: String,
     cancel: watch::Receiver<bool>,
     reads: usize,
+    started: usize,
     performed: usize,
     /// What became of each effect, in order; a retry of one that was not sent follows it.
     pub(crate) done: Vec<(usize, Done)>,
@@ -43,11 +45,11 @@ pub(crate) struct Applying {
 impl Applying {
     pub(crate) fn new(
         plan: Arc<Plan>,
-        ledger: Arc<Mutex<Ledger>>,
+        ledger: Arc<Ledger>,
         run: String,
         cancel: watch::Receiver<bool>,
     ) -> Self {
-        Self { plan, ledger, run, cancel, reads: 0, performed: 0, done: Vec::new() }
+        Self { plan, ledger, run, cancel, reads: 0, started: 1, performed: 0, done: Vec::new() }
     }
 
     /// How many effects were performed.
@@ -103,12 +105,14 @@ impl Applying {
         if *self.cancel.borrow() {
             return Err(Ending::partial(format!("interrupted after {} effects", self.performed)));
         }
-        // The intent carries the start of the first effect; the others are written down here, durably.
-        if number > 1 {
+        // The intent carries the start of the first effect; the others are written down here, durably. A second
+        // try of one that was surely not sent has started already.
+        if number > self.started {
             let request = Digest::of_json(&effect.request).map_err(|error| ledger_failed(&error))?;
-            self.ledger()
-                .effect_started(&self.run, number as u32, &request.to_string())
+            self.ledger
+                .effect_started(&self.run, number as u64, &digest(request))
                 .map_err(|error| ledger_failed(&error))?;
+            self.started = number;
         }
         Ok(())
     }
@@ -124,8 +128,8 @@ impl Applying {
                 self.performed = number;
                 self.done.push((number, Done::Performed { response: sent.response.clone(), address }));
                 let answer = serde_json::to_vec(&sent.response).map_err(|error| after_effect(&error))?;
-                self.ledger()
-                    .effect_performed(&self.run, number as u32, &answer)
+                self.ledger
+                    .effect_performed(&self.run, number as u64, &answer)
                     .map_err(|error| after_effect(&error))?;
                 Ok(Ok(Outcome::Performed(sent.response)))
             }
@@ -155,9 +159,6 @@ impl Applying {
         })
     }
 
-    fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 fn deviation(what: String) -> Ending {

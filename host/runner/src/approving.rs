@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-use ops_ledger::store::Approval;
+use jiff::SignedDuration;
+use ops_ledger::store::ApprovalRecord as Approval;
 use ops_policy::approval::{Accept, Mode};
 use ops_policy::plan::{NAMESPACE, Plan};
 use ops_policy::settings::Own;
@@ -84,17 +84,17 @@ impl Run<'_> {
             return Err(Ending::denied("approval", "the plan was made for a binding that needs no approval; run it again"));
         }
         let settings = &decided.resolved.pinned.settings.approvals;
-        let held = self.runner.approvals(&plan.id)?;
-        let (mut good, mut bad, mut keys) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let held = self.runner.ledger().approvals(&plan.id)?;
+        let (mut good, mut bad, mut people) = (Vec::new(), Vec::new(), BTreeSet::new());
         for approval in held {
-            let fault = if settings.own == Own::Refused && approval.principal == plan.requester {
-                Some(format!("{} asked for the plan and may not approve it", approval.principal))
+            let fault = if settings.own == Own::Refused && approval.approver.principal == plan.requester {
+                Some(format!("{} asked for the plan and may not approve it", approval.approver.principal))
             } else {
                 self.fault(decided, plan, &approval, settings.approval)
             };
             match fault {
                 Some(fault) => bad.push(fault),
-                None if keys.insert(approval.fingerprint.clone()) => good.push(approval),
+                None if people.insert(approval.approver.principal.clone()) => good.push(approval),
                 None => {}
             }
         }
@@ -111,10 +111,7 @@ impl Run<'_> {
     /// What is wrong with an approval now, where something is.
     fn fault(&self, decided: &Decided, plan: &Plan, approval: &Approval, lifetime: Duration) -> Option<String> {
         let text = plan.text_to_sign();
-        let given = match approval.at.parse::<Timestamp>() {
-            Ok(given) => given,
-            Err(_) => return Some("an approval has no readable time".into()),
-        };
+        let given = approval.approver.at;
         let old = SignedDuration::try_from(lifetime)
             .ok()
             .and_then(|lifetime| given.checked_add(lifetime).ok())
@@ -122,17 +119,20 @@ impl Run<'_> {
         if old {
             return Some(format!(
                 "the approval by {} is older than {} (ops.yaml: approvals.approval); approve it again",
-                approval.principal,
+                approval.approver.principal,
                 seconds(lifetime)
             ));
         }
+        let Some(signature) = &approval.signature else {
+            return Some(format!("the approval by {} has no signature", approval.approver.principal));
+        };
         decided
             .resolved
             .pinned
             .approvers
-            .verify(NAMESPACE, text.as_bytes(), &approval.signature, self.now)
+            .verify(NAMESPACE, text.as_bytes(), signature, self.now)
             .err()
-            .map(|error| format!("the approval by {} does not hold: {error}", approval.principal))
+            .map(|error| format!("the approval by {} does not hold: {error}", approval.approver.principal))
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ops_policy::decide::{Allowed, Denial, Door, decide};
+use ops_policy::decide::{Allowed, Denial, DenyReason, Door, decide};
 use ops_policy::digest::Digest;
 use ops_policy::manifest::RuleEffect;
 use ops_policy::message::{Effect, NetError, Outcome, Report, Request, Response};
@@ -136,7 +136,7 @@ impl RunBroker {
         let answer = match &mut self.phase {
             Phase::Read => self.stop(Ending::denied("effect-denied", "a read-only capability asked for an effect"))?,
             Phase::Plan { dry_run } => {
-                let unchecked = *dry_run && matches!(&decision, Err(denial) if denial.is_optional_unbound());
+                let unchecked = *dry_run && matches!(&decision, Err(denial) if denial.reason == DenyReason::ServiceNotBound);
                 match decision {
                     Ok(allowed) => self.capture(effect, Some(&allowed))?,
                     Err(_) if unchecked => self.capture(effect, None)?,

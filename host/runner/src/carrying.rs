@@ -84,7 +84,7 @@ impl Run<'_> {
         check_preconditions(decided, plan, &stage)?;
         let applying = Applying::new(
             plan.clone(),
-            self.runner.ledger_handle(),
+            self.runner.ledger().clone(),
             self.key.clone(),
             self.order.cancel.clone(),
         );

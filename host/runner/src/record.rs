@@ -38,12 +38,12 @@ pub(crate) struct Record {
     pub(crate) rights: Option<Rights>,
     pub(crate) input: Option<Input>,
     pub(crate) dry_run: bool,
+    /// Whether this is about an approval that was refused, and no run.
+    pub(crate) approving: bool,
     /// The plan that this run made or carries out.
     pub(crate) plan: Option<Arc<Plan>>,
     /// Whether another run made it.
     pub(crate) stored_plan: bool,
-    /// The id that was asked for, where it came to nothing.
-    pub(crate) asked_plan: Option<String>,
     /// The seed of a plan that this run made and that is to be kept.
     pub(crate) keep_plan: Option<[u8; 32]>,
     /// The plan for what is left, with its seed.

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use ops_policy::digest::Digest;
 use ops_policy::manifest::Manifest;
-use ops_policy::plan::Plan;
+use ops_ledger::store::PlanStatus;
 use ops_policy::visible;
 use serde_json::Value;
 
 use crate::ending::Ending;
 use crate::pinned::{Pinned, Refusal};
 use crate::run::{Arguments, Resolved, Run, Wanted, What};
+use crate::statement::digest;
 
 /// Validation errors that are shown at most.
 const MAX_ERRORS: usize = 8;
@@ -30,24 +31,22 @@ impl From<Refusal> for Ending {
 impl Run<'_> {
     pub(crate) fn resolve(&mut self) -> Result<Resolved, Ending> {
         let workspace = self.runner.workspace();
-        let what = self.what.take();
-        if let Some(What::Apply { plan }) = &what {
-            self.record.asked_plan = Some(plan.clone());
-        }
         let pinned = Pinned::load(workspace, self.now)?;
         self.record.lock = Some((pinned.lock.digest, pinned.lock.lock.counter, pinned.lock.lock.development));
         let capability = pinned.capability(workspace, &self.name)?;
         self.record.capability = Some(capability.clone());
         let bytes = pinned.component_bytes(workspace, &capability.binding.component)?;
-        let wanted = match what {
-            Some(What::Call { arguments, .. }) => {
+        let wanted = match &self.order.what {
+            What::Call { arguments, .. } => {
                 let arguments = arguments(&capability.manifest).map_err(Ending::usage)?;
                 check_arguments(&capability.manifest, &arguments)?;
                 self.record.dry_run = arguments.dry_run;
                 Wanted::Call(arguments)
             }
-            Some(What::Apply { plan }) => self.stored(&plan, &pinned, &capability)?,
-            None => return Err(Ending::stopped("host", "a run was resolved twice")),
+            What::Apply { plan } => {
+                let plan = plan.clone();
+                self.stored(&plan, &pinned, &capability)?
+            }
         };
         let component = self
             .runner
@@ -64,17 +63,18 @@ impl Run<'_> {
         pinned: &Pinned,
         capability: &crate::pinned::Capability,
     ) -> Result<Wanted, Ending> {
-        let row = self.runner.stored_plan(id)?;
-        let plan = Plan::parse(&row.document).map_err(|error| Ending::denied("plan", error))?;
+        let row = self.runner.plan_record(id)?;
+        let plan = self.runner.plan(&row.id)?;
         let hash = plan.hash();
         let plan = Arc::new(plan);
         self.record.plan = Some(plan.clone());
         self.record.stored_plan = true;
-        let seed: [u8; 32] = row.secret.as_slice().try_into().map_err(|_| {
+        let seed = self.runner.ledger().plan_secret(&row.id)?;
+        let seed: [u8; 32] = seed.as_slice().try_into().map_err(|_| {
             Ending::denied("plan", "the plan's seed is gone from the ledger; make a new plan")
         })?;
         for (same, code, what) in [
-            (row.digest == hash.to_string(), "plan", "its document is not the one that was stored"),
+            (row.digest == digest(hash), "plan", "its document is not the one that was stored"),
             (Digest::of(&seed) == plan.seed, "plan", "its seed is not the one that was stored"),
             (plan.ledger == self.runner.ledger_id(), "plan", "it was made for another workspace's ledger"),
             (plan.lock == pinned.lock.digest, "lock-changed", "ops.lock has changed since"),
@@ -89,6 +89,12 @@ impl Run<'_> {
                     format!("plan {} cannot be carried out: {what}\n  nothing was changed; make a new plan", plan.id),
                 ));
             }
+        }
+        if row.status != PlanStatus::Waiting {
+            return Err(Ending::denied(
+                "plan-used",
+                format!("plan {} is {} and cannot be carried out again", plan.id, row.status.word()),
+            ));
         }
         if let Some(why) = plan.unapprovable() {
             return Err(Ending::denied("plan", format!("plan {} cannot be carried out: {why}", plan.id)));

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use crate::broker::ReportSink;
 use crate::ending::Ending;
 use crate::key::run_key;
-use crate::pinned::{Capability, Pinned, binding_file};
+use crate::pinned::{Capability, Pinned};
 use crate::record::Record;
 use crate::runner::Runner;
 
@@ -46,7 +46,7 @@ pub struct Arguments {
 }
 
 /// Reads what the caller typed, by the manifest that the lock vouches for. `Err` is wrong usage, for people.
-pub type ReadArguments<'a> = Box<dyn FnOnce(&Manifest) -> Result<Arguments, String> + 'a>;
+pub type ReadArguments<'a> = Box<dyn Fn(&Manifest) -> Result<Arguments, String> + 'a>;
 
 /// What is wanted.
 pub enum What<'a> {
@@ -66,7 +66,7 @@ pub enum What<'a> {
 
 /// An order for one run.
 pub struct Order<'a> {
-    /// What is wanted. Taken by the first step.
+    /// What is wanted.
     pub what: What<'a>,
     /// Who wants it.
     pub actor: Actor,
@@ -90,7 +90,6 @@ pub(crate) struct Run<'a> {
     pub(crate) runner: &'a Runner,
     pub(crate) key: String,
     pub(crate) name: String,
-    pub(crate) what: Option<What<'a>>,
     pub(crate) order: Order<'a>,
     pub(crate) now: Timestamp,
     pub(crate) record: Record,
@@ -168,7 +167,7 @@ impl<'a> Run<'a> {
     fn begin(runner: &'a Runner, order: Order<'a>) -> Result<Self, (String, Ending)> {
         let name = match &order.what {
             What::Call { capability, .. } => capability.clone(),
-            What::Apply { plan } => match runner.stored_plan(plan) {
+            What::Apply { plan } => match runner.plan_record(plan) {
                 Ok(row) => row.capability,
                 Err(ending) => return Err((String::new(), ending)),
             },
@@ -177,7 +176,7 @@ impl<'a> Run<'a> {
         if let Err(error) = ops_policy::name::check(&name) {
             return usage(Ending::usage(error.to_string()));
         }
-        if !runner.workspace().has(&binding_file(&name)) {
+        if !runner.is_bound(&name) {
             return usage(runner.unknown_capability(&name));
         }
         let now = Timestamp::now();

@@ -14,7 +14,7 @@ use ops_sandbox::engine::Sandbox;
 use crate::applying::Done;
 use crate::ending::{Ending, Status};
 use crate::record::{FileOutcome, Record};
-use crate::run::{Actor, Run};
+use crate::run::{Actor, Run, What};
 
 /// The longest text of a guest in a receipt, in bytes.
 const MAX_TEXT: usize = 500;
@@ -82,7 +82,8 @@ impl Run<'_> {
                 .or_else(|| record.capability.as_ref().map(|capability| capability.binding.safety))
                 .map(say_safety),
             mode: match safety {
-                _ if record.applying || record.stored_plan || record.asked_plan.is_some() => say::Mode::Apply,
+                _ if record.approving => say::Mode::Approve,
+                _ if record.applying || matches!(self.order.what, What::Apply { .. }) => say::Mode::Apply,
                 Some(Safety::ReadOnly) => say::Mode::Read,
                 _ if record.dry_run => say::Mode::DryRun,
                 _ => say::Mode::Plan,

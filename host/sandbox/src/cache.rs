@@ -109,7 +109,11 @@ impl Cache {
             && stat.st_uid == rustix::process::geteuid().as_raw()
             && stat.st_mode & 0o7377 == 0
             && stat.st_size <= FILE_BYTES;
-        if ours { Ok(Some(file.into())) } else { Err(io::Error::other(format!("{name} is not as we left it"))) }
+        if ours {
+            Ok(Some(file.into()))
+        } else {
+            Err(io::Error::other(format!("{name} is not as we left it")))
+        }
     }
 
     /// Keeps a compiled component for the next time.
@@ -207,7 +211,9 @@ mod tests {
                 std::os::unix::fs::symlink(folder.path().join("elsewhere"), &compiled).unwrap();
             }),
             ("another record", &|| spoil(&record, "0".repeat(64).as_bytes(), 0o400)),
-            ("a longer record", &|| spoil(&record, &[std::fs::read(&record).unwrap(), b"0".to_vec()].concat(), 0o400)),
+            ("a longer record", &|| {
+                spoil(&record, &[std::fs::read(&record).unwrap(), b"0".to_vec()].concat(), 0o400)
+            }),
             ("no record", &|| std::fs::remove_file(&record).unwrap()),
         ];
         for (what, spoiler) in spoilers {

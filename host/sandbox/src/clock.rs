@@ -85,14 +85,23 @@ impl Timer {
         Some((*over, Waiting(self)))
     }
 
-    /// Moves the guest's clock to this deadline, if no earlier one is waited for.
+    /// Moves the guest's clock to this deadline, if it is its turn: no earlier one is waited for, and since the last
+    /// move as much real time has passed as the guest will see.
     fn reach(&self) -> bool {
         let mut shared = self.clock.lock();
-        let first = shared.waiting.keys().next().is_none_or(|first| *first >= self.deadline);
-        if first {
+        let real = Instant::now();
+        let turn = match shared.waiting.first_key_value() {
+            Some((first, (over, _))) => *first == self.deadline && over.is_some_and(|over| over <= real),
+            None => false,
+        };
+        if turn {
             shared.now = shared.now.max(self.deadline);
+            let now = shared.now;
+            for (deadline, (over, _)) in shared.waiting.range_mut(now.saturating_add(1)..) {
+                *over = real.checked_add(Duration::from_nanos(deadline - now));
+            }
         }
-        first
+        turn
     }
 }
 
@@ -119,7 +128,7 @@ impl Pollable for Timer {
             None => std::future::pending().await,
         }
         if !self.reach() {
-            // An earlier timer ends this poll, and the guest will ask again.
+            // An earlier timer has ended this poll or will, and the guest asks again.
             std::future::pending().await
         }
     }
@@ -215,7 +224,8 @@ mod tests {
             let mut futures: Vec<DynFuture> = timers.iter_mut().map(|timer| timer.ready()).collect();
             let mut stalled = false;
             let ready = std::future::poll_fn(|cx| {
-                let ready: Vec<bool> = futures.iter_mut().map(|future| future.as_mut().poll(cx).is_ready()).collect();
+                let ready: Vec<bool> =
+                    futures.iter_mut().map(|future| future.as_mut().poll(cx).is_ready()).collect();
                 if !std::mem::replace(&mut stalled, true) {
                     std::thread::sleep(Duration::from_millis(30));
                 }

@@ -38,7 +38,11 @@ pub fn check(target: &Path, changes: &[FileChange]) -> Result<(), Problem> {
 /// Commits the changes: afterwards `target` holds what the plan's approver saw, and nothing else of ours.
 ///
 /// `staged` is the guest's copy, which is only read. It must be kept until this has returned `Ok`: after a stop, the
-/// same call with the same arguments finishes the work. `run_key` names the run: letters, digits, `-` and `_`, and `.`.
+/// same call with the same arguments finishes the work, so after a stop call this without [`check`]. Contents are
+/// synced beside the originals, not in `staged`: whoever must survive a power cut can restore `staged` from a store.
+///
+/// `run_key` names the run: letters, digits, `-`, `_` and `.`, at most 220 of them.
+///
 /// Replaced files keep their mode and their group; new files are 0644 and new folders 0755, less the umask.
 ///
 /// # Errors
@@ -88,7 +92,9 @@ pub enum Problem {
         why: &'static str,
     },
     /// The file system cannot exchange two files in one step.
-    #[error("`{path}` cannot be replaced safely: its file system cannot exchange two files; use ext4, XFS, Btrfs or tmpfs")]
+    #[error(
+        "`{path}` cannot be replaced safely: its file system cannot exchange two files; use ext4, XFS, Btrfs or tmpfs"
+    )]
     NoExchange {
         /// The path.
         path: String,

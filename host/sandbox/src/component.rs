@@ -1,9 +1,15 @@
 //! A component that is ready to run, and what can be read off it before it does.
 
 use std::fmt::Write as _;
+use std::sync::OnceLock;
 
 use ops_policy::digest::Digest;
 use wasmtime::component::types::ComponentItem;
+
+use crate::bindings::CapabilityPre;
+use crate::job::Links;
+use crate::link;
+use crate::state::State;
 
 /// A compiled component.
 pub struct Component {
@@ -13,6 +19,8 @@ pub struct Component {
     imports: Vec<String>,
     exports: Vec<String>,
     from_cache: bool,
+    /// The component with its links, for each set of links that it ran with. Nothing of a run is in it.
+    linked: [OnceLock<CapabilityPre<State>>; 4],
 }
 
 impl Component {
@@ -34,7 +42,7 @@ impl Component {
         exports.sort_unstable();
         lines.sort_unstable();
         let interface_digest = Digest::of(lines.concat().as_bytes());
-        Self { inner, digest, interface_digest, imports, exports, from_cache }
+        Self { inner, digest, interface_digest, imports, exports, from_cache, linked: Default::default() }
     }
 
     /// The digest of the component's bytes.
@@ -62,6 +70,23 @@ impl Component {
     /// Whether it came compiled from the cache.
     pub fn from_cache(&self) -> bool {
         self.from_cache
+    }
+
+    /// The component with its links, checked against the contract before anything of it runs.
+    pub(crate) fn linked(&self, links: Links) -> wasmtime::Result<CapabilityPre<State>> {
+        let [neither, fetch, effects, both] = &self.linked;
+        let kept = match (links.fetch, links.effects) {
+            (false, false) => neither,
+            (true, false) => fetch,
+            (false, true) => effects,
+            (true, true) => both,
+        };
+        if let Some(linked) = kept.get() {
+            return Ok(linked.clone());
+        }
+        let linker = link::linker(self.inner.engine(), links)?;
+        let linked = CapabilityPre::new(linker.instantiate_pre(&self.inner)?)?;
+        Ok(kept.get_or_init(|| linked).clone())
     }
 
     pub(crate) fn inner(&self) -> &wasmtime::component::Component {
@@ -109,22 +134,25 @@ mod tests {
         let (sandbox, _folder) = sandbox();
         let guest = Guest {
             imports: r#"
-                (import "wasi:clocks/wall-clock@0.2.12" "now" (func (param i32)))
-                (import "wasi:clocks/monotonic-clock@0.2.12" "now" (func (result i64)))"#,
+                (import "wasi:clocks/wall-clock@0.2.6" "now" (func (param i32)))
+                (import "wasi:clocks/monotonic-clock@0.2.6" "now" (func (result i64)))"#,
             ..Guest::default()
         };
         let component = sandbox.load(&guest.build()).unwrap();
-        assert_eq!(component.imports(), ["wasi:clocks/monotonic-clock@0.2.12", "wasi:clocks/wall-clock@0.2.12"]);
+        assert_eq!(
+            component.imports(),
+            ["wasi:clocks/monotonic-clock@0.2.6", "wasi:clocks/wall-clock@0.2.6"]
+        );
         assert_eq!(component.exports(), ["ops:capability/guest@0.1.0"]);
     }
 
     #[test]
     fn one_more_function_is_another_interface() {
         let (sandbox, _folder) = sandbox();
-        let now = r#"(import "wasi:clocks/monotonic-clock@0.2.12" "now" (func (result i64)))"#;
+        let now = r#"(import "wasi:clocks/monotonic-clock@0.2.6" "now" (func (result i64)))"#;
         let both = r#"
-            (import "wasi:clocks/monotonic-clock@0.2.12" "now" (func (result i64)))
-            (import "wasi:clocks/monotonic-clock@0.2.12" "resolution" (func (result i64)))"#;
+            (import "wasi:clocks/monotonic-clock@0.2.6" "now" (func (result i64)))
+            (import "wasi:clocks/monotonic-clock@0.2.6" "resolution" (func (result i64)))"#;
         let digest = |imports, run| {
             let component = sandbox.load(&Guest { imports, run, ..Guest::default() }.build()).unwrap();
             (component.digest(), component.interface_digest())

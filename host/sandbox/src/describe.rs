@@ -13,13 +13,13 @@ use ops_policy::message::{Effect, NetError, Outcome, Report, Request, Response};
 use serde_json::Value;
 use tokio::sync::{Mutex, watch};
 
+use crate::bindings::CapabilityPre;
 use crate::bindings::exports::ops::capability::guest;
 use crate::bounds::{Bounds, Driven, Halt};
 use crate::broker::{Answer, Broker, Stop};
 use crate::clock::Clock;
 use crate::component::Component;
 use crate::engine::Sandbox;
-use crate::run::pre_instantiate;
 use crate::state::State;
 use crate::stdio::Sink;
 use crate::{link, text};
@@ -48,7 +48,9 @@ pub enum DescribeError {
     #[error("the component is no capability: {0}; build it with `ops-guest`")]
     NotCapability(String),
     /// It trapped, or called something that is not there while it describes itself.
-    #[error("the component did not describe itself but ended: {0}; `describe` must not ask anything of the host")]
+    #[error(
+        "the component did not describe itself but ended: {0}; `describe` must not ask anything of the host"
+    )]
     Trapped(String),
     /// It took too long.
     #[error("the component took more than {} ms to describe itself", TIME.as_millis())]
@@ -78,8 +80,9 @@ impl Sandbox {
     pub async fn describe(&self, component: &Component) -> Result<Manifest, DescribeError> {
         let not_capability = |error: wasmtime::Error| DescribeError::NotCapability(text::first_line(&error));
         let mut linker = link::base(&self.engine).map_err(not_capability)?;
-        linker.define_unknown_imports_as_traps(component.inner()).map_err(not_capability)?;
-        let pre = pre_instantiate(&linker, component).map_err(not_capability)?;
+        link::stubs(&mut linker, component).map_err(not_capability)?;
+        let pre =
+            linker.instantiate_pre(component.inner()).and_then(CapabilityPre::new).map_err(not_capability)?;
         let sink = Sink::default();
         let wasi = State::wasi(&sink, &sink, &[]).map_err(DescribeError::HostPanicked)?;
         let (_never, cancel) = watch::channel(false);
@@ -98,7 +101,9 @@ impl Sandbox {
             Driven::Ended(Ok(manifest)) => checked(manifest),
             Driven::Ended(Err(_)) if store.data().limiter.refused() => Err(DescribeError::OutOfMemory),
             Driven::Ended(Err(error)) => Err(DescribeError::Trapped(text::first_line(&error))),
-            Driven::Halted(Halt::OutOfTime | Halt::Cancelled | Halt::Stopped) => Err(DescribeError::OutOfTime),
+            Driven::Halted(Halt::OutOfTime | Halt::Cancelled | Halt::Stopped) => {
+                Err(DescribeError::OutOfTime)
+            }
             Driven::Panicked(what) => Err(DescribeError::HostPanicked(what)),
         }
     }

@@ -71,9 +71,11 @@ impl Sandbox {
     /// [`SandboxError::Cache`] where the folder is not ours alone, [`SandboxError::Engine`] where the processor
     /// lacks something.
     pub fn new(cache: &Path) -> Result<Self, SandboxError> {
-        let engine = Engine::new(&config()).map_err(|error| SandboxError::Engine(text::first_line(&error)))?;
+        let engine =
+            Engine::new(&config()).map_err(|error| SandboxError::Engine(text::first_line(&error)))?;
         let cache = Cache::open(cache, &engine)?;
-        let watchdog = Watchdog::start(engine.clone()).map_err(|error| SandboxError::Engine(error.to_string()))?;
+        let watchdog =
+            Watchdog::start(engine.clone()).map_err(|error| SandboxError::Engine(error.to_string()))?;
         Ok(Self { engine, watchdog, cache })
     }
 

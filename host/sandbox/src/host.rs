@@ -24,14 +24,18 @@ impl State {
     fn go_on(&self) -> Result<(), Halt> {
         self.bounds.due().map_or(Ok(()), Err)
     }
+
+    async fn tell(&mut self, report: Report) -> Result<()> {
+        Ok(self.broker.lock().await.report(report).await.map_err(Halt::from)?)
+    }
 }
 
 impl types::Host for State {}
 
 impl fetch::Host for State {
     async fn fetch(&mut self, request: types::Request) -> Result<Result<types::Response, types::NetError>> {
-        self.go_on()?;
         let mut broker = self.broker.lock().await;
+        self.go_on()?;
         let answer = broker.fetch(convert::request(request)).await.map_err(Halt::from)?;
         self.clock.advance_to(broker.now());
         drop(broker);
@@ -41,7 +45,10 @@ impl fetch::Host for State {
 }
 
 impl effects::Host for State {
-    async fn perform(&mut self, effect: effects::Effect) -> Result<Result<effects::Outcome, types::NetError>> {
+    async fn perform(
+        &mut self,
+        effect: effects::Effect,
+    ) -> Result<Result<effects::Outcome, types::NetError>> {
         let mut broker = self.broker.lock().await;
         self.go_on()?;
         let performing = self.bounds.performing();
@@ -62,11 +69,5 @@ impl report::Host for State {
 
     async fn progress(&mut self, done: u64, total: Option<u64>, message: String) -> Result<()> {
         self.tell(Report::Progress { done, total, message }).await
-    }
-}
-
-impl State {
-    async fn tell(&mut self, report: Report) -> Result<()> {
-        Ok(self.broker.lock().await.report(report).await.map_err(Halt::from)?)
     }
 }

@@ -55,6 +55,12 @@ pub fn check(imports: &[String], links: Links, safety: Safety) -> Result<(), Imp
     Ok(())
 }
 
+/// Whether every guest gets this interface.
+pub(crate) fn is_base(import: &str) -> bool {
+    let (name, version) = import.split_once('@').unwrap_or((import, ""));
+    BASE.contains(&name) && version.starts_with("0.2.")
+}
+
 fn check_one(import: &str, links: Links, safety: Safety) -> Result<(), &'static str> {
     let (name, version) = import.split_once('@').unwrap_or((import, ""));
     if name.starts_with("wasi:sockets/") {
@@ -67,30 +73,38 @@ fn check_one(import: &str, links: Links, safety: Safety) -> Result<(), &'static 
     }
     if name.starts_with("wasi:") {
         return match BASE.contains(&name) {
-            true if version.starts_with("0.2.") => Ok(()),
+            true if is_base(import) => Ok(()),
             true => Err("guests are WASI 0.2; build it for the target wasm32-wasip2"),
-            false => Err("no grant stands for it; a guest gets the standard library's plumbing, files, clocks and \
-                          random bytes of WASI 0.2 and nothing else of WASI"),
+            false => Err(
+                "no grant stands for it; a guest gets the standard library's plumbing, files, clocks and \
+                          random bytes of WASI 0.2 and nothing else of WASI",
+            ),
         };
     }
     let Some(interface) = name.strip_prefix("ops:capability/") else {
         return Err("this host knows no such interface, so nothing can grant it");
     };
     if !version.starts_with("0.1.") {
-        return Err("this host speaks `ops:capability` 0.1; build the component with the matching `ops-guest`");
+        return Err(
+            "this host speaks `ops:capability` 0.1; build the component with the matching `ops-guest`",
+        );
     }
     match interface {
         "types" | "report" => Ok(()),
         "fetch" if links.fetch => Ok(()),
-        "fetch" => Err("the binding grants no service that it needs; under `services:`, give the service an \
-                        `origin:` and a rule with `effect: read`"),
+        "fetch" => {
+            Err("the binding grants no service that it needs; under `services:`, give the service an \
+                        `origin:` and a rule with `effect: read`")
+        }
         "effects" if safety == Safety::ReadOnly => {
             Err("a read-only capability never gets it; set `safety: mutating` in manifest and binding, \
                  and pin it again")
         }
         "effects" if links.effects => Ok(()),
-        "effects" => Err("the binding grants no change that it needs; under `services:`, give the service an \
-                          `origin:` and a rule with `effect: mutate` or `effect: destroy`"),
+        "effects" => {
+            Err("the binding grants no change that it needs; under `services:`, give the service an \
+                          `origin:` and a rule with `effect: mutate` or `effect: destroy`")
+        }
         "invoke" => Err("calling other capabilities is not available in this version"),
         _ => Err("this host knows no such interface, so nothing can grant it"),
     }

@@ -36,8 +36,8 @@ pub struct Limits {
     pub output: u64,
 }
 
-/// One run.
-#[derive(Clone, Debug)]
+/// One run. Without `Debug`, because of its seed.
+#[derive(Clone)]
 pub struct Job {
     /// What `run` is called with.
     pub input: Input,

@@ -20,7 +20,13 @@ pub(crate) struct Limiter {
 
 impl Limiter {
     pub(crate) fn new(bytes: u64) -> Self {
-        Self { bytes: usize::try_from(bytes).unwrap_or(usize::MAX), used: 0, memory: 0, peak: 0, refused: false }
+        Self {
+            bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
+            used: 0,
+            memory: 0,
+            peak: 0,
+            refused: false,
+        }
     }
 
     /// The most linear memory at any time, in bytes.

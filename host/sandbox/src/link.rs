@@ -3,7 +3,8 @@
 //! Never a helper that adds everything. Clocks and random sources are ours; of files, what would show the host is
 //! ours; sockets and `wasi:http` are not here at all.
 
-use wasmtime::component::{HasData, HasSelf, Linker, ResourceTable};
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{HasData, HasSelf, Linker, LinkerInstance, ResourceTable, ResourceType};
 use wasmtime::{Engine, Result};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
@@ -11,10 +12,11 @@ use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, io, random};
 
 use crate::bindings::ops::capability::{effects, fetch, report};
 use crate::clock::{ClockView, HasClock};
-use crate::files;
+use crate::component::Component;
 use crate::job::Links;
 use crate::random::Random;
 use crate::state::State;
+use crate::{files, imports};
 
 /// Marks a store that has a table of handles.
 struct HasTable;
@@ -62,6 +64,41 @@ pub(crate) fn base(engine: &Engine) -> Result<Linker<State>> {
     filesystem::types::add_to_linker::<State, WasiFilesystem>(l, State::filesystem)?;
     files::link(l)?;
     Ok(linker)
+}
+
+/// Whatever else a component imports, as functions that end it when they are called. For descriptions alone.
+///
+/// The engine has a helper for this, but it stands in for interfaces of `base` too, where a component names an older
+/// version of WASI 0.2 than the engine has.
+pub(crate) fn stubs(linker: &mut Linker<State>, component: &Component) -> Result<()> {
+    let engine = component.inner().engine();
+    for (name, item) in component.inner().component_type().imports(engine) {
+        match item.ty {
+            ComponentItem::ComponentInstance(interface) if !imports::is_base(name) => {
+                let mut stubs = linker.instance(name)?;
+                for (member, item) in interface.exports(engine) {
+                    stub(&mut stubs, &format!("{name}#{member}"), member, &item.ty)?;
+                }
+            }
+            ComponentItem::ComponentFunc(_) => stub(&mut linker.root(), name, name, &item.ty)?,
+            _ => (),
+        }
+    }
+    Ok(())
+}
+
+/// Stands in for every resource of an interface that is not there.
+struct Nothing;
+
+fn stub(stubs: &mut LinkerInstance<State>, path: &str, member: &str, item: &ComponentItem) -> Result<()> {
+    match item {
+        ComponentItem::ComponentFunc(_) => {
+            let why = format!("it called `{path}`");
+            stubs.func_new(member, move |_, _, _, _| Err(wasmtime::Error::msg(why.clone())))
+        }
+        ComponentItem::Resource(_) => stubs.resource(member, ResourceType::host::<Nothing>(), |_, _| Ok(())),
+        _ => Ok(()),
+    }
 }
 
 fn clock(state: &mut State) -> ClockView<'_> {

@@ -10,7 +10,6 @@ use ops_policy::manifest::Safety;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use wasmtime::Store;
-use wasmtime::component::Linker;
 use wasmtime_wasi::I32Exit;
 
 use crate::bindings::CapabilityPre;
@@ -21,7 +20,7 @@ use crate::engine::Sandbox;
 use crate::job::{End, Job, Limits, Ran};
 use crate::state::{HANDLES, State};
 use crate::stdio::Sink;
-use crate::{convert, imports, link, text};
+use crate::{convert, imports, text};
 
 /// The most bytes that a guest may hand to the host in one call.
 const CALL_BYTES: usize = 16 << 20;
@@ -37,12 +36,12 @@ impl Sandbox {
         let began = Instant::now();
         let (end, peak_memory) = match self.prepare(component, &job, broker, &bounds, [&stdout, &stderr]) {
             Err(end) => (end, 0),
-            Ok((pre, mut store)) => {
+            Ok((linked, mut store)) => {
                 let input = convert::input(job.input);
                 let _watch = self.watchdog.watch();
                 let driven = bounds
                     .drive(async {
-                        let guest = pre.instantiate_async(&mut store).await?;
+                        let guest = linked.instantiate_async(&mut store).await?;
                         guest.ops_capability_guest().call_run(&mut store, &input).await
                     })
                     .await;
@@ -72,13 +71,13 @@ impl Sandbox {
         // The host has asked this with the real safety class. Asked again, so that no caller can forget it.
         imports::check(component.imports(), job.links, Safety::Destructive)
             .map_err(|refused| End::Trapped(refused.to_string()))?;
-        let linker = link::linker(&self.engine, job.links).map_err(trapped)?;
-        let pre = pre_instantiate(&linker, component).map_err(trapped)?;
-        let wasi = State::wasi(stdout, stderr, &job.mounts)
-            .map_err(|folder| End::HostPanicked(format!("the copy of the folder `{folder}` cannot be opened")))?;
+        let linked = component.linked(job.links).map_err(trapped)?;
+        let wasi = State::wasi(stdout, stderr, &job.mounts).map_err(|folder| {
+            End::HostPanicked(format!("the copy of the folder `{folder}` cannot be opened"))
+        })?;
         let clock = crate::clock::Clock::new(job.clock_seconds, job.clock_nanoseconds);
         let state = State::new(wasi, clock, job.seed, job.limits.memory, broker, Arc::clone(bounds));
-        Ok((pre, self.store(state, CALL_BYTES)))
+        Ok((linked, self.store(state, CALL_BYTES)))
     }
 
     /// A store with every limit set.
@@ -91,14 +90,6 @@ impl Sandbox {
         store.epoch_deadline_async_yield_and_update(1);
         store
     }
-}
-
-/// Checks a component against the links and the contract, before anything of it runs.
-pub(crate) fn pre_instantiate(
-    linker: &Linker<State>,
-    component: &Component,
-) -> wasmtime::Result<CapabilityPre<State>> {
-    CapabilityPre::new(linker.instantiate_pre(component.inner())?)
 }
 
 fn finished(output: String, limits: Limits) -> End {

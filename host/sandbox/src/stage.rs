@@ -32,7 +32,8 @@ pub fn copy(from: &Path, to: &Path, limits: &Limits) -> Result<Tree, TreeError> 
 ///
 /// A name that is not one plain component or comes twice; `to` exists or cannot be written.
 pub fn contract_copy(files: &[(String, Vec<u8>)], to: &Path) -> Result<(), TreeError> {
-    let failed = |path: &str, problem: Problem| TreeError { root: to.to_owned(), path: path.to_owned(), problem };
+    let failed =
+        |path: &str, problem: Problem| TreeError { root: to.to_owned(), path: path.to_owned(), problem };
     for (name, _) in files {
         name::check(name.as_bytes(), name::LONGEST)
             .map_err(|problem| failed(&name.escape_debug().to_string(), problem))?;
@@ -118,12 +119,16 @@ fn compare(path: &str, old: Option<&Entry>, new: Option<&Entry>, changes: &mut V
         _ => {
             match old {
                 Some(Entry::File { .. }) => changes.push(change(path, ChangeKind::Delete, old, None)),
-                Some(Entry::Directory { .. }) => changes.push(change(path, ChangeKind::DeleteDirectory, old, None)),
+                Some(Entry::Directory { .. }) => {
+                    changes.push(change(path, ChangeKind::DeleteDirectory, old, None))
+                }
                 None => {}
             }
             match new {
                 Some(Entry::File { .. }) => changes.push(change(path, ChangeKind::Create, None, new)),
-                Some(Entry::Directory { .. }) => changes.push(change(path, ChangeKind::CreateDirectory, None, new)),
+                Some(Entry::Directory { .. }) => {
+                    changes.push(change(path, ChangeKind::CreateDirectory, None, new))
+                }
                 None => {}
             }
         }

@@ -23,18 +23,18 @@ world guest {
   import ops:capability/fetch@0.1.0;
   import ops:capability/effects@0.1.0;
   import ops:capability/report@0.1.0;
-  import wasi:clocks/monotonic-clock@0.2.12;
-  import wasi:clocks/wall-clock@0.2.12;
-  import wasi:cli/stdout@0.2.12;
-  import wasi:cli/exit@0.2.12;
-  import wasi:filesystem/preopens@0.2.12;
-  import wasi:random/random@0.2.12;
-  import wasi:random/insecure-seed@0.2.12;
-  import wasi:sockets/instance-network@0.2.12;
+  import wasi:clocks/monotonic-clock@0.2.6;
+  import wasi:clocks/wall-clock@0.2.6;
+  import wasi:cli/stdout@0.2.6;
+  import wasi:cli/exit@0.2.6;
+  import wasi:filesystem/preopens@0.2.6;
+  import wasi:random/random@0.2.6;
+  import wasi:random/insecure-seed@0.2.6;
+  import wasi:sockets/instance-network@0.2.6;
   export ops:capability/guest@0.1.0;
 }
 
-package wasi:io@0.2.12 {
+package wasi:io@0.2.6 {
   interface error { resource error; }
   interface poll { resource pollable { block: func(); } }
   interface streams {
@@ -44,9 +44,9 @@ package wasi:io@0.2.12 {
   }
 }
 
-package wasi:clocks@0.2.12 {
+package wasi:clocks@0.2.6 {
   interface monotonic-clock {
-    use wasi:io/poll@0.2.12.{pollable};
+    use wasi:io/poll@0.2.6.{pollable};
     now: func() -> u64;
     resolution: func() -> u64;
     subscribe-duration: func(when: u64) -> pollable;
@@ -57,17 +57,17 @@ package wasi:clocks@0.2.12 {
   }
 }
 
-package wasi:cli@0.2.12 {
+package wasi:cli@0.2.6 {
   interface stdout {
-    use wasi:io/streams@0.2.12.{output-stream};
+    use wasi:io/streams@0.2.6.{output-stream};
     get-stdout: func() -> output-stream;
   }
   interface exit { exit: func(status: result); }
 }
 
-package wasi:filesystem@0.2.12 {
+package wasi:filesystem@0.2.6 {
   interface types {
-    use wasi:clocks/wall-clock@0.2.12.{datetime};
+    use wasi:clocks/wall-clock@0.2.6.{datetime};
     enum error-code {
       access, would-block, already, bad-descriptor, busy, deadlock, quota, exist, file-too-large,
       illegal-byte-sequence, in-progress, interrupted, invalid, io, is-directory, loop, too-many-links,
@@ -100,7 +100,7 @@ package wasi:filesystem@0.2.12 {
   }
 }
 
-package wasi:random@0.2.12 {
+package wasi:random@0.2.6 {
   interface random {
     get-random-bytes: func(len: u64) -> list<u8>;
     get-random-u64: func() -> u64;
@@ -108,7 +108,7 @@ package wasi:random@0.2.12 {
   interface insecure-seed { insecure-seed: func() -> tuple<u64, u64>; }
 }
 
-package wasi:sockets@0.2.12 {
+package wasi:sockets@0.2.6 {
   interface network { resource network; }
   interface instance-network {
     use network.{network};
@@ -121,17 +121,17 @@ package wasi:sockets@0.2.12 {
 ///
 /// Its `run` has the arguments in `$arguments` and `$length`. `$ok` and `$failed` make its result of a text,
 /// `$append` appends text to a buffer, `$spell` a number in sixteen letters, and `$spelled` makes a result of it.
-pub(crate) struct Guest {
-    pub(crate) imports: &'static str,
+pub(crate) struct Guest<'a> {
+    pub(crate) imports: &'a str,
     pub(crate) pages: u32,
     pub(crate) name: String,
     pub(crate) input: String,
-    pub(crate) describe: &'static str,
-    pub(crate) run: &'static str,
-    pub(crate) start: &'static str,
+    pub(crate) describe: &'a str,
+    pub(crate) run: &'a str,
+    pub(crate) start: &'a str,
 }
 
-impl Default for Guest {
+impl Default for Guest<'_> {
     fn default() -> Self {
         Self {
             imports: "",
@@ -148,7 +148,7 @@ impl Default for Guest {
 /// Where the texts of the manifest begin in memory.
 const TEXTS: usize = 128 << 10;
 
-impl Guest {
+impl Guest<'_> {
     pub(crate) fn build(&self) -> Vec<u8> {
         let mut resolve = Resolve::default();
         resolve.push_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit")).unwrap();
@@ -254,7 +254,7 @@ pub(crate) fn job() -> (Job, watch::Sender<bool>) {
 }
 
 /// Builds, loads and runs a guest.
-pub(crate) async fn run(guest: Guest, job: Job, broker: Script) -> Ran {
+pub(crate) async fn run(guest: Guest<'_>, job: Job, broker: Script) -> Ran {
     let (sandbox, _folder) = sandbox();
     let component = sandbox.load(&guest.build()).unwrap();
     sandbox.run(&component, job, Arc::new(Mutex::new(broker))).await
@@ -282,7 +282,11 @@ impl Script {
         tokio::time::sleep(self.delay).await;
         assert!(!self.panic, "the broker panicked\nwith two lines");
         counter.fetch_add(1, Ordering::Relaxed);
-        if self.stop { Err(Stop) } else { Ok(Response { status: 204, headers: Vec::new(), body: Vec::new() }) }
+        if self.stop {
+            Err(Stop)
+        } else {
+            Ok(Response { status: 204, headers: Vec::new(), body: Vec::new() })
+        }
     }
 }
 

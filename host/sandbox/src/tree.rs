@@ -117,12 +117,9 @@ pub enum Problem {
     /// Neither a regular file nor a folder. Says what it is.
     #[error("it is {0}; only regular files and folders may be there: move it elsewhere")]
     Special(&'static str),
-    /// A regular file with more names than this one.
-    #[error("it has {names} hard links; replace it by a copy that has only this name")]
-    HardLink {
-        /// How many names it has.
-        names: u64,
-    },
+    /// A regular file with another name besides this one, here or elsewhere.
+    #[error("it is a hard link: the same file has another name; replace it by a copy")]
+    HardLink,
     /// A setuid or setgid file.
     #[error("it is setuid or setgid; take that away with chmod u-s,g-s")]
     SetId,

@@ -24,7 +24,12 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
+    /// The guests that run now.
     runs: usize,
+    /// Whether one ran since the last tick. So that runs in quick succession need not wake the thread each time.
+    busy: bool,
+    /// Whether the thread waits to be woken.
+    parked: bool,
     closed: bool,
 }
 
@@ -43,8 +48,13 @@ impl Watchdog {
 
     /// Ticks from now on.
     pub(crate) fn watch(&self) -> Watch {
-        self.shared.lock().runs += 1;
-        self.shared.changed.notify_one();
+        let mut state = self.shared.lock();
+        state.runs += 1;
+        state.busy = true;
+        if std::mem::take(&mut state.parked) {
+            self.shared.changed.notify_one();
+        }
+        drop(state);
         Watch { shared: Arc::clone(&self.shared) }
     }
 }
@@ -57,10 +67,13 @@ impl Shared {
     fn tick(&self, engine: &Engine) {
         let mut state = self.lock();
         while !state.closed {
-            state = if state.runs == 0 {
+            state = if state.runs == 0 && !state.busy {
+                state.parked = true;
                 self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
             } else {
-                let (state, _) = self.changed.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner);
+                state.busy = false;
+                let (state, _) =
+                    self.changed.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner);
                 engine.increment_epoch();
                 state
             };

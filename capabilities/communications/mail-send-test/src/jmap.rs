@@ -52,7 +52,7 @@ struct SessionAnswer {
 impl Session {
     fn open(ctx: &Ctx) -> Result<Self, Failure> {
         let mut response = ctx.fetch(Request::get(SERVICE, "/.well-known/jmap"))?;
-        // Cyrus redirects. A host never follows one, so it is done here, once, within the same service.
+        // Cyrus redirects to `/jmap`. A host never follows one, so it is done here, once, within the same service.
         if let (301 | 302 | 303 | 307 | 308, Some(location)) = (response.status, response.header("location"))
         {
             response = ctx.fetch(Request::get(SERVICE, path(location)?))?;

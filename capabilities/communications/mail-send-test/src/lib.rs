@@ -99,6 +99,7 @@ pub struct Output {
     needs(
         service("mail", optional,
             rule(GET "/.well-known/jmap", read),
+            rule(GET "/jmap", read),
             rule(GET "/jmap/", read),
             rule(GET "/jmap/session", read),
             rule(POST "/jmap/", read),

@@ -101,6 +101,10 @@ pub enum FileChange {
     Replace,
     /// It goes.
     Delete,
+    /// A new folder.
+    CreateDirectory,
+    /// A folder that goes.
+    DeleteDirectory,
 }
 
 /// What became of a change to a file.
@@ -182,6 +186,8 @@ impl FileChange {
             Self::Create => "create",
             Self::Replace => "replace",
             Self::Delete => "delete",
+            Self::CreateDirectory => "create-directory",
+            Self::DeleteDirectory => "delete-directory",
         }
     }
 }
@@ -198,6 +204,9 @@ impl FileOutcome {
 }
 
 impl ApprovalHow {
+    /// Every way.
+    pub const ALL: [Self; 5] = [Self::None, Self::Auto, Self::Signed, Self::Confirmed, Self::Piped];
+
     /// The word in JSON, on screens and in the ledger.
     pub fn word(self) -> &'static str {
         match self {

@@ -140,6 +140,8 @@ pub enum DenialKind {
     Approval,
     /// More than a limit allows.
     Limit,
+    /// Something else that the run needed, such as a component or a secret.
+    Run,
 }
 
 impl RuleEffect {
@@ -176,6 +178,7 @@ impl DenialKind {
             Self::Lock => "lock",
             Self::Approval => "approval",
             Self::Limit => "limit",
+            Self::Run => "run",
         }
     }
 }

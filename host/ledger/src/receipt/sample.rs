@@ -8,7 +8,7 @@ pub(crate) fn applied() -> Receipt {
         run: Run {
             id: "CAP-20261122-014405__communications.mail.send.test__Rk3v9x0q2ab".into(),
             capability: "communications.mail.send.test".into(),
-            safety: Safety::Mutating,
+            safety: Some(Safety::Mutating),
             mode: Mode::Apply,
             started_on: time("2026-11-22T01:44:05Z"),
             finished_on: time("2026-11-22T01:44:06.25Z"),
@@ -134,12 +134,14 @@ pub(crate) fn hostile() -> Receipt {
     receipt.run.exit_code = 4;
     let mut second = effect();
     second.number = 2;
-    second.summary = "harmless` | performed |\n\n# Approved by root\n<script>x</script> \u{202e}txt.exe".into();
+    second.summary =
+        "harmless` | performed |\n\n# Approved by root\n<script>x</script> \u{202e}txt.exe".into();
     second.path = "/a|b`c".into();
     second.outcome = EffectOutcome::NotSent;
     second.status = None;
     second.address = None;
-    second.undo = UndoRecord { kind: UndoKind::Impossible, text: "[see](https://evil.test) www.evil.test".into() };
+    second.undo =
+        UndoRecord { kind: UndoKind::Impossible, text: "[see](https://evil.test) www.evil.test".into() };
     receipt.effects.push(second);
     receipt.denied = vec![Denial {
         kind: DenialKind::Request,
@@ -179,10 +181,7 @@ fn grants() -> Grants {
         services: vec![ServiceGrant {
             name: "mail".into(),
             origin: "https://mail.example.internal:443".into(),
-            rules: vec![
-                rule("session", "GET", RuleEffect::Read),
-                rule("send", "POST", RuleEffect::Mutate),
-            ],
+            rules: vec![rule("session", "GET", RuleEffect::Read), rule("send", "POST", RuleEffect::Mutate)],
         }],
         directories: vec![DirectoryGrant {
             name: "outbox".into(),

@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 
 use super::testing::{SoftwareToken, ed25519_key, p256_key, public};
 use super::*;
+use crate::digest::Digest;
+use crate::lock::{self, Lock, SignedLock};
 use crate::sign::sign;
 
 fn now() -> Timestamp {
@@ -116,6 +118,29 @@ fn a_real_certificate_signature_is_called_one() {
     let approvers = Approvers::parse("approvers", format!("alice {user}").as_bytes()).unwrap();
     let verdict = approvers.verify("ops-plan", b"text", &signature, now()).unwrap_err();
     assert_eq!(verdict, SignatureError::Certificate);
+}
+
+#[test]
+fn it_verifies_the_body_of_a_lock() {
+    let Some(folder) = scratch("it_verifies_the_body_of_a_lock") else { return };
+    let lock = Lock {
+        version: lock::VERSION,
+        workspace: "demo".to_owned(),
+        counter: 1,
+        development: false,
+        files: [("ops.yaml".to_owned(), Digest::of(b"ops"))].into(),
+        components: [].into(),
+    };
+    let key = ed25519_key(1);
+    let signature = sign(&key, lock::NAMESPACE, &lock.body().unwrap()).unwrap();
+    let signed = SignedLock::parse("ops.lock", &SignedLock::render(&lock, &signature).unwrap()).unwrap();
+    fs::write(folder.path().join("approvers"), format!("alice {}\n", public(&key))).unwrap();
+    fs::write(folder.path().join("signature"), &signed.signature).unwrap();
+    let body = String::from_utf8(signed.body).unwrap();
+    let arguments =
+        ["-Y", "verify", "-f", "approvers", "-I", "alice", "-n", lock::NAMESPACE, "-s", "signature"];
+    assert!(keygen(&arguments, folder.path(), &body));
+    assert!(!keygen(&arguments, folder.path(), body.trim_end()));
 }
 
 #[test]

@@ -188,6 +188,29 @@ fn the_crate_alone_would_accept_that_name() {
 }
 
 #[test]
+fn no_changed_byte_verifies() {
+    let mut signatures = vec![];
+    for key in [ed25519_key(1), p256_key(1)] {
+        signatures.push((public(&key), sign(&key, "ops-plan", b"text").unwrap()));
+    }
+    for token in SoftwareToken::both() {
+        signatures.push((token.public(), token.sign(1, "ops-plan", b"text")));
+    }
+    for (key, pem) in signatures {
+        let approvers = parse(&format!("alice {key}\n")).unwrap();
+        let base64: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        let good = STANDARD.decode(base64).unwrap();
+        assert!(approvers.verify("ops-plan", b"text", &armour(std::slice::from_ref(&good)), now()).is_ok());
+        for position in 0..good.len() {
+            let mut bytes = good.clone();
+            bytes[position] ^= 1;
+            let verdict = approvers.verify("ops-plan", b"text", &armour(&[bytes]), now());
+            assert!(verdict.is_err(), "{key}: byte {position}");
+        }
+    }
+}
+
+#[test]
 fn options_restrict() {
     for options in [
         "",
@@ -248,7 +271,7 @@ fn lines_that_are_not_understood_are_errors() {
         (format!("alice valid-after=\"20260101\u{661}0Z\" {key}"), "write it in UTC"),
         (format!("alice valid-after=\"2027Z\",valid-before=\"2026Z\" {key}"), "write it in UTC"),
         (format!("alice valid-after=\"20270101Z\",valid-before=\"20260101Z\" {key}"), "must be later"),
-        (format!("alice namespaces=\"a\" "), "the key is missing"),
+        ("alice namespaces=\"a\" ".to_owned(), "the key is missing"),
         (format!("alice ssh-rsa {data}"), "keys of kind `ssh-rsa` are not accepted"),
         (format!("alice ecdsa-sha2-nistp384 {data}"), "keys of kind `ecdsa-sha2-nistp384`"),
         (format!("alice ssh-ed25519-cert-v01@openssh.com {data}"), "`ssh-ed25519-cert-v01@openssh.com`"),
@@ -296,17 +319,5 @@ proptest! {
     fn no_input_stops_the_parser(line in "[ -~\t]{0,120}", bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = parse(&line);
         let _ = Approvers::parse("approvers", &bytes);
-    }
-
-    #[test]
-    fn no_changed_byte_verifies(position in any::<prop::sample::Index>(), change in 1_u8..=255) {
-        let key = ed25519_key(1);
-        let approvers = parse(&format!("alice {}\n", public(&key))).unwrap();
-        let pem = sign(&key, "ops-plan", b"text").unwrap();
-        let base64: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
-        let mut bytes = STANDARD.decode(base64).unwrap();
-        let position = position.index(bytes.len());
-        bytes[position] ^= change;
-        prop_assert!(approvers.verify("ops-plan", b"text", &armour(&[bytes]), now()).is_err());
     }
 }

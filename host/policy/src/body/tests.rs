@@ -25,8 +25,7 @@ fn every_branch_must_lead_to_an_allowed_value() {
     let calls = "/methodCalls/*/0";
     let nothing = || Err(BodyError::Nothing(calls.to_owned()));
     let kind = || Err(BodyError::Kind(calls.to_owned()));
-    let value =
-        |found: &str| Err(BodyError::Value { pointer: calls.to_owned(), found: found.to_owned() });
+    let value = |found: &str| Err(BodyError::Value { pointer: calls.to_owned(), found: found.to_owned() });
     for (body, expected) in [
         (r#"{"methodCalls":[["Email/get"],["Email/set"]]}"#, value("\"Email/set\"")),
         (r#"{"methodCalls":[["email/get"]]}"#, value("\"email/get\"")),
@@ -109,7 +108,12 @@ fn the_body_must_be_plain() {
         assert_eq!(check(&predicate, &headers, body).is_ok(), ok, "{headers:?}");
     }
     assert_eq!(check(&predicate, &json_header(), None), Err(BodyError::Missing));
-    for bytes in [&b"{\"a\":\"x\",\"A\":\"y\"}"[..], b"{\"a\":\"x\"}{}", b"\xff\xfe{", b"", b"{\"a\":\"x\",\"b\":1.5}"] {
-        assert!(matches!(check(&predicate, &json_header(), Some(bytes)), Err(BodyError::Json(_))), "{bytes:?}");
+    for bytes in
+        [&b"{\"a\":\"x\",\"A\":\"y\"}"[..], b"{\"a\":\"x\"}{}", b"\xff\xfe{", b"", b"{\"a\":\"x\",\"b\":1.5}"]
+    {
+        assert!(
+            matches!(check(&predicate, &json_header(), Some(bytes)), Err(BodyError::Json(_))),
+            "{bytes:?}"
+        );
     }
 }

@@ -117,17 +117,20 @@ fn component_changes(path: &str, old: Option<&Component>, new: Option<&Component
     if from != Some(to) {
         found.push(Change::Safety { path: path.to_owned(), from, to });
     }
-    let parts: [(Part, fn(&Component) -> BTreeSet<String>); 3] = [
-        (Part::Capability, |component| component.capabilities.clone()),
-        (Part::Import, |component| component.imports.clone()),
-        (Part::Need, |component| needs(&component.manifest)),
-    ];
-    for (kind, list) in parts {
-        let (old, new) = (old.map(list).unwrap_or_default(), list(new));
+    for kind in [Part::Capability, Part::Import, Part::Need] {
+        let (old, new) = (old.map(|old| parts(kind, old)).unwrap_or_default(), parts(kind, new));
         for name in old.symmetric_difference(&new) {
             let added = new.contains(name);
             found.push(Change::Part { path: path.to_owned(), kind, name: name.clone(), added });
         }
+    }
+}
+
+fn parts(kind: Part, component: &Component) -> BTreeSet<String> {
+    match kind {
+        Part::Capability => component.capabilities.clone(),
+        Part::Import => component.imports.clone(),
+        Part::Need => needs(&component.manifest),
     }
 }
 

@@ -20,7 +20,9 @@ pub(super) fn explain(error: &Error, later: &[&str]) -> (String, Option<String>)
         | Error::SerdeInvalidValue { unexpected, expected, .. } => {
             (format!("expected {expected}, found {unexpected}"), None)
         }
-        Error::DuplicateMappingKey { key: Some(key), .. } => (format!("the key `{key}` is given twice"), None),
+        Error::DuplicateMappingKey { key: Some(key), .. } => {
+            (format!("the key `{key}` is given twice"), None)
+        }
         Error::DuplicateMappingKey { key: None, .. } => plain("a key is given twice"),
         Error::MergeKeyNotAllowed { .. } => plain("merge keys (`<<`) are not allowed; write the fields out"),
         Error::UnsupportedTag { tag, .. } | Error::TaggedStructFieldName { tag, .. } => {
@@ -57,7 +59,9 @@ fn structure(expected: &str) -> &str {
 
 fn budget(breach: &BudgetBreach) -> &'static str {
     match breach {
-        BudgetBreach::Anchors { .. } | BudgetBreach::Aliases { .. } | BudgetBreach::AliasAnchorRatio { .. } => {
+        BudgetBreach::Anchors { .. }
+        | BudgetBreach::Aliases { .. }
+        | BudgetBreach::AliasAnchorRatio { .. } => {
             "anchors (`&`) and aliases (`*`) are not allowed; write the value out, or quote the text"
         }
         BudgetBreach::Depth { .. } => "the file is nested too deeply; at most 32 levels are read",

@@ -4,7 +4,7 @@
 //! but not yet exchanged; the old one, displaced and no longer needed; or a foreign one that was displaced just before
 //! the stop, and goes back to its place. A foreign content is never removed.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, RenameFlags, renameat_with, unlinkat};
 use rustix::io::Errno;
@@ -48,7 +48,7 @@ fn recover_step(target: BorrowedFd<'_>, step: &Step, run_key: &str) -> Result<()
 }
 
 /// Gives a foreign content its place back: by exchange where our file is, by a rename where nothing is.
-pub(super) fn put_back(folder: &impl std::os::fd::AsFd, step: &Step, beside: &str) -> Result<(), Problem> {
+pub(super) fn put_back(folder: &OwnedFd, step: &Step, beside: &str) -> Result<(), Problem> {
     let name = step.name();
     let kept = || Problem::conflict(&step.path, Why::Kept(beside.to_owned()));
     if !step.before.is_file() {

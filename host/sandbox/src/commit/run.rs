@@ -116,10 +116,12 @@ impl<'a> Commit<'a> {
     fn replace(&self, step: &mut Step) -> Result<(), Problem> {
         let (folder, beside) = (self.folder(step)?, step.beside(self.key));
         reached("before exchange", step);
-        renameat_with(&folder, &beside, &folder, step.name(), RenameFlags::EXCHANGE).map_err(|error| match error {
-            Errno::NOENT => Problem::conflict(&step.path, Why::Gone),
-            Errno::INVAL | Errno::NOSYS => Problem::NoExchange { path: step.path.clone() },
-            _ => Problem::io(&step.path, error),
+        renameat_with(&folder, &beside, &folder, step.name(), RenameFlags::EXCHANGE).map_err(|error| {
+            match error {
+                Errno::NOENT => Problem::conflict(&step.path, Why::Gone),
+                Errno::INVAL | Errno::NOSYS => Problem::NoExchange { path: step.path.clone() },
+                _ => Problem::io(&step.path, error),
+            }
         })?;
         reached("exchanged", step);
         self.discard(&folder, step, &beside)?;
@@ -131,9 +133,11 @@ impl<'a> Commit<'a> {
     fn delete(&self, step: &mut Step) -> Result<(), Problem> {
         let (folder, beside) = (self.folder(step)?, step.beside(self.key));
         reached("before rename away", step);
-        renameat_with(&folder, step.name(), &folder, &beside, RenameFlags::NOREPLACE).map_err(|error| match error {
-            Errno::NOENT => Problem::conflict(&step.path, Why::Gone),
-            _ => Problem::io(&step.path, error),
+        renameat_with(&folder, step.name(), &folder, &beside, RenameFlags::NOREPLACE).map_err(|error| {
+            match error {
+                Errno::NOENT => Problem::conflict(&step.path, Why::Gone),
+                _ => Problem::io(&step.path, error),
+            }
         })?;
         reached("renamed away", step);
         self.discard(&folder, step, &beside)?;

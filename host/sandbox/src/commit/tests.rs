@@ -5,12 +5,13 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 
+use ops_policy::digest::Digest;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
 use crate::stage;
-use crate::tree::{Limits, Tree, scan};
+use crate::tree::{Entry, Limits, Tree, name, scan};
 
 const KEY: &str = "CAP-20261122-010203__files.note.write__Rabcdefghij";
 
@@ -51,7 +52,12 @@ fn stopped_at(n: usize, place: &Place) -> Option<Result<(), CommitError>> {
 }
 
 /// Runs a commit in which somebody acts once, when it reaches `point` for `path`.
-fn with_foreign(point: &'static str, path: &'static str, act: impl FnOnce() + 'static, place: &Place) -> CommitError {
+fn with_foreign(
+    point: &'static str,
+    path: &'static str,
+    act: impl FnOnce() + 'static,
+    place: &Place,
+) -> CommitError {
     let mut act = Some(act);
     HOOK.set(Some(Box::new(move |here, at| {
         if here == point && at == path {
@@ -169,9 +175,10 @@ fn modes_are_kept_or_usual() {
     fs::set_permissions(place.staged.join("plain"), fs::Permissions::from_mode(0o600)).unwrap();
     place.apply().unwrap();
     let mode = |path: &str| fs::metadata(place.target.join(path)).unwrap().permissions().mode() & 0o7777;
-    let umask = rustix::process::umask(rustix::fs::Mode::empty());
-    rustix::process::umask(umask);
-    let less = |usual: u32| usual & !umask.as_raw_mode();
+    // A folder made without a word about its mode shows the umask.
+    fs::create_dir(place.staged.join("plain-folder")).unwrap();
+    let umask = !fs::metadata(place.staged.join("plain-folder")).unwrap().permissions().mode();
+    let less = |usual: u32| usual & !umask;
     assert_eq!((mode("edit"), mode("plain"), mode("new")), (0o751, less(0o644), less(0o755)));
 }
 
@@ -193,8 +200,8 @@ fn after_a_stop_anywhere_the_same_call_finishes() {
 
 #[test]
 fn after_two_stops_the_same_call_finishes() {
-    for first in (0..50).step_by(3) {
-        for second in (0..50).step_by(7) {
+    for first in (0..50).step_by(7) {
+        for second in (0..50).step_by(13) {
             let place = everything();
             let _ = stopped_at(first, &place);
             let _ = stopped_at(second, &place);
@@ -231,13 +238,17 @@ fn a_foreign_write_before_the_commit_changes_nothing_at_all() {
         let place = everything();
         act(&place.target);
         let listing = || -> Vec<_> {
-            let mut names: Vec<_> = fs::read_dir(&place.target).unwrap().map(|e| e.unwrap().file_name()).collect();
+            let mut names: Vec<_> =
+                fs::read_dir(&place.target).unwrap().map(|e| e.unwrap().file_name()).collect();
             names.sort();
             names
         };
         let before = listing();
         let said = check(&place.target, &place.changes).unwrap_err();
-        assert!(matches!(&said, Problem::Conflict { path: at, why } if at == path && *why == expected), "{said}");
+        assert!(
+            matches!(&said, Problem::Conflict { path: at, why } if at == path && *why == expected),
+            "{said}"
+        );
         let error = place.apply().unwrap_err();
         assert_eq!((why(&error), error.committed), ((path, &expected), 0), "{error}");
         assert_eq!(listing(), before, "{error}");
@@ -294,10 +305,10 @@ fn foreign_changes_at_every_other_moment_are_kept_too() {
         assert_eq!(why(&error), (path, &expected));
         let mine = tree(&place.target);
         for (at, entry) in &mine.entries {
-            if at == path || at.ends_with("/mine") {
-                if let crate::tree::Entry::File { digest, .. } = entry {
-                    assert_eq!(*digest, ops_policy::digest::Digest::of(b"mine"), "{at}");
-                }
+            if let Entry::File { digest, .. } = entry
+                && (at == path || at.ends_with("/mine"))
+            {
+                assert_eq!(*digest, Digest::of(b"mine"), "{at}");
             }
         }
     }
@@ -305,14 +316,18 @@ fn foreign_changes_at_every_other_moment_are_kept_too() {
 
 #[test]
 fn a_foreign_write_just_before_a_stop_is_put_back_by_the_redo() {
-    for (foreign_at, stop_at, path) in
-        [("before exchange", "exchanged", "edit"), ("before rename away", "renamed away", "gone")]
-    {
+    // The second of each pair has the size of what the plan saw, so that only its content tells.
+    for (foreign_at, stop_at, path, text) in [
+        ("before exchange", "exchanged", "edit", "foreign"),
+        ("before exchange", "exchanged", "edit", "OLD"),
+        ("before rename away", "renamed away", "gone", "foreign"),
+        ("before rename away", "renamed away", "gone", "GOES"),
+    ] {
         let place = everything();
         let at = place.target.join(path);
         HOOK.set(Some(Box::new(move |point, here| {
             if here == path && point == foreign_at {
-                fs::write(&at, "foreign").unwrap();
+                fs::write(&at, text).unwrap();
             }
             if here == path && point == stop_at {
                 resume_unwind(Box::new(Stop));
@@ -322,7 +337,7 @@ fn a_foreign_write_just_before_a_stop_is_put_back_by_the_redo() {
         HOOK.set(None);
         let error = place.apply().unwrap_err();
         assert_eq!(why(&error), (path, &Why::Changed));
-        assert_eq!(place.text(path), "foreign");
+        assert_eq!(place.text(path), text);
         tree(&place.target);
     }
 }
@@ -400,10 +415,7 @@ fn a_staged_file_that_differs_from_the_plan_is_not_committed() {
 #[test]
 fn a_run_key_is_never_a_path() {
     let place = everything();
-    for key in ["", "..", "../x", "a/b", "a b", "\u{202e}", &"k".repeat(221)] {
-        if key == ".." {
-            continue;
-        }
+    for key in ["", "../x", "a/b", "a b", "\u{202e}", &"k".repeat(221)] {
         let error = apply(&place.target, &place.staged, &place.changes, key).unwrap_err();
         assert!(matches!(error.problem, Problem::Plan { .. }), "{key}: {error}");
     }
@@ -418,13 +430,15 @@ fn any_files() -> impl Strategy<Value = Files> {
     list.prop_map(|list| {
         let mut files = Files::new();
         for (path, content) in list {
-            let above = |at: &str| path.match_indices('/').any(|(end, _)| &path[..end] == at);
+            let above = |at: &str| path.strip_prefix(at).is_some_and(|rest| rest.starts_with('/'));
             let blocked = files.iter().any(|(at, content)| content.is_some() && above(at));
             if blocked || files.contains_key(&path) {
                 continue;
             }
-            for (end, _) in path.match_indices('/') {
-                files.entry(path[..end].to_owned()).or_insert(None);
+            let mut parent = name::split(&path).0;
+            while !parent.is_empty() {
+                files.entry(parent.to_owned()).or_insert(None);
+                parent = name::split(parent).0;
             }
             files.insert(path.clone(), content);
         }
@@ -433,7 +447,7 @@ fn any_files() -> impl Strategy<Value = Files> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_tree_is_turned_into_any_other(before in any_files(), after in any_files(), stop in 0_usize..60) {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::testing::{Guest, sandbox};
 
-async fn described(guest: Guest) -> Result<Manifest, DescribeError> {
+async fn described(guest: Guest<'_>) -> Result<Manifest, DescribeError> {
     let (sandbox, _folder) = sandbox();
     sandbox.describe(&sandbox.load(&guest.build()).unwrap()).await
 }
@@ -19,8 +19,8 @@ async fn a_component_says_what_it_is() {
 async fn one_that_does_not_say_it_is_refused() {
     let fetch = r#"(import "ops:capability/report@0.1.0" "log" (func $log (param i32 i32 i32)))"#;
     let sleep = r#"
-      (import "wasi:clocks/monotonic-clock@0.2.12" "subscribe-duration" (func $timer (param i64) (result i32)))
-      (import "wasi:io/poll@0.2.12" "[method]pollable.block" (func $block (param i32)))"#;
+      (import "wasi:clocks/monotonic-clock@0.2.6" "subscribe-duration" (func $timer (param i64) (result i32)))
+      (import "wasi:io/poll@0.2.6" "[method]pollable.block" (func $block (param i32)))"#;
     for (imports, describe, expected) in [
         ("", "unreachable", "wasm `unreachable` instruction executed"),
         (fetch, "(call $log (i32.const 0) (i32.const 0) (i32.const 0)) unreachable", "ops:capability/report"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 use ops_policy::message::Failure;
 
 use super::*;
-use crate::job::Links;
+use crate::job::{Links, Mount};
 use crate::stdio::KEPT_BYTES;
 use crate::testing::{Guest, Script, job, run, sandbox};
 
@@ -13,7 +13,8 @@ const FETCH: &str = r#"(import "ops:capability/fetch@0.1.0" "fetch"
   (import "ops:capability/effects@0.1.0" "perform" (func $perform (param i32 i32)))"#;
 
 /// An empty request; its answer lies at 950000.
-const ASK: &str = "(call $fetch (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+const ASK: &str =
+    "(call $fetch (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
     (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 950000))";
 
 /// A change, then a read.
@@ -23,22 +24,23 @@ const CHANGE_AND_ASK: &str = "(call $perform (i32.const 900000) (i32.const 95000
   (call $ok (local.get $arguments) (local.get $length))";
 
 const CLOCKS: &str = r#"
-  (import "wasi:clocks/monotonic-clock@0.2.12" "now" (func $now (result i64)))
-  (import "wasi:clocks/monotonic-clock@0.2.12" "subscribe-duration" (func $timer (param i64) (result i32)))
-  (import "wasi:io/poll@0.2.12" "[method]pollable.block" (func $block (param i32)))"#;
+  (import "wasi:clocks/monotonic-clock@0.2.6" "now" (func $now (result i64)))
+  (import "wasi:clocks/monotonic-clock@0.2.6" "subscribe-duration" (func $timer (param i64) (result i32)))
+  (import "wasi:io/poll@0.2.6" "[method]pollable.block" (func $block (param i32)))"#;
 
 const SPIN: &str = "(loop $again (br $again)) unreachable";
 const SLEEP: &str = "(call $block (call $timer (i64.const 3600000000000))) unreachable";
 const GROW_THEN_TRAP: &str =
     "(loop $again (br_if $again (i32.ne (memory.grow (i32.const 1)) (i32.const -1)))) unreachable";
-const GROW_THEN_RETURN: &str = "(loop $again (br_if $again (i32.ne (memory.grow (i32.const 1)) (i32.const -1))))
+const GROW_THEN_RETURN: &str =
+    "(loop $again (br_if $again (i32.ne (memory.grow (i32.const 1)) (i32.const -1))))
     (call $ok (local.get $arguments) (local.get $length))";
 
-fn guest(imports: &'static str, run: &'static str) -> Guest {
+fn guest<'a>(imports: &'a str, run: &'a str) -> Guest<'a> {
     Guest { imports, run, ..Guest::default() }
 }
 
-async fn end(guest: Guest) -> End {
+async fn end(guest: Guest<'_>) -> End {
     run(guest, job().0, Script::default()).await.end
 }
 
@@ -96,9 +98,8 @@ async fn memory_is_bounded() {
 
 #[tokio::test]
 async fn a_trap_says_what_it_was() {
-    let exit = r#"(import "wasi:cli/exit@0.2.12" "exit" (func $exit (param i32)))"#;
-    let random =
-        r#"(import "wasi:random/random@0.2.12" "get-random-bytes" (func $random (param i64 i32)))"#;
+    let exit = r#"(import "wasi:cli/exit@0.2.6" "exit" (func $exit (param i32)))"#;
+    let random = r#"(import "wasi:random/random@0.2.6" "get-random-bytes" (func $random (param i64 i32)))"#;
     let log = r#"(import "ops:capability/report@0.1.0" "log" (func $log (param i32 i32 i32)))"#;
     for (imports, run, expected) in [
         ("", "unreachable", "wasm `unreachable` instruction executed"),
@@ -134,8 +135,8 @@ async fn output_is_bounded() {
 #[tokio::test]
 async fn a_hundred_megabytes_of_prints_do_not_disturb_it() {
     let imports = r#"
-      (import "wasi:cli/stdout@0.2.12" "get-stdout" (func $stdout (result i32)))
-      (import "wasi:io/streams@0.2.12" "[method]output-stream.blocking-write-and-flush"
+      (import "wasi:cli/stdout@0.2.6" "get-stdout" (func $stdout (result i32)))
+      (import "wasi:io/streams@0.2.6" "[method]output-stream.blocking-write-and-flush"
         (func $write (param i32 i32 i32 i32)))"#;
     let prints = "(local.set $handle (call $stdout))
       (loop $again
@@ -150,7 +151,7 @@ async fn a_hundred_megabytes_of_prints_do_not_disturb_it() {
 
 #[tokio::test]
 async fn the_broker_decides() {
-    let ask = Box::leak(format!("{ASK} (call $ok (local.get $arguments) (local.get $length))").into_boxed_str());
+    let ask = &format!("{ASK} (call $ok (local.get $arguments) (local.get $length))");
     let ran = run(guest(FETCH, ask), job().0, Script::default()).await;
     assert!(matches!(ran.end, End::Output(_)), "{:?}", ran.end);
     let ran = run(guest(FETCH, ask), job().0, Script { stop: true, ..Script::default() }).await;
@@ -182,7 +183,7 @@ async fn a_change_in_flight_is_waited_for() {
 
 #[tokio::test]
 async fn a_read_in_flight_is_dropped() {
-    let ask = Box::leak(format!("{ASK} unreachable").into_boxed_str());
+    let ask = &format!("{ASK} unreachable");
     let script = Script { delay: Duration::from_secs(3_600), ..Script::default() };
     assert_eq!(run(guest(FETCH, ask), short(100), script.clone()).await.end, End::OutOfTime);
     assert_eq!(script.fetched.load(Ordering::Relaxed), 0);
@@ -191,23 +192,17 @@ async fn a_read_in_flight_is_dropped() {
 /// Random bytes, hash seed, both clocks before and after a sleep and an answer, all in letters.
 #[tokio::test]
 async fn two_runs_of_one_seed_are_the_same() {
-    let imports = Box::leak(
-        format!(
-            r#"{FETCH} {CLOCKS}
-      (import "wasi:clocks/wall-clock@0.2.12" "now" (func $wall (param i32)))
-      (import "wasi:random/random@0.2.12" "get-random-u64" (func $random (result i64)))
-      (import "wasi:random/insecure-seed@0.2.12" "insecure-seed" (func $seed (param i32)))"#
-        )
-        .into_boxed_str(),
+    let imports = &format!(
+        r#"{FETCH} {CLOCKS}
+      (import "wasi:clocks/wall-clock@0.2.6" "now" (func $wall (param i32)))
+      (import "wasi:random/random@0.2.6" "get-random-u64" (func $random (result i64)))
+      (import "wasi:random/insecure-seed@0.2.6" "insecure-seed" (func $seed (param i32)))"#
     );
-    let all = Box::leak(
-        format!(
-            "(call $spell (call $random)) (call $seed (i32.const 64)) (call $spell (i64.load (i32.const 64)))
+    let all = &format!(
+        "(call $spell (call $random)) (call $seed (i32.const 64)) (call $spell (i64.load (i32.const 64)))
       (call $wall (i32.const 64)) (call $spell (i64.load (i32.const 64))) (call $spell (i64.load32_u (i32.const 72)))
       (call $spell (call $now)) (call $block (call $timer (i64.const 5000000))) (call $spell (call $now))
       {ASK} (call $spell (call $now)) (call $spelled)"
-        )
-        .into_boxed_str(),
     );
     let spelled = async |seed| {
         let (mut job, _cancel) = job();
@@ -233,9 +228,9 @@ fn number(letters: &[u8]) -> u64 {
 #[tokio::test]
 async fn what_is_not_linked_is_refused_by_name() {
     let sockets =
-        r#"(import "wasi:sockets/instance-network@0.2.12" "instance-network" (func $network (result i32)))"#;
+        r#"(import "wasi:sockets/instance-network@0.2.6" "instance-network" (func $network (result i32)))"#;
     for (imports, links, expected) in [
-        (sockets, Links { fetch: true, effects: true }, "wasi:sockets/instance-network@0.2.12"),
+        (sockets, Links { fetch: true, effects: true }, "wasi:sockets/instance-network@0.2.6"),
         (FETCH, Links { fetch: true, effects: false }, "ops:capability/effects@0.1.0"),
         (FETCH, Links { fetch: false, effects: true }, "ops:capability/fetch@0.1.0"),
     ] {
@@ -252,4 +247,63 @@ async fn a_component_of_another_world_does_not_run() {
     let component = sandbox.load(&wat::parse_str("(component)").unwrap()).unwrap();
     let ran = sandbox.run(&component, job().0, Arc::new(Mutex::new(Script::default()))).await;
     assert!(matches!(&ran.end, End::Trapped(text) if text.contains("ops:capability/guest")), "{:?}", ran.end);
+}
+
+/// The names in a folder as the guest lists them, then of the file `a`: its time, and its number twice.
+#[tokio::test]
+async fn files_show_nothing_of_the_host() {
+    let imports = r#"
+      (import "wasi:filesystem/preopens@0.2.6" "get-directories" (func $folders (param i32)))
+      (import "wasi:filesystem/types@0.2.6" "[method]descriptor.read-directory" (func $list (param i32 i32)))
+      (import "wasi:filesystem/types@0.2.6" "[method]directory-entry-stream.read-directory-entry"
+        (func $entry (param i32 i32)))
+      (import "wasi:filesystem/types@0.2.6" "[resource-drop]directory-entry-stream" (func $close (param i32)))
+      (import "wasi:filesystem/types@0.2.6" "[method]descriptor.stat-at"
+        (func $stat (param i32 i32 i32 i32 i32)))
+      (import "wasi:filesystem/types@0.2.6" "[method]descriptor.metadata-hash-at"
+        (func $number (param i32 i32 i32 i32 i32)))"#;
+    let list = r"
+      (call $folders (i32.const 64))
+      (local.set $handle (i32.load (i32.load (i32.const 64))))
+      (call $list (local.get $handle) (i32.const 80))
+      (if (i32.load8_u (i32.const 80)) (then unreachable))
+      (loop $next
+        (call $entry (i32.load (i32.const 84)) (i32.const 96))
+        (if (i32.load8_u (i32.const 96)) (then unreachable))
+        (if (i32.load8_u (i32.const 100)) (then
+          (call $append (i32.load (i32.const 108)) (i32.load (i32.const 112)))
+          (br $next))))
+      (call $close (i32.load (i32.const 84)))
+      (i32.store8 (i32.const 200) (i32.const 97))
+      (call $stat (local.get $handle) (i32.const 0) (i32.const 200) (i32.const 1) (i32.const 256))
+      (if (i32.load8_u (i32.const 256)) (then unreachable))
+      (call $spell (i64.load8_u (i32.const 288)))
+      (call $spell (i64.load (i32.const 320)))
+      (call $spell (i64.load8_u (i32.const 336)))
+      (call $number (local.get $handle) (i32.const 0) (i32.const 200) (i32.const 1) (i32.const 256))
+      (call $spell (i64.load (i32.const 264)))
+      (call $number (local.get $handle) (i32.const 0) (i32.const 200) (i32.const 1) (i32.const 256))
+      (call $spell (i64.load (i32.const 264)))
+      (call $stat (local.get $handle) (i32.const 0) (i32.const 201) (i32.const 1) (i32.const 256))
+      (call $spell (i64.load8_u (i32.const 256)))
+      (call $spelled)";
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["m", "b", "z", "a", "k", "c"] {
+        std::fs::write(folder.path().join(name), name).unwrap();
+    }
+    let (mut job, _cancel) = job();
+    job.mounts = vec![Mount { guest: "/in".to_owned(), host: folder.path().to_owned(), writable: false }];
+    let ran = run(guest(imports, list), job.clone(), Script::default()).await;
+    let End::Output(text) = ran.end else { panic!("{:?}", ran.end) };
+    let (names, numbers) = text.split_at(6);
+    assert_eq!(names, "abckmz");
+    let numbers: Vec<u64> = numbers.as_bytes().chunks(16).map(number).collect();
+    assert_eq!(
+        numbers,
+        [0, 1_000, 0, 1, 1, 1],
+        "no access time, the frozen time, no change time, numbers, an error"
+    );
+    job.mounts[0].host = folder.path().join("gone");
+    let ran = run(guest(imports, list), job, Script::default()).await;
+    assert_eq!(ran.end, End::HostPanicked("the copy of the folder `/in` cannot be opened".to_owned()));
 }

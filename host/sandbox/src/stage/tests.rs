@@ -48,7 +48,10 @@ fn a_copy_is_private_and_equal() {
 fn a_copy_goes_only_where_nothing_is() {
     let staged = staged();
     let error = copy(&staged.original, &staged.copy, &Limits::default()).unwrap_err();
-    assert!(matches!(&error.problem, Problem::Io(io) if io.kind() == io::ErrorKind::AlreadyExists), "{error}");
+    assert!(
+        matches!(&error.problem, Problem::Io(io) if io.kind() == io::ErrorKind::AlreadyExists),
+        "{error}"
+    );
     let refused = staged.original.join("fresh");
     symlink("a", staged.original.join("link")).unwrap();
     copy(&staged.original, &refused, &Limits::default()).unwrap_err();
@@ -59,7 +62,8 @@ fn a_copy_goes_only_where_nothing_is() {
 fn changes_are_told_by_path_and_kind() {
     use ChangeKind::{Create, CreateDirectory, Delete, DeleteDirectory, Replace};
     type Edit = fn(&Path);
-    let cases: [(&str, Edit, &[(&str, ChangeKind, u64, u64)]); 8] = [
+    type Told = (&'static str, ChangeKind, u64, u64);
+    let cases: [(&str, Edit, &[Told]); 8] = [
         ("edit", |at| fs::write(at.join("a"), "alpha 2").unwrap(), &[("a", Replace, 5, 7)]),
         ("touch", |at| fs::write(at.join("a"), "alpha").unwrap(), &[]),
         ("remove", |at| fs::remove_file(at.join("sub/c")).unwrap(), &[("sub/c", Delete, 5, 0)]),
@@ -100,8 +104,7 @@ fn changes_are_told_by_path_and_kind() {
         let staged = staged();
         edit(&staged.copy);
         let found = changes(&staged.before, &staged.copy, &Limits::default()).unwrap();
-        let told: Vec<_> =
-            found.iter().map(|c| (c.path.as_str(), c.kind, c.size_before, c.size)).collect();
+        let told: Vec<_> = found.iter().map(|c| (c.path.as_str(), c.kind, c.size_before, c.size)).collect();
         assert_eq!(told, expected, "{what}");
         for change in &found {
             let (before, after) = (change.before.is_some(), change.after.is_some());
@@ -121,7 +124,7 @@ fn a_result_is_checked_like_an_original() {
     type Edit = fn(&Path);
     let cases: [(&str, Edit, &str); 4] = [
         ("escape", |at| symlink("../../../etc/passwd", at.join("escape")).unwrap(), "symbolic link"),
-        ("a", |at| fs::hard_link(at.join("a"), at.join("twin")).unwrap(), "hard links"),
+        ("a", |at| fs::hard_link(at.join("a"), at.join("twin")).unwrap(), "hard link"),
         ("huge", |at| fs::File::create(at.join("huge")).unwrap().set_len(1 << 41).unwrap(), "at most"),
         (".ops-CAP-1-0", |at| fs::write(at.join(".ops-CAP-1-0"), "").unwrap(), "interrupted commit"),
     ];
@@ -139,7 +142,9 @@ fn contracts_are_written_by_plain_names_only() {
     let folder = tempfile::tempdir().unwrap();
     let to = folder.path().join("contracts");
     let file = |name: &str| (name.to_owned(), b"x: 1\n".to_vec());
-    for (names, why) in [(["../x.yaml", "y"], "is not the name"), (["x\n", "y"], "control"), (["x", "x"], "twice")] {
+    for (names, why) in
+        [(["../x.yaml", "y"], "is not the name"), (["x\n", "y"], "control"), (["x", "x"], "twice")]
+    {
         let to = folder.path().join(why);
         let error = contract_copy(&names.map(file), &to).unwrap_err();
         assert!(error.to_string().contains(why), "{error}");

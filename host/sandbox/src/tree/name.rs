@@ -59,7 +59,9 @@ mod tests {
 
     #[test]
     fn honest_names_pass() {
-        for name in ["a", "Report 2026.eml", "naïve.txt", "日本", ".hidden", "...", ".gitignore", ".opsy", "-rf"] {
+        for name in
+            ["a", "Report 2026.eml", "naïve.txt", "日本", ".hidden", "...", ".gitignore", ".opsy", "-rf"]
+        {
             assert_eq!(check(name.as_bytes(), LONGEST).unwrap(), name);
         }
     }

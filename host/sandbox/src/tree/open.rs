@@ -23,7 +23,7 @@ pub(crate) struct Seen {
     /// Permission bits, with setuid, setgid and sticky.
     pub(crate) mode: u32,
     pub(crate) group: u32,
-    pub(crate) links: u64,
+    pub(crate) links: u128,
     pub(crate) size: u64,
     modified: (i128, i128),
     changed: (i128, i128),
@@ -37,7 +37,7 @@ impl Seen {
             kind: FileType::from_raw_mode(stat.st_mode),
             mode: stat.st_mode & 0o7777,
             group: stat.st_gid,
-            links: u64::from(stat.st_nlink),
+            links: u128::from(stat.st_nlink),
             size: u64::try_from(stat.st_size).unwrap_or(u64::MAX),
             modified: (i128::from(stat.st_mtime), i128::from(stat.st_mtime_nsec)),
             changed: (i128::from(stat.st_ctime), i128::from(stat.st_ctime_nsec)),
@@ -45,8 +45,11 @@ impl Seen {
     }
 }
 
-const FOLDER: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+const FOLDER: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::CLOEXEC);
 const FILE: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
 /// Opens the granted folder itself. What lies above it is the operator's; it must not be a symbolic link itself.
@@ -146,7 +149,8 @@ impl Write for Sink<'_> {
 }
 
 /// Labels that the system itself puts on every file and puts on the replacement too.
-const SYSTEM_LABELS: [&[u8]; 4] = [b"security.selinux", b"security.SMACK64", b"security.ima", b"security.evm"];
+const SYSTEM_LABELS: [&[u8]; 4] =
+    [b"security.selinux", b"security.SMACK64", b"security.ima", b"security.evm"];
 
 /// The first extended attribute that a replaced file would lose: an ACL, a file capability, a note of the user's.
 pub(crate) fn attribute(open: impl AsFd) -> io::Result<Option<String>> {
@@ -160,4 +164,75 @@ pub(crate) fn attribute(open: impl AsFd) -> io::Result<Option<String>> {
     let names = list.get(..length).unwrap_or_default().split(|byte| *byte == 0);
     let kept = names.filter(|name| !name.is_empty()).find(|name| !SYSTEM_LABELS.contains(name));
     Ok(kept.map(|name| String::from_utf8_lossy(name).escape_debug().to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    use rustix::fs::mkfifoat;
+
+    use super::*;
+
+    #[test]
+    fn what_has_changed_since_the_look_is_not_taken() {
+        type Swap = fn(&Path);
+        let swaps: [(&str, Swap); 7] = [
+            ("written", |at| fs::write(at, "other").unwrap()),
+            ("replaced", |at| {
+                fs::write(at.with_extension("new"), "alpha").unwrap();
+                fs::rename(at.with_extension("new"), at).unwrap();
+            }),
+            ("gone", |at| fs::remove_file(at).unwrap()),
+            ("link", |at| {
+                fs::rename(at, at.with_extension("moved")).unwrap();
+                symlink(at.with_extension("moved"), at).unwrap();
+            }),
+            // Without O_NONBLOCK the test would hang here.
+            ("fifo", |at| {
+                fs::remove_file(at).unwrap();
+                mkfifoat(rustix::fs::CWD, at, Mode::RUSR).unwrap();
+            }),
+            ("socket", |at| {
+                fs::remove_file(at).unwrap();
+                drop(UnixListener::bind(at).unwrap());
+            }),
+            ("folder", |at| {
+                fs::remove_file(at).unwrap();
+                fs::create_dir(at).unwrap();
+            }),
+        ];
+        for (what, swap) in swaps {
+            let at = tempfile::tempdir().unwrap();
+            fs::write(at.path().join("a"), "alpha").unwrap();
+            let folder = root(at.path()).unwrap();
+            let seen = look(&folder, "a").unwrap().unwrap();
+            assert!(file(&folder, "a", &seen).unwrap().is_some());
+            swap(&at.path().join("a"));
+            assert!(file(&folder, "a", &seen).unwrap().is_none(), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_length_has_no_digest() {
+        let at = tempfile::tempdir().unwrap();
+        fs::write(at.path().join("a"), "alpha").unwrap();
+        let read = |size| pour(&mut File::open(at.path().join("a")).unwrap(), size, None).unwrap();
+        assert_eq!(read(5), Some(Digest::of(b"alpha")));
+        assert_eq!((read(4), read(6)), (None, None));
+    }
+
+    #[test]
+    fn no_link_is_followed_on_the_way_down() {
+        let at = tempfile::tempdir().unwrap();
+        fs::create_dir_all(at.path().join("a/b")).unwrap();
+        symlink("a", at.path().join("link")).unwrap();
+        let folder = root(at.path()).unwrap();
+        assert!(descend(&folder, "a/b").is_ok() && descend(&folder, "").is_ok());
+        for path in ["link", "link/b", "a/missing", "a/b/c"] {
+            assert!(descend(&folder, path).is_err(), "{path}");
+        }
+    }
 }

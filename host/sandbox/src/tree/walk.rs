@@ -111,7 +111,7 @@ impl Survey<'_> {
             _ => return Err(Problem::Special("of a kind unknown to this host")),
         }
         if seen.links > 1 {
-            return Err(Problem::HardLink { names: seen.links });
+            return Err(Problem::HardLink);
         }
         if seen.mode & 0o6000 != 0 {
             return Err(Problem::SetId);

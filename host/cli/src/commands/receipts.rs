@@ -1,0 +1,79 @@
+//! `ops receipts`: list, show and verify receipts.
+
+use std::fs;
+use std::path::Path;
+
+use ops_runner::runner::Runner;
+use serde_json::json;
+
+use super::{Outcome, open, print, print_json};
+use crate::args::Receipts;
+use crate::say;
+
+/// Receipts that `--all` checks at most in one go.
+const ALL: u32 = 1_000_000;
+
+pub(crate) fn run(workspace: Option<&Path>, command: Receipts) -> Outcome {
+    let runner = open(workspace)?;
+    match command {
+        Receipts::List { top, json } => list(&runner, top, json.json),
+        Receipts::Show { key, json } => show(&runner, &key, json.json),
+        Receipts::Verify { what, all, host_key } => verify(&runner, what, all, host_key.as_deref()),
+    }
+}
+
+fn list(runner: &Runner, top: u32, json: bool) -> Outcome {
+    let rows = runner.receipts(top).map_err(|ending| ending.message)?;
+    if json {
+        return print_json(&json!({"receipts": rows}));
+    }
+    if rows.is_empty() {
+        say::note("there are no receipts");
+        return Ok(0);
+    }
+    // A run key is too long for a table of 80 columns, so each has a line of its own.
+    for row in &rows {
+        print(format!("{:<11} {}", row.status, row.key))?;
+    }
+    Ok(0)
+}
+
+fn show(runner: &Runner, key: &str, json: bool) -> Outcome {
+    match runner.receipt(key) {
+        Ok((statement, _)) if json => {
+            print_json(&serde_json::to_value(&statement).map_err(|error| error.to_string())?)
+        }
+        Ok((_, text)) => print(text),
+        Err(ending) => {
+            say::ending(&ending);
+            Ok(ending.exit)
+        }
+    }
+}
+
+fn verify(runner: &Runner, mut what: Vec<String>, all: bool, host_key: Option<&Path>) -> Outcome {
+    if all {
+        what.extend(runner.receipts(ALL).map_err(|ending| ending.message)?.into_iter().map(|row| row.key));
+    }
+    let pem = match host_key {
+        Some(file) => {
+            Some(fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?)
+        }
+        None => None,
+    };
+    let verified = runner.verify(&what, pem.as_deref())?;
+    let mut code = 0;
+    for receipt in &verified {
+        let verdict = if receipt.good { "good" } else { "BAD" };
+        print(format!("{verdict}  {}", receipt.what))?;
+        for check in receipt.checks.iter().filter(|_| verified.len() == 1 || !receipt.good) {
+            print(format!("      {check}"))?;
+        }
+        if !receipt.good {
+            code = 1;
+        }
+    }
+    let good = verified.iter().filter(|receipt| receipt.good).count();
+    say::note(format!("{good} of {} receipts are good", verified.len()));
+    Ok(code)
+}

@@ -1,0 +1,114 @@
+-- Version 1. The log is `entries`; the other tables say what it means now.
+
+CREATE TABLE meta(
+  key   TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE entries(
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+  kind     TEXT NOT NULL,
+  run      TEXT NOT NULL,
+  at       TEXT NOT NULL,
+  envelope BLOB NOT NULL,
+  digest   TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE plans(
+  id           TEXT PRIMARY KEY,
+  digest       TEXT NOT NULL,
+  capability   TEXT NOT NULL,
+  input_digest TEXT NOT NULL,
+  run          TEXT NOT NULL,
+  created      TEXT NOT NULL,
+  expires      TEXT NOT NULL,
+  status       TEXT NOT NULL CHECK (status IN ('waiting', 'applied', 'rejected', 'superseded')),
+  approvable   INTEGER NOT NULL CHECK (approvable IN (0, 1)),
+  document     BLOB NOT NULL,
+  secret       BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE approvals(
+  id          TEXT PRIMARY KEY,
+  plan        TEXT NOT NULL REFERENCES plans(id),
+  entry       INTEGER NOT NULL REFERENCES entries(sequence),
+  how         TEXT NOT NULL,
+  principal   TEXT NOT NULL,
+  fingerprint TEXT,
+  kind        TEXT,
+  touch       INTEGER NOT NULL CHECK (touch IN (0, 1)),
+  at          TEXT NOT NULL,
+  signed_text TEXT NOT NULL,
+  signature   TEXT,
+  consumed_by TEXT
+) STRICT;
+CREATE INDEX approvals_of_plan ON approvals(plan);
+
+CREATE TABLE runs(
+  key          TEXT PRIMARY KEY,
+  capability   TEXT NOT NULL,
+  input_digest TEXT,
+  plan         TEXT REFERENCES plans(id),
+  intent       INTEGER REFERENCES entries(sequence),
+  receipt      INTEGER REFERENCES entries(sequence),
+  status       TEXT,
+  settled_by   TEXT
+) STRICT;
+CREATE INDEX runs_by_receipt ON runs(receipt);
+-- The runs whose effects nobody can be sure of. They are few, whatever the number of runs.
+CREATE INDEX runs_open ON runs(capability, input_digest)
+  WHERE intent IS NOT NULL AND settled_by IS NULL AND (receipt IS NULL OR status = 'unknown');
+
+CREATE TABLE effects(
+  run            TEXT NOT NULL REFERENCES runs(key),
+  number         INTEGER NOT NULL,
+  state          TEXT NOT NULL CHECK (state IN ('started', 'performed')),
+  request_digest TEXT NOT NULL,
+  response       BLOB,
+  at             TEXT NOT NULL,
+  PRIMARY KEY (run, number)
+) STRICT, WITHOUT ROWID;
+
+-- What was written stays written. These triggers guard against our own mistakes; against somebody who can write
+-- the file, only a copy of the log elsewhere helps.
+
+CREATE TRIGGER entries_in_order BEFORE INSERT ON entries
+  WHEN NEW.sequence IS NOT (SELECT coalesce(max(sequence), 0) + 1 FROM entries)
+  BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER entries_stay BEFORE UPDATE ON entries
+  BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER entries_last BEFORE DELETE ON entries
+  BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+
+-- A plan's document and secret may be erased; what approvals are bound to may not change.
+CREATE TRIGGER plans_stay
+  BEFORE UPDATE OF id, digest, capability, input_digest, run, created, expires, approvable ON plans
+  BEGIN SELECT RAISE(ABORT, 'a plan does not change'); END;
+CREATE TRIGGER plans_last BEFORE DELETE ON plans
+  BEGIN SELECT RAISE(ABORT, 'a plan is kept'); END;
+
+CREATE TRIGGER approvals_stay
+  BEFORE UPDATE OF id, plan, entry, how, principal, fingerprint, kind, touch, at, signed_text, signature ON approvals
+  BEGIN SELECT RAISE(ABORT, 'an approval does not change'); END;
+CREATE TRIGGER approvals_once BEFORE UPDATE OF consumed_by ON approvals
+  WHEN OLD.consumed_by IS NOT NULL
+  BEGIN SELECT RAISE(ABORT, 'an approval is used once'); END;
+CREATE TRIGGER approvals_last BEFORE DELETE ON approvals
+  BEGIN SELECT RAISE(ABORT, 'an approval is kept'); END;
+
+CREATE TRIGGER runs_stay BEFORE UPDATE OF key, capability, input_digest, plan, intent ON runs
+  BEGIN SELECT RAISE(ABORT, 'a run does not change'); END;
+CREATE TRIGGER runs_end_once BEFORE UPDATE OF receipt, status ON runs
+  WHEN OLD.receipt IS NOT NULL
+  BEGIN SELECT RAISE(ABORT, 'a run has one receipt'); END;
+CREATE TRIGGER runs_settled_once BEFORE UPDATE OF settled_by ON runs
+  WHEN OLD.settled_by IS NOT NULL
+  BEGIN SELECT RAISE(ABORT, 'a run is settled once'); END;
+CREATE TRIGGER runs_last BEFORE DELETE ON runs
+  BEGIN SELECT RAISE(ABORT, 'a run is kept'); END;
+
+CREATE TRIGGER effects_end_once BEFORE UPDATE ON effects
+  WHEN OLD.state = 'performed' OR NEW.request_digest <> OLD.request_digest
+  BEGIN SELECT RAISE(ABORT, 'an effect is performed once'); END;
+CREATE TRIGGER effects_last BEFORE DELETE ON effects
+  BEGIN SELECT RAISE(ABORT, 'an effect is kept'); END;

@@ -1,0 +1,197 @@
+//! Step 8: sign what happened, commit it, write it out for people, and answer the caller.
+//!
+//! Bodies go into the content store before the commit, so that a receipt never names evidence that was not kept.
+//! Nothing of a secret that the run used is in any of them. If the ledger fails here after an effect, nobody knows
+//! what it says of the run, and the caller is told so.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ops_egress::scrub::Scrubber;
+use ops_ledger::evidence::Evidence;
+use ops_ledger::statement::Statement;
+use ops_ledger::store::{Durability, NewReceipt};
+use ops_ledger::content;
+use ops_policy::manifest::Safety;
+use ops_policy::plan::Plan;
+use serde_json::{Value, json};
+
+use crate::applying::Done;
+use crate::ending::{Ending, Status};
+use crate::run::Run;
+
+/// What a caller gets.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The capability.
+    pub capability: String,
+    /// The run key; None where nothing was about to run.
+    pub key: Option<String>,
+    /// How it ended.
+    pub ending: Ending,
+    /// The capability's output.
+    pub output: Option<Value>,
+    /// The plan that this run made, for the caller to see.
+    pub plan: Option<Arc<Plan>>,
+    /// Whether it was a dry run.
+    pub dry_run: bool,
+    /// Where the receipt was written out.
+    pub receipt: Option<PathBuf>,
+    /// Why it could not be written out, where it could not. The ledger has it all the same.
+    pub export_fault: Option<String>,
+}
+
+impl Report {
+    /// Wrong usage: nothing ran, and there is no receipt.
+    pub(crate) fn usage(capability: String, ending: Ending) -> Self {
+        Self {
+            capability,
+            key: None,
+            ending,
+            output: None,
+            plan: None,
+            dry_run: false,
+            receipt: None,
+            export_fault: None,
+        }
+    }
+}
+
+/// A body that is kept as evidence.
+struct Body {
+    name: &'static str,
+    media_type: &'static str,
+    bytes: Vec<u8>,
+}
+
+impl Run<'_> {
+    pub(crate) fn receipt(mut self, ending: Ending) -> Report {
+        let Some(status) = ending.status else {
+            return Report::usage(self.name, ending);
+        };
+        let scrubber = Scrubber::new(&self.record.secrets);
+        let ending = Ending { message: scrubber.text(&ending.message), ..ending };
+        self.scrub(&scrubber);
+        let committed = self.keep_plans().and_then(|()| self.commit(&ending, status));
+        let (ending, receipt, export_fault) = match committed {
+            Err(fault) => (self.no_receipt(&ending, &fault), None, None),
+            Ok(written) => match written {
+                Ok(folder) => (ending, Some(folder), None),
+                Err(fault) => (ending, None, Some(fault)),
+            },
+        };
+        let plan = match &self.record.new_plan {
+            Some((plan, _)) => Some(plan.clone()),
+            None => self.record.plan.clone().filter(|_| !self.record.stored_plan),
+        };
+        Report {
+            capability: self.name,
+            key: Some(self.key),
+            ending,
+            output: self.record.output,
+            plan,
+            dry_run: self.record.dry_run,
+            receipt,
+            export_fault,
+        }
+    }
+
+    /// Takes every secret that the run used out of everything that it leaves.
+    fn scrub(&mut self, scrubber: &Scrubber) {
+        if self.record.secrets.is_empty() {
+            return;
+        }
+        let record = &mut self.record;
+        record.stdout.kept = scrubber.bytes(&record.stdout.kept);
+        record.stderr.kept = scrubber.bytes(&record.stderr.kept);
+        if let Some(output) = &record.output {
+            let clean = scrubber.text(&output.to_string());
+            record.output = Some(serde_json::from_str(&clean).unwrap_or(Value::String(clean)));
+        }
+    }
+
+    /// Stores the plans that are to wait. The receipt's commit makes them durable.
+    fn keep_plans(&self) -> Result<(), String> {
+        let waiting = match (&self.record.plan, &self.record.keep_plan, self.record.intent) {
+            (Some(plan), Some(seed), None) => Some((plan, seed)),
+            _ => None,
+        };
+        let new = self.record.new_plan.as_ref().map(|(plan, seed)| (plan, seed));
+        for (plan, seed) in waiting.into_iter().chain(new) {
+            self.store_plan(plan, seed).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Signs and commits. The inner result is about the copy for people.
+    fn commit(&self, ending: &Ending, status: Status) -> Result<Result<PathBuf, String>, String> {
+        let state = self.runner.workspace().state();
+        let safety = self.record.rights.as_ref().map(|rights| rights.safety);
+        let durable = safety != Some(Safety::ReadOnly);
+        let mut evidence = Evidence::new(&self.key);
+        let bodies = self.bodies().map_err(|error| error.to_string())?;
+        for body in &bodies {
+            evidence.add_file(body.name, body.media_type, &body.bytes).map_err(|error| error.to_string())?;
+        }
+        let mut receipt = self.statement(ending, status, &mut evidence).map_err(|error| error.to_string())?;
+        let index = evidence.to_bytes().map_err(|error| error.to_string())?;
+        for (name, bytes) in bodies.iter().map(|body| (body.name, &body.bytes)).chain([("evidence.json", &index)]) {
+            content::put(state, &self.key, name, bytes, durable).map_err(|error| error.to_string())?;
+        }
+        let new = NewReceipt {
+            run: &self.key,
+            capability: &self.name,
+            status: receipt.run.status,
+            settles: None,
+        };
+        let durability = if durable { Durability::Durable } else { Durability::Soft };
+        self.runner
+            .ledger()
+            .commit_receipt(&new, durability, |sequence| {
+                receipt.ledger.sequence = sequence;
+                let digest = ops_ledger::digest::Digest::of(&index);
+                Statement::receipt(&digest, receipt).sign(self.runner.key())
+            })
+            .map_err(|error| error.to_string())?;
+        Ok(self.runner.export(&self.key))
+    }
+
+    /// What the run leaves as evidence.
+    fn bodies(&self) -> Result<Vec<Body>, serde_json::Error> {
+        let record = &self.record;
+        let mut bodies = Vec::new();
+        let json = "application/json";
+        if let Some(output) = &record.output {
+            bodies.push(Body { name: "output.json", media_type: json, bytes: serde_json::to_vec_pretty(output)? });
+        }
+        if let Some(plan) = &record.plan {
+            bodies.push(Body { name: "plan.json", media_type: json, bytes: serde_json::to_vec_pretty(plan)? });
+        }
+        if !record.effects.is_empty() {
+            let effects: Vec<_> = record.effects.iter().map(effect).collect();
+            bodies.push(Body { name: "effects.json", media_type: json, bytes: serde_json::to_vec_pretty(&effects)? });
+        }
+        for (name, printed) in [("stdout.txt", &record.stdout), ("stderr.txt", &record.stderr)] {
+            if !printed.kept.is_empty() {
+                bodies.push(Body { name, media_type: "text/plain", bytes: printed.kept.clone() });
+            }
+        }
+        Ok(bodies)
+    }
+
+    /// The end of a run whose receipt could not be committed.
+    fn no_receipt(&self, ending: &Ending, fault: &str) -> Ending {
+        let message = format!("the receipt could not be committed: {fault}\nbefore that: {}", ending.message);
+        if self.record.intent.is_some() { Ending::unknown(message) } else { Ending::denied("ledger", message) }
+    }
+}
+
+fn effect((number, done): &(usize, Done)) -> Value {
+    match done {
+        Done::Performed { response, address } => {
+            json!({"effect": number, "outcome": "performed", "address": address, "response": response})
+        }
+        Done::Unknown { address } => json!({"effect": number, "outcome": "started", "address": address}),
+        Done::NotSent { why } => json!({"effect": number, "outcome": "not-sent", "why": why}),
+    }
+}

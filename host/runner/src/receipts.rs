@@ -1,0 +1,179 @@
+//! Receipts outside a run: listing, showing, writing out and verifying them; and the receipt of a refusal.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use ops_ledger::evidence::Evidence;
+use ops_ledger::export::{self, Export};
+use ops_ledger::key::PublicKey;
+use ops_ledger::receipt::Receipt;
+use ops_ledger::runlock::RunLock;
+use ops_ledger::statement::{EVIDENCE_NAME, Statement};
+use ops_ledger::store::ReceiptFilter;
+use ops_ledger::verify::{self, EvidenceState, Verdict};
+use ops_ledger::{bundle, content, markdown};
+use ops_policy::plan::Plan;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::ending::Ending;
+use crate::key::run_key;
+use crate::record::Record;
+use crate::run::{Actor, Order, Run, What};
+use crate::runner::Runner;
+
+/// One line of the list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// The run key.
+    pub key: String,
+    /// The capability.
+    pub capability: String,
+    /// How the run ended.
+    pub status: String,
+    /// When, RFC 3339.
+    pub at: String,
+    /// Its place in the ledger.
+    pub sequence: u64,
+}
+
+/// What came of checking one receipt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verified {
+    /// The run key or the folder.
+    pub what: String,
+    /// Whether it is good.
+    pub good: bool,
+    /// Each check, in words.
+    pub checks: Vec<String>,
+}
+
+impl Runner {
+    /// The newest receipts.
+    ///
+    /// # Errors
+    ///
+    /// The ledger cannot be read.
+    pub fn receipts(&self, limit: u32) -> Result<Vec<Row>, Ending> {
+        let filter = ReceiptFilter { capability: None, status: None, limit };
+        let rows = self.ledger().receipts(&filter)?;
+        Ok(rows
+            .into_iter()
+            .map(|row| Row {
+                key: row.run,
+                capability: row.capability,
+                status: row.status.word().to_owned(),
+                at: row.at.to_string(),
+                sequence: row.sequence,
+            })
+            .collect())
+    }
+
+    /// A receipt by its run key, the beginning of it, or its last part: its statement, and the text for people.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or it cannot be read.
+    pub fn receipt(&self, key: &str) -> Result<(Statement<Receipt>, String), Ending> {
+        let stored = self.ledger().receipt(key)?;
+        let statement = statement(&stored.bundle, &self.key().public()).map_err(|error| Ending::denied("receipt", error))?;
+        let text = markdown::render(&statement);
+        Ok((statement, text))
+    }
+
+    /// Writes a receipt out for people, with the evidence that is still there.
+    pub(crate) fn export(&self, key: &str) -> Result<PathBuf, String> {
+        let stored = self.ledger().receipt(key).map_err(|error| error.to_string())?;
+        let statement = statement(&stored.bundle, &self.key().public())?;
+        let state = self.workspace().state();
+        let index = content::get(state, key, EVIDENCE_NAME).map_err(|error| error.to_string())?;
+        let mut bodies = Vec::new();
+        if let Some(index) = &index {
+            let evidence = Evidence::parse(index).map_err(|error| error.to_string())?;
+            for file in evidence.files {
+                if let Some(body) = content::get(state, key, &file.name).map_err(|error| error.to_string())? {
+                    bodies.push((file.name, body));
+                }
+            }
+        }
+        let bodies: Vec<_> = bodies.iter().map(|(name, body)| (name.as_str(), body.as_slice())).collect();
+        let export = Export {
+            statement: &statement,
+            bundle: &stored.bundle,
+            evidence: index.as_deref(),
+            bodies: &bodies,
+        };
+        export::export(&self.workspace().receipts(), &export).map_err(|error| error.to_string())
+    }
+
+    /// The public key that checks this host's receipts, PEM.
+    pub fn public_pem(&self) -> String {
+        self.key().public_pem()
+    }
+
+    /// The id of that key.
+    pub(crate) fn key_id(&self) -> String {
+        self.key().key_id()
+    }
+
+    /// Checks receipts: run keys, or folders. With no `host_key`, this host's key is the one to trust.
+    ///
+    /// # Errors
+    ///
+    /// The key cannot be read, or there is no such receipt.
+    pub fn verify(&self, what: &[String], host_key: Option<&str>) -> Result<Vec<Verified>, String> {
+        let key = match host_key {
+            Some(pem) => PublicKey::from_pem(pem).map_err(|error| error.to_string())?,
+            None => self.key().public(),
+        };
+        what.iter()
+            .map(|what| {
+                // What the ledger has is the original; the folder of the same run is what people were handed.
+                let folder = if Path::new(what).is_dir() {
+                    PathBuf::from(what)
+                } else {
+                    let stored = self.ledger().receipt(what).map_err(|error| error.to_string())?;
+                    let key = stored.summary.run;
+                    let folder = self.workspace().receipts().join("sessions").join(format!("R{key}"));
+                    if folder.is_dir() { folder } else { self.export(&key)? }
+                };
+                Ok(verified(what, &verify::verify_folder(&folder, std::slice::from_ref(&key))))
+            })
+            .collect()
+    }
+
+    /// Signs, commits and writes out the refusal of an approval, as a run of its own.
+    pub(crate) fn refusal(&self, plan: &str, ending: &Ending, actor: &Actor, now: Timestamp) -> Option<PathBuf> {
+        let plan = self.plan(plan).ok().map(Arc::new);
+        let name = plan.as_deref().map(|plan: &Plan| plan.capability.clone())?;
+        let key = run_key(&name, now).ok()?;
+        let alive = RunLock::hold(self.workspace().state(), &key).ok()?;
+        let order = Order {
+            what: What::Apply { plan: String::new() },
+            actor: actor.clone(),
+            reports: Arc::new(|_| {}),
+            cancel: watch::channel(false).1,
+        };
+        let record = Record { plan, stored_plan: true, approving: true, ..Record::default() };
+        let run = Run { runner: self, key, name, order, now, record, _alive: alive };
+        run.receipt(ending.clone()).receipt
+    }
+}
+
+/// The statement in a bundle that this host signed.
+fn statement(bytes: &[u8], key: &PublicKey) -> Result<Statement<Receipt>, String> {
+    let bundle = bundle::Bundle::parse(bytes).map_err(|error| error.to_string())?;
+    let payload = bundle.dsse_envelope.verify(key).map_err(|error| error.to_string())?;
+    serde_json::from_slice(&payload).map_err(|error| error.to_string())
+}
+
+fn verified(what: &str, report: &verify::Report) -> Verified {
+    let checks = report.checks.iter().map(|check| match &check.verdict {
+        Verdict::Passed => format!("{}: good", check.name),
+        Verdict::Failed(fault) => format!("{}: BAD: {fault}", check.name),
+        Verdict::NotMade(why) => format!("{}: not checked: {why}", check.name),
+    });
+    let erased = (report.evidence == EvidenceState::Erased).then(|| "evidence: erased".to_owned());
+    Verified { what: what.to_owned(), good: report.accepted(), checks: checks.chain(erased).collect() }
+}

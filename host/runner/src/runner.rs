@@ -1,0 +1,114 @@
+//! What all runs of a process share: the workspace, the ledger, the host's key, the engine and the egress.
+
+use std::sync::{Arc, OnceLock};
+
+use ops_egress::resolve;
+use ops_egress::send::Egress;
+use ops_ledger::key::HostKey;
+use ops_ledger::store::{Ledger, LedgerError};
+use ops_sandbox::engine::Sandbox;
+
+use crate::ending::Ending;
+use crate::pin::Described;
+use crate::trust::Trust;
+use crate::workspace::{Workspace, WorkspaceError};
+
+/// What all runs of a process share.
+pub struct Runner {
+    workspace: Workspace,
+    ledger: Arc<Ledger>,
+    key: HostKey,
+    egress: Arc<Egress>,
+    /// Made when the first component is needed: most commands need none.
+    sandbox: OnceLock<Sandbox>,
+}
+
+impl Runner {
+    /// Opens a workspace that is trusted on this host, with its ledger and key.
+    ///
+    /// # Errors
+    ///
+    /// Nobody trusted it here, or its state cannot be used.
+    pub fn open(workspace: Workspace) -> Result<Self, WorkspaceError> {
+        if Trust::load(&workspace)?.is_none() {
+            return Err(WorkspaceError(crate::pinned::untrusted(&workspace)));
+        }
+        let fail = |error: &dyn std::fmt::Display| WorkspaceError(error.to_string());
+        let ledger = Ledger::open(workspace.state()).map_err(|error| fail(&error))?;
+        let key = HostKey::load_or_create(workspace.state()).map_err(|error| fail(&error))?;
+        Ok(Self {
+            workspace,
+            ledger: Arc::new(ledger),
+            key,
+            egress: Arc::new(Egress::new(resolve::System)),
+            sandbox: OnceLock::new(),
+        })
+    }
+
+    /// The workspace.
+    pub fn workspace(&self) -> &Workspace {
+        &self.workspace
+    }
+
+    /// What a component says of itself, and what it imports. It is asked with every import a trap.
+    ///
+    /// # Errors
+    ///
+    /// For people: it is no component of ours, or it does not describe itself.
+    pub fn inspect(&self, bytes: &[u8]) -> Result<Described, String> {
+        let sandbox = self.sandbox().map_err(|ending| ending.message)?;
+        let component = sandbox.load(bytes).map_err(|error| error.to_string())?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| format!("no runtime: {error}"))?;
+        let manifest = runtime.block_on(sandbox.describe(&component)).map_err(|error| error.to_string())?;
+        Ok(Described {
+            manifest,
+            imports: component.imports().iter().cloned().collect(),
+            interface: component.interface_digest(),
+        })
+    }
+
+    pub(crate) fn sandbox(&self) -> Result<&Sandbox, Ending> {
+        if let Some(sandbox) = self.sandbox.get() {
+            return Ok(sandbox);
+        }
+        let sandbox = Sandbox::new(&self.workspace.state().join("cache"))
+            .map_err(|error| Ending::denied("sandbox", error.to_string()))?;
+        Ok(self.sandbox.get_or_init(|| sandbox))
+    }
+
+    pub(crate) fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    pub(crate) fn key(&self) -> &HostKey {
+        &self.key
+    }
+
+    pub(crate) fn egress(&self) -> Arc<Egress> {
+        self.egress.clone()
+    }
+
+    /// Host and engine, with their versions: a plan is carried out by the ones that made it.
+    pub(crate) fn host(&self) -> String {
+        format!("ops {}, {}", env!("CARGO_PKG_VERSION"), Sandbox::engine_version())
+    }
+}
+
+/// The ledger's refusals, as the end of a run before anything was sent.
+impl From<LedgerError> for Ending {
+    fn from(error: LedgerError) -> Self {
+        let code = match &error {
+            LedgerError::PlanNotWaiting { .. } | LedgerError::PlanNotApprovable { .. } => "plan-used",
+            LedgerError::ApprovalUsed { .. } | LedgerError::ApprovalElsewhere { .. } => "approval",
+            LedgerError::Blocked { .. } => "blocked",
+            LedgerError::NotFound { .. } | LedgerError::Ambiguous { .. } => {
+                return Self::usage(error.to_string());
+            }
+            _ => "ledger",
+        };
+        Self::denied(code, error.to_string())
+    }
+}

@@ -1,0 +1,82 @@
+//! What waits for a person.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::ending::Ending;
+use crate::pinned::Pinned;
+use crate::runner::Runner;
+
+/// What waits for a person, and what is not right.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// The workspace's folder.
+    pub workspace: String,
+    /// The host's state folder.
+    pub state: String,
+    /// The lock, in words.
+    pub lock: String,
+    /// How many capabilities are bound and runnable.
+    pub capabilities: usize,
+    /// Plans that wait for an approval, or are approved and wait to be carried out.
+    pub plans: Vec<crate::plans::Row>,
+    /// Runs that began to change something and have no end. Each blocks another run with the same input.
+    pub unknown: Vec<Unknown>,
+    /// Everything that somebody has to mend.
+    pub anomalies: Vec<String>,
+}
+
+/// A run that began to change something and has no known end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unknown {
+    /// The run key.
+    pub run: String,
+    /// The capability.
+    pub capability: String,
+    /// Since when, RFC 3339.
+    pub at: String,
+}
+
+impl Runner {
+    /// What waits for a person.
+    ///
+    /// # Errors
+    ///
+    /// The ledger cannot be read.
+    pub fn status(&self) -> Result<Status, Ending> {
+        let mut anomalies = Vec::new();
+        let (lock, capabilities) = match Pinned::load(self.workspace(), Timestamp::now()) {
+            Ok(pinned) => {
+                let lock = &pinned.lock.lock;
+                let development = if lock.development { ", for development" } else { "" };
+                let rows = self.catalogue().unwrap_or_default();
+                anomalies.extend(rows.iter().filter_map(|row| row.fault.clone()));
+                let good = rows.iter().filter(|row| row.fault.is_none()).count();
+                (format!("number {}, signed by {}{development}", lock.counter, pinned.signer.principal), good)
+            }
+            Err(refusal) => {
+                anomalies.push(refusal.message);
+                ("does not hold".to_owned(), 0)
+            }
+        };
+        let plans = self.plans()?.into_iter().filter(|row| row.status == "waiting" || row.status == "approved");
+        let unknown: Vec<_> = self
+            .ledger()
+            .dangling()?
+            .into_iter()
+            .map(|run| Unknown { run: run.run, capability: run.capability, at: run.at.to_string() })
+            .collect();
+        anomalies.extend(unknown.iter().map(|run| {
+            format!("{} began to change something and has no end; look at the service to see what happened", run.run)
+        }));
+        Ok(Status {
+            workspace: self.workspace().root().display().to_string(),
+            state: self.workspace().state().display().to_string(),
+            lock,
+            capabilities,
+            plans: plans.collect(),
+            unknown,
+            anomalies,
+        })
+    }
+}
