@@ -87,7 +87,7 @@ fn list(text: &mut String, rows: &[Value]) {
 /// A table that fits 80 columns.
 pub(crate) fn table<T: AsRef<str>>(head: &[T]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(80);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(80);
     table.set_header(head.iter().map(|name| name.as_ref().to_uppercase()));
     table
 }

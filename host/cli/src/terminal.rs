@@ -4,7 +4,7 @@
 //! read. A plan is confirmed at `/dev/tty`, so that a pipe cannot answer for a person.
 
 use std::fs::OpenOptions;
-use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
+use std::io::{BufRead, BufReader, IsTerminal, Write};
 
 use ops_policy::plan::Plan;
 use ops_runner::run::Person;

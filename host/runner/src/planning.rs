@@ -92,7 +92,7 @@ impl Run<'_> {
             nonce: hex::encode(random::<16>().map_err(|error| host(&error))?),
             created: self.now.to_string(),
             expires: expires.to_string(),
-            approvals,
+            approvals: approvals.into(),
             dry_run: draft.dry_run,
             incomplete: draft.incomplete,
             effects: broker.captured,

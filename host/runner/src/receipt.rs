@@ -118,7 +118,7 @@ impl Run<'_> {
         };
         let new = self.record.new_plan.as_ref().map(|(plan, seed)| (plan, seed));
         for (plan, seed) in waiting.into_iter().chain(new) {
-            self.store_plan(plan, seed).map_err(|error| error.to_string())?;
+            self.store_plan(plan, seed).map_err(|ending| ending.message)?;
         }
         Ok(())
     }
@@ -165,7 +165,7 @@ impl Run<'_> {
             bodies.push(Body { name: "output.json", media_type: json, bytes: serde_json::to_vec_pretty(output)? });
         }
         if let Some(plan) = &record.plan {
-            bodies.push(Body { name: "plan.json", media_type: json, bytes: serde_json::to_vec_pretty(plan)? });
+            bodies.push(Body { name: "plan.json", media_type: json, bytes: serde_json::to_vec_pretty(plan.as_ref())? });
         }
         if !record.effects.is_empty() {
             let effects: Vec<_> = record.effects.iter().map(effect).collect();

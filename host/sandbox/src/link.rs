@@ -4,8 +4,8 @@
 //! ours; sockets and `wasi:http` are not here at all.
 
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{HasData, HasSelf, Linker, LinkerInstance, ResourceTable, ResourceType};
-use wasmtime::{Engine, Result};
+use wasmtime::component::{HasData, HasSelf, Linker, ResourceTable, ResourceType, Val};
+use wasmtime::{Engine, Result, StoreContextMut};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
 use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, io, random};
@@ -72,16 +72,28 @@ pub(crate) fn base(engine: &Engine) -> Result<Linker<State>> {
 /// version of WASI 0.2 than the engine has.
 pub(crate) fn stubs(linker: &mut Linker<State>, component: &Component) -> Result<()> {
     let engine = component.inner().engine();
+    // An interface that uses a resource of another one shows it again, and there it stays the other's.
+    let mut known = Vec::new();
     for (name, item) in component.inner().component_type().imports(engine) {
-        match item.ty {
-            ComponentItem::ComponentInstance(interface) if !imports::is_base(name) => {
-                let mut stubs = linker.instance(name)?;
-                for (member, item) in interface.exports(engine) {
-                    stub(&mut stubs, &format!("{name}#{member}"), member, &item.ty)?;
+        let ComponentItem::ComponentInstance(interface) = item.ty else { continue };
+        for (member, item) in interface.exports(engine) {
+            match item.ty {
+                ComponentItem::Resource(resource) if !known.contains(&resource) => {
+                    known.push(resource);
+                    if !imports::is_base(name) {
+                        let nothing = ResourceType::host::<Nothing>();
+                        linker.instance(name)?.resource(member, nothing, |_, _| Ok(()))?;
+                    }
                 }
+                ComponentItem::ComponentFunc(_) if !imports::is_base(name) => {
+                    let why = format!("it called `{name}#{member}`");
+                    let stub = move |_: StoreContextMut<'_, State>, _, _: &[Val], _: &mut [Val]| {
+                        Err(wasmtime::Error::msg(why.clone()))
+                    };
+                    linker.instance(name)?.func_new(member, stub)?;
+                }
+                _ => (),
             }
-            ComponentItem::ComponentFunc(_) => stub(&mut linker.root(), name, name, &item.ty)?,
-            _ => (),
         }
     }
     Ok(())
@@ -89,17 +101,6 @@ pub(crate) fn stubs(linker: &mut Linker<State>, component: &Component) -> Result
 
 /// Stands in for every resource of an interface that is not there.
 struct Nothing;
-
-fn stub(stubs: &mut LinkerInstance<State>, path: &str, member: &str, item: &ComponentItem) -> Result<()> {
-    match item {
-        ComponentItem::ComponentFunc(_) => {
-            let why = format!("it called `{path}`");
-            stubs.func_new(member, move |_, _, _, _| Err(wasmtime::Error::msg(why.clone())))
-        }
-        ComponentItem::Resource(_) => stubs.resource(member, ResourceType::host::<Nothing>(), |_, _| Ok(())),
-        _ => Ok(()),
-    }
-}
 
 fn clock(state: &mut State) -> ClockView<'_> {
     ClockView { clock: &state.clock, table: &mut state.table }

@@ -31,6 +31,7 @@ world guest {
   import wasi:random/random@0.2.6;
   import wasi:random/insecure-seed@0.2.6;
   import wasi:sockets/instance-network@0.2.6;
+  import wasi:sockets/tcp@0.2.6;
   export ops:capability/guest@0.1.0;
 }
 
@@ -113,6 +114,10 @@ package wasi:sockets@0.2.6 {
   interface instance-network {
     use network.{network};
     instance-network: func() -> network;
+  }
+  interface tcp {
+    use wasi:io/poll@0.2.6.{pollable};
+    resource tcp-socket { subscribe: func() -> pollable; }
   }
 }
 "#;

@@ -17,13 +17,18 @@ async fn a_component_says_what_it_is() {
 
 #[tokio::test]
 async fn one_that_does_not_say_it_is_refused() {
-    let fetch = r#"(import "ops:capability/report@0.1.0" "log" (func $log (param i32 i32 i32)))"#;
+    let socket = r#"
+      (import "wasi:sockets/tcp@0.2.6" "[method]tcp-socket.subscribe" (func $wait (param i32) (result i32)))
+      (import "wasi:sockets/instance-network@0.2.6" "instance-network" (func $network (result i32)))
+      (import "wasi:io/poll@0.2.6" "[method]pollable.block" (func $block (param i32)))"#;
+    let log = r#"(import "ops:capability/report@0.1.0" "log" (func $log (param i32 i32 i32)))"#;
     let sleep = r#"
       (import "wasi:clocks/monotonic-clock@0.2.6" "subscribe-duration" (func $timer (param i64) (result i32)))
       (import "wasi:io/poll@0.2.6" "[method]pollable.block" (func $block (param i32)))"#;
     for (imports, describe, expected) in [
         ("", "unreachable", "wasm `unreachable` instruction executed"),
-        (fetch, "(call $log (i32.const 0) (i32.const 0) (i32.const 0)) unreachable", "ops:capability/report"),
+        (socket, "(call $block (call $wait (call $network))) unreachable", "wasi:sockets/instance-network"),
+        (log, "(call $log (i32.const 0) (i32.const 0) (i32.const 0)) unreachable", "ops:capability/report"),
         ("", "(loop $again (br $again)) unreachable", "more than 100 ms"),
         (sleep, "(call $block (call $timer (i64.const -1))) unreachable", "more than 100 ms"),
         (

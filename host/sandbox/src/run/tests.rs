@@ -163,9 +163,9 @@ async fn the_broker_decides() {
 /// The change lands, and the guest does not go on to ask.
 #[tokio::test]
 async fn a_change_in_flight_is_waited_for() {
-    let script = || Script { delay: Duration::from_millis(400), ..Script::default() };
+    let script = || Script { delay: Duration::from_millis(1_200), ..Script::default() };
     let late = script();
-    assert_eq!(run(guest(FETCH, CHANGE_AND_ASK), short(200), late.clone()).await.end, End::OutOfTime);
+    assert_eq!(run(guest(FETCH, CHANGE_AND_ASK), short(600), late.clone()).await.end, End::OutOfTime);
     let cancelled = script();
     let (job, cancel) = job();
     let (ran, ()) = tokio::join!(run(guest(FETCH, CHANGE_AND_ASK), job, cancelled.clone()), async {

@@ -1,0 +1,27 @@
+//! Whole-program tests: the program `ops` as a person uses it, against real guests, files and servers.
+//!
+//! A test whose server or tool is missing is reported as ignored, with its reason in its name.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a panic is how a test fails"
+)]
+
+mod cli;
+mod hostile;
+mod live;
+mod refusals;
+mod verify;
+
+use libtest_mimic::Arguments;
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let trials =
+        [hostile::trials(), refusals::trials(), cli::trials(), verify::trials(), live::trials()].into_iter().flatten();
+    libtest_mimic::run(&arguments, trials.collect()).exit();
+}
