@@ -48,8 +48,8 @@ cargo-deny:
 	  $(CARGO) install --locked cargo-deny --version $(DENY_VERSION) --no-default-features --quiet
 
 .PHONY: host
-host: ## build the program ops
-	$(CARGO) build --package ops-cli
+host: ## build the program ops, and what tests it
+	$(CARGO) build --workspace --all-targets
 
 .PHONY: guests
 guests: wasm-target ## build the capabilities and the hostile guests

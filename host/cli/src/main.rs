@@ -17,6 +17,12 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    // A host panic while a guest is served becomes the end of that run, with a receipt; what the guest put into its
+    // message does not belong on a terminal.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        say::error(format!("internal fault at {place}; please report it"));
+    }));
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

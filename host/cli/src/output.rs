@@ -13,11 +13,9 @@ const SCHEMA_VERSION: &str = "1.0";
 
 /// The envelope of `--json`.
 pub(crate) fn envelope(report: &Report) -> Value {
-    let data = match (&report.output, &report.plan) {
-        (Some(output), _) => output.clone(),
-        (None, Some(plan)) => json!({"plan": {"id": plan.id, "hash": plan.hash(), "expires": plan.expires}}),
-        (None, None) => Value::Null,
-    };
+    let plan = report.plan.as_ref().map(|plan| {
+        json!({"id": plan.id, "hash": plan.hash(), "expires": plan.expires, "approvals": plan.approvals})
+    });
     let mut envelope = json!({
         "capability": report.capability,
         "schema_version": SCHEMA_VERSION,
@@ -25,8 +23,11 @@ pub(crate) fn envelope(report: &Report) -> Value {
         "generated_at": Timestamp::now().to_string(),
         "run_key": report.key,
         "receipt": report.receipt.as_ref().map(|path| path.display().to_string()),
-        "data": data,
+        "data": report.output,
     });
+    if let (Some(fields), Some(plan)) = (envelope.as_object_mut(), plan) {
+        fields.insert("plan".into(), plan);
+    }
     if report.ending.exit != 0
         && let Some(fields) = envelope.as_object_mut()
     {

@@ -40,13 +40,14 @@ impl Run<'_> {
         if matches!(decided.resolved.wanted, Wanted::Apply { .. }) {
             return self.signed(decided, plan);
         }
+        self.record.keep_plan = Some(planned.seed);
         if plan.dry_run {
             return Err(Ending::done("dry run: nothing was sent and nothing was written"));
         }
         if plan.is_empty() {
+            self.record.keep_plan = None;
             return Err(Ending::done("there is nothing to change"));
         }
-        self.record.keep_plan = Some(planned.seed);
         if approval.mode == Mode::Auto {
             return Ok(self.approved("auto", approval.reason.clone(), Vec::new()));
         }

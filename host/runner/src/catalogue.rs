@@ -9,7 +9,7 @@ use ops_policy::rights::Rights;
 
 use crate::ending::Ending;
 use crate::pinned::{Capability, Pinned, Refusal};
-use crate::rights_text::{approval, rights_text};
+use crate::rights_text::{rights_text, ways};
 use crate::runner::Runner;
 use crate::workspace::BINDINGS;
 
@@ -52,7 +52,7 @@ impl Runner {
             Ok(capability) => Row {
                 name: name.to_owned(),
                 safety: capability.binding.safety.as_str().to_owned(),
-                approval: approval(&capability.binding),
+                approval: ways(&capability.binding),
                 summary: visible(&capability.manifest.summary),
                 fault: None,
             },

@@ -32,10 +32,11 @@ pub mod status;
 pub mod trust;
 pub mod workspace;
 
-/// The name of the user that this process runs as: `USER`, else the numeric id.
+/// The name of the user that this process runs as, by the system's accounts: an environment variable could claim
+/// anybody's, and who asked for a plan decides who may approve it. Where the account has no name, its number.
 pub fn user_name() -> String {
-    std::env::var("USER")
-        .ok()
-        .filter(|name| !name.is_empty() && name.len() <= 64 && ops_policy::visible::visible(name) == *name)
-        .unwrap_or_else(|| rustix::process::geteuid().as_raw().to_string())
+    let uid = rustix::process::geteuid().as_raw();
+    uzers::get_user_by_uid(uid)
+        .and_then(|user| user.name().to_str().map(ops_policy::visible::visible))
+        .unwrap_or_else(|| format!("uid-{uid}"))
 }

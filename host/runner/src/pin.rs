@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use ops_policy::approvers::Approvers;
 use ops_policy::binding::Binding;
 use ops_policy::digest::Digest;
-use ops_policy::lock::{self, Component, Lock, SignedLock, VERSION};
+use ops_policy::lock::{self, Change, Component, Lock, SignedLock, VERSION};
 use ops_policy::manifest::Manifest;
 use ops_policy::rights::Rights;
 use ops_policy::settings::Settings;
@@ -153,10 +153,14 @@ fn shown(
     bindings: &[(String, Binding)],
     texts: &BTreeMap<String, String>,
 ) -> String {
-    let changes = lock::changes(old, new);
     let mut text = String::new();
-    for change in &changes {
-        text.push_str(&format!("  {change}\n"));
+    for change in lock::changes(old, new) {
+        // What a new component needs and imports stands with its rights, below.
+        let is_new = |path: &String| !old.is_some_and(|old| old.components.contains_key(path));
+        match &change {
+            Change::Part { path, .. } | Change::Safety { path, .. } if is_new(path) => {}
+            change => text.push_str(&format!("  {change}\n")),
+        }
     }
     for (path, digest) in &new.files {
         let before = old.and_then(|old| old.files.get(path)).filter(|before| *before != digest);

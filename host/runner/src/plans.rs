@@ -28,7 +28,8 @@ pub struct Row {
     pub id: String,
     /// The capability.
     pub capability: String,
-    /// `waiting`, `approved`, `expired`, `applied`, `rejected` or `superseded`.
+    /// `waiting`, `approved`, `expired`, `applied`, `rejected` or `superseded`; `never` for a dry run's plan, which can
+    /// never be approved.
     pub status: String,
     /// How many approvals it has.
     pub approvals: usize,
@@ -74,6 +75,7 @@ impl Runner {
             let approvals = self.ledger().approvals(&record.id)?.len();
             let needed = self.document(&record.id).map_or(0, |plan| plan.approvals);
             let status = match record.status {
+                PlanStatus::Waiting if !record.approvable => "never",
                 PlanStatus::Waiting if record.expires <= now => "expired",
                 PlanStatus::Waiting if approvals >= needed as usize => "approved",
                 PlanStatus::Waiting => "waiting",

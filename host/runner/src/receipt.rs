@@ -29,7 +29,7 @@ pub struct Report {
     pub key: Option<String>,
     /// How it ended.
     pub ending: Ending,
-    /// The capability's output.
+    /// The capability's output. None while a plan waits: what it says is not so yet.
     pub output: Option<Value>,
     /// The plan that this run made, for the caller to see.
     pub plan: Option<Arc<Plan>>,
@@ -88,7 +88,7 @@ impl Run<'_> {
             capability: self.name,
             key: Some(self.key),
             ending,
-            output: self.record.output,
+            output: self.record.output.filter(|_| status != Status::Planned),
             plan,
             dry_run: self.record.dry_run,
             receipt,

@@ -57,8 +57,7 @@ pub fn rights_text(manifest: &Manifest, binding: &Binding, rights: &Rights, impo
     for unneeded in rights.unneeded() {
         let _ = writeln!(text, "  granted but not needed, so without effect: {unneeded}");
     }
-    let ours: Vec<_> = imports.iter().filter(|name| name.starts_with("ops:")).map(String::as_str).collect();
-    let _ = writeln!(text, "  its component imports {} interfaces; of ours: {}", imports.len(), if ours.is_empty() { "none".into() } else { ours.join(", ") });
+    imports_text(&mut text, imports);
     text
 }
 
@@ -70,16 +69,43 @@ fn effect(effect: RuleEffect) -> &'static str {
     }
 }
 
-/// How its plans are approved.
-pub fn approval(binding: &Binding) -> String {
+/// What its component imports: by name what is a power, by number what has nothing in it.
+fn imports_text(text: &mut String, imports: &BTreeSet<String>) {
+    let inert = |name: &str| {
+        ["wasi:io/", "wasi:cli/", "wasi:clocks/", "wasi:random/", "wasi:filesystem/"]
+            .iter()
+            .any(|package| name.starts_with(package))
+    };
+    let powers: Vec<_> = imports.iter().filter(|name| !inert(name)).map(|name| visible(name)).collect();
+    let rest = imports.len() - powers.len();
+    let powers = if powers.is_empty() { "nothing that is a power".to_owned() } else { powers.join(", ") };
+    let _ = writeln!(text, "  imports {powers}; and {rest} inert interfaces of WASI");
+}
+
+/// How its plans are approved, in full.
+fn approval(binding: &Binding) -> String {
+    match (binding.safety, binding.approval.mode) {
+        (Safety::ReadOnly, _) => "nothing to approve".into(),
+        (_, Mode::Auto) => {
+            format!("NOBODY approves: {}", binding.approval.reason.as_deref().map(visible).unwrap_or_default())
+        }
+        (_, Mode::Manual) => {
+            let ways = ways(binding);
+            match binding.approval.approvals {
+                1 => format!("approved by a person, {ways}"),
+                number => format!("approved by {number} people, {ways}"),
+            }
+        }
+    }
+}
+
+/// The ways in which its plans are approved, in a word or two.
+pub fn ways(binding: &Binding) -> String {
     if binding.safety == Safety::ReadOnly {
-        return "nothing to approve".into();
+        return "none".into();
     }
     match binding.approval.mode {
-        Mode::Auto => format!(
-            "nobody approves: {}",
-            binding.approval.reason.as_deref().map(visible).unwrap_or_default()
-        ),
+        Mode::Auto => "auto".into(),
         Mode::Manual => {
             let ways: Vec<_> = binding
                 .approval
@@ -91,7 +117,7 @@ pub fn approval(binding: &Binding) -> String {
                     Accept::Piped => "piped",
                 })
                 .collect();
-            format!("{} approval by {}", binding.approval.approvals, ways.join(" or "))
+            ways.join(" or ")
         }
     }
 }

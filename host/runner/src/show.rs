@@ -151,10 +151,26 @@ fn file_text(text: &mut String, file: &PlannedFile) {
         (None, None) => line(text, "     its content is no text, or too long to show"),
         (before, after) => {
             let (before, after) = (before.clone().unwrap_or_default(), after.clone().unwrap_or_default());
+            // Mail ends its lines in CR LF. Said once, it need not stand at each of them.
+            let (before, after) = match (plain_lines(&before), plain_lines(&after)) {
+                (Some(before), Some(after)) => {
+                    line(text, "     its lines end in CR LF");
+                    (before, after)
+                }
+                _ => (before, after),
+            };
             let diff = TextDiff::from_lines(&before, &after);
             indented(text, &diff.unified_diff().context_radius(3).missing_newline_hint(true).to_string());
         }
     }
+}
+
+/// A text whose every line ends in CR LF, with plain line ends; also an empty one.
+fn plain_lines(text: &str) -> Option<String> {
+    let plain = text.replace("\r\n", "\n");
+    (!plain.contains('\r') && plain.matches('\n').count() == text.matches("\r\n").count() && text.contains('\r')
+        || text.is_empty())
+    .then_some(plain)
 }
 
 /// What differs from the last plan that was applied.

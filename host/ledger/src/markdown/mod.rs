@@ -50,7 +50,8 @@ fn headline(receipt: &Receipt) -> String {
         page.push_str(&format!("\n\nStopped: {}", text(stopped)));
     }
     if !said.is_empty() {
-        page.push_str(&format!("\n\n> {}", text(said)));
+        let lines: Vec<_> = said.lines().map(|line| format!("> {}", text(line.trim()))).collect();
+        page.push_str(&format!("\n\n{}", lines.join("  \n")));
     }
     if receipt.definition.lock.as_ref().is_some_and(|lock| lock.development) {
         page.push_str("\n\nThe lock was pinned for development: no reviewer stands behind what ran.");
