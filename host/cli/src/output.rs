@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use ops_policy::visible::visible;
 use ops_runner::receipt::Report;
@@ -28,10 +28,8 @@ pub(crate) fn envelope(report: &Report) -> Value {
     if let (Some(fields), Some(plan)) = (envelope.as_object_mut(), plan) {
         fields.insert("plan".into(), plan);
     }
-    if report.ending.exit != 0
-        && let Some(fields) = envelope.as_object_mut()
-    {
-        fields.insert("error".into(), json!({"code": report.ending.code, "message": report.ending.message}));
+    if let (Some(code), Some(fields)) = (report.ending.code, envelope.as_object_mut()) {
+        fields.insert("error".into(), json!({"code": code, "message": report.ending.message}));
     }
     envelope
 }
@@ -82,15 +80,32 @@ fn list(text: &mut String, rows: &[Value]) {
     for row in objects {
         table.add_row(columns.iter().map(|name| row.get(*name).map_or_else(String::new, cell)));
     }
-    let _ = writeln!(text, "{table}");
+    text.push_str(&render(table));
+    text.push('\n');
 }
 
-/// A table that fits 80 columns.
+/// A table that fits 80 columns. Names in its first column are not broken, so that they can be copied.
 pub(crate) fn table<T: AsRef<str>>(head: &[T]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(80);
     table.set_header(head.iter().map(|name| name.as_ref().to_uppercase()));
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    if let Some(first) = table.column_mut(0) {
+        first.set_constraint(ColumnConstraint::ContentWidth);
+    }
     table
+}
+
+/// A table as text, without blanks at the ends of its lines.
+pub(crate) fn render(table: Table) -> String {
+    table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+/// A time in a table: to the minute, in UTC.
+pub(crate) fn minute(time: &str) -> String {
+    time.parse::<Timestamp>().map_or_else(|_| visible(time), |time| time.strftime("%Y-%m-%d %H:%MZ").to_string())
 }
 
 fn cell(value: &Value) -> String {

@@ -90,8 +90,8 @@ impl Run<'_> {
             clock: draft.clock,
             seed: Digest::of(&draft.seed),
             nonce: hex::encode(random::<16>().map_err(|error| host(&error))?),
-            created: self.now.to_string(),
-            expires: expires.to_string(),
+            created: whole_seconds(self.now),
+            expires: whole_seconds(expires),
             approvals: approvals.into(),
             dry_run: draft.dry_run,
             incomplete: draft.incomplete,
@@ -115,6 +115,11 @@ struct Draft {
     clock: Clock,
     incomplete: Option<String>,
     dry_run: bool,
+}
+
+/// A time for people and for comparisons of expiry, where a fraction of a second says nothing.
+fn whole_seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// The frozen clock of a run that begins now.

@@ -49,7 +49,7 @@ fn list(runner: &Runner, json: bool) -> Outcome {
         );
         table.add_row([&row.name, &row.safety, &row.approval, &what]);
     }
-    print(table)
+    print(output::render(table))
 }
 
 fn show(runner: &Runner, name: &str, json: bool) -> Outcome {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use ops_policy::plan::{NAMESPACE, Plan as Document};
+use ops_runner::plans::Row;
 use ops_runner::run::What;
 use ops_runner::runner::Runner;
 use ops_runner::show::plan_text;
@@ -54,17 +55,20 @@ fn list(runner: &Runner, json: bool) -> Outcome {
         say::note("there are no plans");
         return Ok(0);
     }
-    let mut table = output::table(&["plan", "capability", "status", "approvals", "good until"]);
-    for row in &rows {
-        table.add_row([
-            &row.id,
-            &row.capability,
-            &row.status,
-            &format!("{} of {}", row.approvals, row.needed),
-            &row.expires,
-        ]);
+    print(output::render(table(&rows)))
+}
+
+/// Plans as a table.
+pub(crate) fn table(rows: &[Row]) -> comfy_table::Table {
+    let mut table = output::table(&["plan", "capability", "status", "good until"]);
+    for row in rows {
+        let status = match row.status.as_str() {
+            "waiting" => format!("waiting, {} of {}", row.approvals, row.needed),
+            status => status.to_owned(),
+        };
+        table.add_row([row.id.clone(), row.capability.clone(), status, output::minute(&row.expires)]);
     }
-    print(table)
+    table
 }
 
 fn show(runner: &Runner, id: &str, json: bool) -> Outcome {

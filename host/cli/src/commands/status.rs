@@ -19,11 +19,7 @@ pub(crate) fn status(runner: &Runner, json: bool) -> Outcome {
     print(format!("capabilities  {}", status.capabilities))?;
     print(format!("plans         {}", if status.plans.is_empty() { "none waits" } else { "" }))?;
     if !status.plans.is_empty() {
-        let mut table = output::table(&["plan", "capability", "status", "good until"]);
-        for plan in &status.plans {
-            table.add_row([&plan.id, &plan.capability, &plan.status, &plan.expires]);
-        }
-        print(table)?;
+        print(output::render(super::plan::table(&status.plans)))?;
     }
     for anomaly in &status.anomalies {
         say::error(anomaly);

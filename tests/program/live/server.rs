@@ -1,0 +1,210 @@
+//! A mail server of the test's own: Cyrus for mailboxes and JMAP, exim for submission, both on loopback and in a
+//! folder that goes with them.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use ops_tests::scratch::repository;
+use ops_tests::skip::has_program;
+use rustix::process::{Pid, Signal, geteuid, kill_process_group};
+use tempfile::TempDir;
+
+use super::imap::Imap;
+
+/// The folder of Cyrus' own programs on Debian.
+const CYRUS: &str = "/usr/lib/cyrus/bin";
+
+/// Who has a mailbox or administers them; a password each.
+const USERS: [&str; 3] = ["cyrus", "ops", "alice"];
+
+/// What it takes to start the servers, if it is missing.
+pub(super) fn missing() -> Option<&'static str> {
+    let here = ["exim4", "saslpasswd2", "runuser"].into_iter().all(has_program);
+    if !here || !Path::new(CYRUS).join("httpd").exists() {
+        Some("a mail server (Cyrus, exim)")
+    } else if !geteuid().is_root() {
+        Some("the right to start servers as their own users (root)")
+    } else {
+        None
+    }
+}
+
+/// A user's password.
+pub(super) fn password(user: &str) -> String {
+    format!("only-{user}-knows-4711")
+}
+
+/// The running servers. They end when this is dropped, in a panic too.
+pub(super) struct MailServer {
+    cyrus: Group,
+    _exim: Group,
+    ports: Ports,
+    folder: TempDir,
+}
+
+struct Ports {
+    smtp: u16,
+    lmtp: u16,
+    imap: u16,
+    http: u16,
+}
+
+impl MailServer {
+    /// Starts both and waits until they answer, with mailboxes for ops and alice.
+    pub(super) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ports = free_ports();
+        prepare(folder.path(), &ports);
+        let at = |name: &str| folder.path().join(name);
+        // Exim first: Cyrus offers submission only once somebody takes mail from it.
+        let exim = Group::start(Command::new("exim4").arg("-C").arg(at("exim.conf")).args(["-bdf", "-q5s"]));
+        answers(ports.smtp);
+        let cyrus = Group::start(
+            Command::new(format!("{CYRUS}/master"))
+                .arg("-C")
+                .arg(at("imapd.conf"))
+                .arg("-M")
+                .arg(at("cyrus.conf"))
+                .arg("-p")
+                .arg(at("run/master.pid")),
+        );
+        for port in [ports.imap, ports.http, ports.lmtp] {
+            answers(port);
+        }
+        let server = Self { cyrus, _exim: exim, ports, folder };
+        let mut admin = server.reader("cyrus");
+        for command in [
+            "CREATE user/alice",
+            "CREATE user/ops",
+            r"CREATE user/ops/Drafts (USE (\Drafts))",
+            r"CREATE user/ops/Sent (USE (\Sent))",
+        ] {
+            admin.run(command);
+        }
+        server
+    }
+
+    /// The port that speaks JMAP.
+    pub(super) fn jmap(&self) -> u16 {
+        self.ports.http
+    }
+
+    /// A user's own view of the mailboxes.
+    pub(super) fn reader(&self, user: &str) -> Imap {
+        Imap::login(self.ports.imap, user, &password(user))
+    }
+
+    /// Waits until exim has nothing left to deliver and alice has as many messages, and returns them. Messages are
+    /// taken by exim before the program is answered, so what is not here then was never sent.
+    pub(super) fn alices_messages(&self, count: usize) -> Vec<String> {
+        let mut alice = self.reader("alice");
+        wait_for("mail to be delivered", || self.queued() == "0" && alice.inbox().len() >= count);
+        alice.inbox()
+    }
+
+    /// The lines of exim's log that note a message taken.
+    pub(super) fn taken(&self) -> Vec<String> {
+        let log = fs::read_to_string(self.folder.path().join("exim/log/mainlog")).unwrap_or_default();
+        log.lines().filter(|line| line.contains(" <= ")).map(str::to_owned).collect()
+    }
+
+    /// Stops Cyrus.
+    pub(super) fn stop(&mut self) {
+        self.cyrus.stop();
+    }
+
+    fn queued(&self) -> String {
+        let output = Command::new("exim4").arg("-C").arg(self.folder.path().join("exim.conf")).arg("-bpc").output();
+        String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
+    }
+}
+
+/// Writes the configuration, the folders and the passwords.
+fn prepare(folder: &Path, ports: &Ports) {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    for name in ["cyrus.conf", "imapd.conf", "exim.conf"] {
+        let mut text = fs::read_to_string(repository().join("tests/live").join(format!("{name}.in"))).unwrap();
+        for (mark, port) in
+            [("@SMTP@", ports.smtp), ("@LMTP@", ports.lmtp), ("@IMAP@", ports.imap), ("@HTTP@", ports.http)]
+        {
+            text = text.replace(mark, &port.to_string());
+        }
+        fs::write(folder.join(name), text.replace("@DIR@", folder.to_str().unwrap())).unwrap();
+    }
+    for (owner, folders) in [
+        ("cyrus:mail", ["conf", "spool", "sieve", "run", "run/proc", "run/lock"].as_slice()),
+        ("Debian-exim:Debian-exim", &["exim", "exim/spool", "exim/log"]),
+    ] {
+        for name in folders {
+            fs::create_dir(folder.join(name)).unwrap();
+            check(Command::new("chown").arg(owner).arg(folder.join(name)));
+        }
+    }
+    for user in USERS {
+        // The password goes in by standard input: arguments can be read by everybody.
+        let file = folder.join("password");
+        fs::write(&file, password(user)).unwrap();
+        check(
+            Command::new("saslpasswd2")
+                .args(["-p", "-c", "-u", "mail.example.test", "-f"])
+                .arg(folder.join("sasldb2"))
+                .arg(user)
+                .stdin(fs::File::open(&file).unwrap()),
+        );
+        fs::remove_file(&file).unwrap();
+    }
+    check(Command::new("chown").arg("cyrus:mail").arg(folder.join("sasldb2")));
+}
+
+fn check(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Ports that nobody listens on. All are held until all are known, so that they differ.
+fn free_ports() -> Ports {
+    let held = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [smtp, lmtp, imap, http] = held.map(|listener| listener.local_addr().unwrap().port());
+    Ports { smtp, lmtp, imap, http }
+}
+
+/// Waits until somebody listens there.
+fn answers(port: u16) {
+    wait_for("a server to answer", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+}
+
+/// Asks again and again until the answer is yes.
+fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < end, "waited a minute for {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A server and the processes that it starts: one process group, stopped as one.
+struct Group(Child);
+
+impl Group {
+    fn start(command: &mut Command) -> Self {
+        let quiet = command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self(quiet.spawn().unwrap())
+    }
+
+    fn stop(&mut self) {
+        // Without its process there is no group either, and nothing to do.
+        let _ = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
