@@ -1,5 +1,52 @@
-use libtest_mimic::Trial;
+//! Every guest of `tests/guests`, bound, pinned and run as a person would do it.
+//!
+//! Each has its own workspace beside an honest guest. A test looks at the exit code, at what the signed receipt says
+//! and at what the server saw. Whatever the guest did, the host is unharmed afterwards: the honest guest runs, no copy
+//! of a folder is left, every receipt verifies and `ops status` has nothing to report.
 
-pub fn trials() -> Vec<Trial> {
-    Vec::new()
+mod files;
+mod limits;
+mod output;
+mod plans;
+mod requests;
+mod yard;
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use libtest_mimic::Trial;
+use ops_tests::scratch::repository;
+use ops_tests::skip::trial;
+
+use yard::Yard;
+
+/// A test: the guest's folder in `tests/guests`, what the test shows, and the story.
+type Test = (&'static str, &'static str, fn(&Yard));
+
+fn tests() -> Vec<Test> {
+    [files::TESTS, limits::TESTS, output::TESTS, plans::TESTS, requests::TESTS].concat()
+}
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let guests = tests().into_iter().map(|(guest, what, story)| {
+        trial(format!("hostile::{guest}::{what}"), None, move || {
+            let yard = Yard::new(guest);
+            story(&yard);
+            yard.is_unharmed();
+        })
+    });
+    guests.chain([trial("hostile::every_guest_has_a_test", None, every_guest_has_a_test)]).collect()
+}
+
+/// A guest without a host test proves nothing, and a test without a guest has lost it.
+fn every_guest_has_a_test() {
+    let entries = fs::read_dir(repository().join("tests/guests")).unwrap();
+    let folders = entries.map(|entry| entry.unwrap().path()).filter(|path| path.join("Cargo.toml").exists());
+    let guests: BTreeSet<_> =
+        folders.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+    let tested: BTreeSet<_> = tests().iter().map(|(guest, ..)| (*guest).to_owned()).collect();
+    let missing: Vec<_> = guests.difference(&tested).collect();
+    let lost: Vec<_> = tested.difference(&guests).collect();
+    assert!(missing.is_empty(), "guests without a test in tests/program/hostile/: {missing:?}");
+    assert!(lost.is_empty(), "tests whose guest is gone from tests/guests/: {lost:?}");
 }

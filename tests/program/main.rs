@@ -21,7 +21,8 @@ use libtest_mimic::Arguments;
 
 fn main() {
     let arguments = Arguments::from_args();
-    let trials =
-        [hostile::trials(), refusals::trials(), cli::trials(), verify::trials(), live::trials()].into_iter().flatten();
+    let trials = [hostile::trials(), refusals::trials(), cli::trials(), verify::trials(), live::trials()]
+        .into_iter()
+        .flatten();
     libtest_mimic::run(&arguments, trials.collect()).exit();
 }

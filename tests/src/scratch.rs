@@ -25,7 +25,8 @@ pub fn ops() -> PathBuf {
 /// A built guest, by its crate's name.
 pub fn guest(name: &str) -> PathBuf {
     let file = format!("{}.wasm", name.replace('-', "_"));
-    let folder = std::env::var_os("GUESTS").map_or_else(|| target().join("wasm32-wasip2/guest"), PathBuf::from);
+    let folder =
+        std::env::var_os("GUESTS").map_or_else(|| target().join("wasm32-wasip2/guest"), PathBuf::from);
     let path = folder.join(file);
     assert!(path.exists(), "{} is not built: `make guests`", path.display());
     path
@@ -60,13 +61,18 @@ impl Ran {
     /// Standard output as JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
     }
 
     /// The id of the plan that standard error names.
     #[track_caller]
     pub fn plan(&self) -> String {
-        let after = self.stderr.split("ops plan show ").nth(1).unwrap_or_else(|| panic!("no plan in:\n{}", self.stderr));
+        let after = self
+            .stderr
+            .split("ops plan show ")
+            .nth(1)
+            .unwrap_or_else(|| panic!("no plan in:\n{}", self.stderr));
         after.split_whitespace().next().unwrap().to_owned()
     }
 }
@@ -174,7 +180,8 @@ impl Scratch {
 /// The predicate of the receipt in a folder.
 pub fn predicate(folder: &Path) -> Value {
     use base64::Engine;
-    let bundle: Value = serde_json::from_slice(&fs::read(folder.join("receipt.sigstore.json")).unwrap()).unwrap();
+    let bundle: Value =
+        serde_json::from_slice(&fs::read(folder.join("receipt.sigstore.json")).unwrap()).unwrap();
     let payload = bundle["dsseEnvelope"]["payload"].as_str().unwrap();
     let payload = base64::engine::general_purpose::STANDARD.decode(payload).unwrap();
     serde_json::from_slice::<Value>(&payload).unwrap()["predicate"].clone()

@@ -6,9 +6,17 @@ use clap::{Args, Parser, Subcommand};
 
 /// Runs operations code that you do not have to trust.
 #[derive(Debug, Parser)]
-#[command(name = "ops", version, propagate_version = true, arg_required_else_help = true, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a person is needed, 4 denied or stopped, \
-                        5 outcome unknown, 130 interrupted.")]
+#[command(
+    name = "ops",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a person is needed, 4 denied or stopped, \
+                        5 outcome unknown, 130 interrupted."
+)]
 pub(crate) struct Cli {
     /// The workspace: the folder that holds ops.yaml, or its parent [else OPS_WORKSPACE, else the nearest above].
     #[arg(long, global = true, value_name = "FOLDER")]

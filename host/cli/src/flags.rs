@@ -21,7 +21,10 @@ pub(crate) struct Typed {
 enum Takes {
     Text,
     Choice(Vec<String>),
-    Integer { least: Option<i64>, most: Option<i64> },
+    Integer {
+        least: Option<i64>,
+        most: Option<i64>,
+    },
     Switch,
     List(Box<Takes>),
     /// Anything else is given as JSON.
@@ -39,7 +42,10 @@ pub(crate) fn read(manifest: &Manifest, words: &[String]) -> Result<Typed, clap:
     let matches = command.try_get_matches_from_mut(words)?;
     let mut values = Map::new();
     for (name, schema) in properties(manifest) {
-        if let Some(value) = value(&matches, name, &takes(schema)) {
+        let takes = takes(schema);
+        let by_position =
+            || is_positional(schema).then(|| value(&matches, &by_position(name), &takes)).flatten();
+        if let Some(value) = value(&matches, name, &takes).or_else(by_position) {
             let value = value.map_err(|why| {
                 command.error(clap::error::ErrorKind::ValueValidation, format!("--{}: {why}", flag(name)))
             })?;
@@ -78,7 +84,16 @@ fn command(manifest: &Manifest) -> Command {
         .disable_version_flag(true)
         .next_help_heading("Flags of this capability");
     for (name, schema) in properties(manifest) {
-        command = command.arg(argument(name, schema, required.contains(&name.as_str())));
+        command =
+            command.arg(argument(name, schema, required.contains(&name.as_str()), is_positional(schema)));
+    }
+    for (place, (name, schema)) in positions(manifest).into_iter().enumerate() {
+        let argument = Arg::new(by_position(name))
+            .index(place + 1)
+            .value_name(name.to_uppercase())
+            .help(format!("The same as --{}", flag(name)))
+            .conflicts_with(name.clone());
+        command = command.arg(parser(argument, &takes(schema)));
     }
     let changes = if manifest.safety == Safety::ReadOnly {
         "Accepted; this capability changes nothing anyway"
@@ -87,7 +102,8 @@ fn command(manifest: &Manifest) -> Command {
     };
     command.next_help_heading("Flags of ops").args([
         switch("ops dry run", "dry-run", changes),
-        switch("ops execute", "execute", "Accepted and changes nothing: a change needs an approved plan").hide(true),
+        switch("ops execute", "execute", "Accepted and changes nothing: a change needs an approved plan")
+            .hide(true),
         switch("ops json", "json", "Print one JSON envelope"),
     ])
 }
@@ -96,19 +112,35 @@ fn switch(id: &'static str, long: &'static str, help: &'static str) -> Arg {
     Arg::new(id).long(long).help(help).action(ArgAction::SetTrue).overrides_with(id)
 }
 
-fn argument(name: &str, schema: &Value, required: bool) -> Arg {
+fn is_positional(schema: &Value) -> bool {
+    schema.get("x-ops-positional").and_then(Value::as_u64).is_some()
+}
+
+/// The id of a value that was given by position.
+fn by_position(name: &str) -> String {
+    format!("{name} by position")
+}
+
+/// The properties that may be given by position, in that order: those with `x-ops-positional: N`, by N.
+fn positions(manifest: &Manifest) -> Vec<(&String, &Value)> {
+    let mut places: Vec<_> = properties(manifest).filter(|(_, schema)| is_positional(schema)).collect();
+    places.sort_by_key(|(_, schema)| schema.get("x-ops-positional").and_then(Value::as_u64));
+    places
+}
+
+fn argument(name: &str, schema: &Value, required: bool, positional: bool) -> Arg {
     let takes = takes(schema);
     let mut help = schema.get("description").and_then(Value::as_str).map(visible).unwrap_or_default();
     if let Some(default) = schema.get("default").filter(|default| !default.is_null()) {
         let default = default.as_str().map_or_else(|| default.to_string(), str::to_owned);
         help = format!("{help} [default: {}]", visible(&default));
     }
-    let position = schema.get("x-ops-positional").and_then(Value::as_u64).and_then(|at| usize::try_from(at).ok());
-    let argument = Arg::new(name.to_owned()).help(help.trim().to_owned()).value_name(word(&takes)).required(required);
-    let argument = match position {
-        Some(position) => argument.index(position),
-        None => argument.long(flag(name)),
-    };
+    // One that may be given by position is demanded by the schema, not here: either way of giving it will do.
+    let argument = Arg::new(name.to_owned())
+        .help(help.trim().to_owned())
+        .value_name(word(&takes))
+        .long(flag(name))
+        .required(required && !positional);
     parser(argument, &takes)
 }
 
@@ -117,7 +149,8 @@ fn parser(argument: Arg, takes: &Takes) -> Arg {
         Takes::Text | Takes::Json => argument.value_parser(value_parser!(String)),
         Takes::Choice(words) => argument.value_parser(PossibleValuesParser::new(words)),
         Takes::Integer { least, most } => argument.allow_negative_numbers(true).value_parser(
-            RangedI64ValueParser::<i64>::new().range(least.unwrap_or(i64::MIN)..=most.unwrap_or(i64::MAX)),
+            RangedI64ValueParser::<i64>::new()
+                .range(least.unwrap_or(i64::MIN)..=most.unwrap_or(i64::MAX).max(least.unwrap_or(i64::MIN))),
         ),
         Takes::Switch => argument
             .value_parser(value_parser!(bool))
@@ -183,9 +216,11 @@ fn list(matches: &ArgMatches, name: &str, item: &Takes) -> Option<Result<Value, 
         Takes::Integer { .. } => Ok(matches.get_many::<i64>(name)?.copied().collect()),
         Takes::Switch => Ok(matches.get_many::<bool>(name)?.copied().collect()),
         Takes::Text | Takes::Choice(_) => Ok(matches.get_many::<String>(name)?.cloned().collect()),
-        Takes::Json | Takes::List(_) => {
-            matches.get_many::<String>(name)?.map(|text| json(text)).collect::<Result<Vec<_>, _>>().map(Value::Array)
-        }
+        Takes::Json | Takes::List(_) => matches
+            .get_many::<String>(name)?
+            .map(|text| json(text))
+            .collect::<Result<Vec<_>, _>>()
+            .map(Value::Array),
     })
 }
 
@@ -243,6 +278,13 @@ mod tests {
     }
 
     #[test]
+    fn a_word_by_position_and_by_flag_is_the_same() {
+        let by_flag = typed("--target a --vm-id 214 --word w").unwrap();
+        assert_eq!(typed("--target a w --vm-id 214").unwrap().values, by_flag.values);
+        assert!(typed("--target a --vm-id 214 w --word w").is_err());
+    }
+
+    #[test]
     fn a_switch_can_be_turned_off() {
         assert_eq!(typed("--target a --vm-id 214 --keep=false").unwrap().values["keep"], json!(false));
     }
@@ -265,7 +307,9 @@ mod tests {
     #[test]
     fn help_is_made_from_the_schema() {
         let help = typed("--help").unwrap_err().to_string();
-        for part in ["Makes a VM.", "--target <TEXT>", "Which one.", "--vm-id <N>", "--dry-run", "ops cap run"] {
+        for part in
+            ["Makes a VM.", "--target <TEXT>", "Which one.", "--vm-id <N>", "--dry-run", "ops cap run"]
+        {
             assert!(help.contains(part), "{part}: {help}");
         }
     }

@@ -105,7 +105,8 @@ pub(crate) fn render(table: Table) -> String {
 
 /// A time in a table: to the minute, in UTC.
 pub(crate) fn minute(time: &str) -> String {
-    time.parse::<Timestamp>().map_or_else(|_| visible(time), |time| time.strftime("%Y-%m-%d %H:%MZ").to_string())
+    time.parse::<Timestamp>()
+        .map_or_else(|_| visible(time), |time| time.strftime("%Y-%m-%d %H:%MZ").to_string())
 }
 
 fn cell(value: &Value) -> String {
@@ -122,7 +123,8 @@ mod tests {
 
     #[test]
     fn lines_and_tables() {
-        let text = text(&json!({"status": "ok", "none": null, "rows": [{"id": 1, "name": "a\u{1b}b"}, {"id": 2}]}));
+        let text =
+            text(&json!({"status": "ok", "none": null, "rows": [{"id": 1, "name": "a\u{1b}b"}, {"id": 2}]}));
         assert!(text.contains("status: ok\n"), "{text}");
         assert!(text.contains("ID") && text.contains("NAME"), "{text}");
         assert!(!text.contains('\u{1b}') && !text.contains("none"), "{text}");

@@ -35,7 +35,11 @@ pub(crate) fn ending(ending: &Ending) {
         Some(status) => (BAD, status.as_str()),
     };
     let message = ending.message.trim_start_matches("done: ");
-    let _ = writeln!(anstream::stderr(), "{style}{word}{style:#} {}", if message == "done" { "" } else { message });
+    let _ = writeln!(
+        anstream::stderr(),
+        "{style}{word}{style:#} {}",
+        if message == "done" { "" } else { message }
+    );
 }
 
 /// A line on standard output.

@@ -36,8 +36,9 @@ pub(crate) fn sign_with(key: &Path, namespace: &str, message: &[u8]) -> Result<S
     let pem = fs::read_to_string(key).map_err(|error| format!("key {shown}: {error}"))?;
     let loaded = match sign::load(&pem, None) {
         Err(KeyError::PassphraseNeeded) => {
-            let phrase = terminal::passphrase(&format!("Passphrase of {shown}: "))
-                .ok_or_else(|| format!("key {shown}: it needs a passphrase, and there is no terminal to ask at"))?;
+            let phrase = terminal::passphrase(&format!("Passphrase of {shown}: ")).ok_or_else(|| {
+                format!("key {shown}: it needs a passphrase, and there is no terminal to ask at")
+            })?;
             sign::load(&pem, Some(&phrase))
         }
         other => other,

@@ -24,7 +24,12 @@ impl Person for Terminal {
             return None;
         }
         let mut tty = OpenOptions::new().read(true).write(true).open("/dev/tty").ok()?;
-        write!(tty, "{}\nType the plan's short hash to carry it out, or press Enter to leave it waiting: ", plan_text(plan, None)).ok()?;
+        write!(
+            tty,
+            "{}\nType the plan's short hash to carry it out, or press Enter to leave it waiting: ",
+            plan_text(plan, None)
+        )
+        .ok()?;
         tty.flush().ok()?;
         answer(BufReader::new(tty)).filter(|typed| !typed.trim().is_empty())
     }

@@ -155,3 +155,73 @@ pub struct Manifest {
     /// What it needs.
     pub needs: Vec<Need>,
 }
+
+/// Names of arguments that are the host's own flags.
+const RESERVED: [&str; 4] = ["json", "dry_run", "execute", "help"];
+
+impl Manifest {
+    /// Checks that the arguments can be flags: an object with properties whose names are small letters, digits and
+    /// underscores, at most 40 bytes long, and none of the host's own.
+    ///
+    /// # Errors
+    ///
+    /// For people: what the author has to change.
+    pub fn check_arguments(&self) -> Result<(), String> {
+        let properties = match (self.input.get("type"), self.input.get("properties")) {
+            (Some(Value::String(kind)), properties) if kind == "object" => properties,
+            _ => return Err("its input schema is not that of an object".into()),
+        };
+        let names = properties.and_then(Value::as_object).into_iter().flatten().map(|(name, _)| name);
+        for name in names {
+            let plain =
+                name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+            if !plain || !name.starts_with(|first: char| first.is_ascii_lowercase()) || name.len() > 40 {
+                return Err(format!(
+                    "the argument `{}` cannot be a flag; use small letters, digits and underscores",
+                    crate::visible::clip(&crate::visible::visible(name), 60)
+                ));
+            }
+            if RESERVED.contains(&name.as_str()) {
+                return Err(format!("the argument `{name}` has the name of one of the host's own flags"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn arguments_must_be_able_to_be_flags() {
+        let check = |input: Value| {
+            let manifest = Manifest {
+                name: "a.b".into(),
+                summary: String::new(),
+                version: String::new(),
+                safety: Safety::ReadOnly,
+                input,
+                output: json!({}),
+                needs: vec![],
+            };
+            manifest.check_arguments()
+        };
+        assert_eq!(check(json!({"type": "object"})), Ok(()));
+        assert_eq!(check(json!({"type": "object", "properties": {"vm_id": {}, "a1": {}}})), Ok(()));
+        for input in [
+            json!(true),
+            json!({"type": "string"}),
+            json!({"type": "object", "properties": {"json": {}}}),
+            json!({"type": "object", "properties": {"dry_run": {}}}),
+            json!({"type": "object", "properties": {"a-b": {}}}),
+            json!({"type": "object", "properties": {"1a": {}}}),
+            json!({"type": "object", "properties": {"": {}}}),
+            json!({"type": "object", "properties": {"a\u{202e}": {}}}),
+        ] {
+            assert!(check(input.clone()).is_err(), "{input}");
+        }
+    }
+}

@@ -328,11 +328,8 @@ mod tests {
     #[test]
     fn another_byte_is_another_effect() {
         let plan = plan();
-        let same = Effect {
-            summary: "send".into(),
-            request: request("/a"),
-            undo: Undo::Impossible("sent".into()),
-        };
+        let same =
+            Effect { summary: "send".into(), request: request("/a"), undo: Undo::Impossible("sent".into()) };
         assert!(matches!(plan.next(0, &same), Next::Same(_)));
         assert_eq!(plan.next(1, &same), Next::PastEnd);
         let mut other = same.clone();

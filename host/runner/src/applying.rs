@@ -99,7 +99,9 @@ impl Applying {
                 )));
             }
         }
-        if self.performed == 0 && self.plan.reads.iter().filter(|read| read.after_effects == 0).count() > self.reads {
+        if self.performed == 0
+            && self.plan.reads.iter().filter(|read| read.after_effects == 0).count() > self.reads
+        {
             return Err(deviation("it left out a read of the plan before its first effect".into()));
         }
         if *self.cancel.borrow() {
@@ -158,7 +160,6 @@ impl Applying {
             deviation(format!("it ended after {} of the {planned} effects of the plan", self.performed))
         })
     }
-
 }
 
 fn deviation(what: String) -> Ending {

@@ -82,7 +82,10 @@ impl Run<'_> {
     /// Whether the signatures that the ledger holds for a stored plan are enough.
     fn signed(&mut self, decided: &Decided, plan: &Plan) -> Result<Approved, Ending> {
         if plan.approvals == 0 {
-            return Err(Ending::denied("approval", "the plan was made for a binding that needs no approval; run it again"));
+            return Err(Ending::denied(
+                "approval",
+                "the plan was made for a binding that needs no approval; run it again",
+            ));
         }
         let settings = &decided.resolved.pinned.settings.approvals;
         let held = self.runner.ledger().approvals(&plan.id)?;
@@ -110,7 +113,13 @@ impl Run<'_> {
     }
 
     /// What is wrong with an approval now, where something is.
-    fn fault(&self, decided: &Decided, plan: &Plan, approval: &Approval, lifetime: Duration) -> Option<String> {
+    fn fault(
+        &self,
+        decided: &Decided,
+        plan: &Plan,
+        approval: &Approval,
+        lifetime: Duration,
+    ) -> Option<String> {
         let text = plan.text_to_sign();
         let given = approval.approver.at;
         let old = SignedDuration::try_from(lifetime)
@@ -139,7 +148,8 @@ impl Run<'_> {
 
 /// What a plan waits for, and how to give it.
 fn waits(plan: &Plan) -> String {
-    let number = if plan.approvals == 1 { "an approval".into() } else { format!("{} approvals", plan.approvals) };
+    let number =
+        if plan.approvals == 1 { "an approval".into() } else { format!("{} approvals", plan.approvals) };
     format!(
         "plan {id} waits for {number}\n  look at it:       ops plan show {id}\n  \
          approve and run:  ops plan approve {id} --key KEY --apply",

@@ -28,7 +28,10 @@ pub fn bind(
     }
     let file = crate::pinned::binding_file(name);
     if workspace.has(&file) {
-        return Err(WorkspaceError(format!("{} is there already; edit it, then `ops pin`", workspace.shown(&file))));
+        return Err(WorkspaceError(format!(
+            "{} is there already; edit it, then `ops pin`",
+            workspace.shown(&file)
+        )));
     }
     let path = format!("components/{component}");
     workspace.write(&path, bytes)?;
@@ -48,7 +51,8 @@ fn binding_text(component: &str, manifest: &Manifest) -> String {
     }
     let needs = needs(manifest);
     if !needs.is_empty() {
-        let _ = writeln!(text, "\n# What the author says it needs. Uncomment what you grant, then `ops pin`.");
+        let _ =
+            writeln!(text, "\n# What the author says it needs. Uncomment what you grant, then `ops pin`.");
         for line in needs.lines() {
             let _ = writeln!(text, "{}", format!("# {line}").trim_end());
         }
@@ -128,7 +132,10 @@ mod tests {
         };
         let needs = vec![
             Need { need: NeedKind::Service { name: "mail".into(), rules: vec![rule] }, optional: true },
-            Need { need: NeedKind::Directory { name: "outbox".into(), access: Access::Stage }, optional: false },
+            Need {
+                need: NeedKind::Directory { name: "outbox".into(), access: Access::Stage },
+                optional: false,
+            },
             Need {
                 need: NeedKind::Config { key: "from".into(), meaning: "The sender.".into() },
                 optional: false,
@@ -155,10 +162,10 @@ mod tests {
     #[test]
     fn grants_what_is_needed_once_it_is_uncommented() {
         let text = binding_text("components/a.wasm", &manifest());
-        let text = text.replace("# ", "").replace("Does it.", "").replace(
-            "What the author says it needs. Uncomment what you grant, then `ops pin`.",
-            "",
-        );
+        let text = text
+            .replace("# ", "")
+            .replace("Does it.", "")
+            .replace("What the author says it needs. Uncomment what you grant, then `ops pin`.", "");
         let text = text.replace("   optional", "").replace("   The sender.", "");
         let binding = Binding::parse("x", text.as_bytes()).unwrap();
         assert!(ops_policy::rights::Rights::intersect(&manifest(), &binding).is_ok(), "{text}");

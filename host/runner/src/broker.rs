@@ -134,9 +134,12 @@ impl RunBroker {
     async fn change(&mut self, effect: Effect) -> Result<Result<Outcome, NetError>, Stop> {
         let decision = decide(&self.rights, Door::Perform, &effect.request);
         let answer = match &mut self.phase {
-            Phase::Read => self.stop(Ending::denied("effect-denied", "a read-only capability asked for an effect"))?,
+            Phase::Read => {
+                self.stop(Ending::denied("effect-denied", "a read-only capability asked for an effect"))?
+            }
             Phase::Plan { dry_run } => {
-                let unchecked = *dry_run && matches!(&decision, Err(denial) if denial.reason == DenyReason::ServiceNotBound);
+                let unchecked = *dry_run
+                    && matches!(&decision, Err(denial) if denial.reason == DenyReason::ServiceNotBound);
                 match decision {
                     Ok(allowed) => self.capture(effect, Some(&allowed))?,
                     Err(_) if unchecked => self.capture(effect, None)?,

@@ -43,10 +43,13 @@ impl Run<'_> {
 
     /// Takes the guest's output, if it is what its schema says.
     pub(crate) fn take_output(&mut self, decided: &Decided, output: String) -> Result<(), Ending> {
-        let value = serde_json::from_str(&output)
-            .map_err(|error| Ending::failed("output", format!("the capability's output is no JSON: {error}")))?;
-        let errors = schema_errors(&decided.resolved.capability.manifest.output, &value)
-            .map_err(|error| Ending::failed("manifest", format!("the output schema is no JSON Schema: {error}")))?;
+        let value = serde_json::from_str(&output).map_err(|error| {
+            Ending::failed("output", format!("the capability's output is no JSON: {error}"))
+        })?;
+        let errors =
+            schema_errors(&decided.resolved.capability.manifest.output, &value).map_err(|error| {
+                Ending::failed("manifest", format!("the output schema is no JSON Schema: {error}"))
+            })?;
         if !errors.is_empty() {
             return Err(Ending::failed(
                 "output",
@@ -93,7 +96,9 @@ impl Run<'_> {
             return Err(Ending::stopped("host", "the phase changed"));
         };
         let result = phased.result(&decided.limits()).map_err(|ending| match ending.status {
-            Some(Status::Interrupted) => Ending::partial(format!("interrupted after {} effects", applying.performed())),
+            Some(Status::Interrupted) => {
+                Ending::partial(format!("interrupted after {} effects", applying.performed()))
+            }
             _ => ending,
         })?;
         match result {
@@ -104,12 +109,15 @@ impl Run<'_> {
                 self.take_output(decided, output)?;
             }
             // The plan ended here for want of an answer; so does its application.
-            Err(Failure::Incomplete { message }) if applying.performed() > 0 => return Err(Ending::partial(message)),
+            Err(Failure::Incomplete { message }) if applying.performed() > 0 => {
+                return Err(Ending::partial(message));
+            }
             Err(failure) => return Err(failure_after(&failure, applying.performed())),
         }
         let changes = changes(decided, &phased.stage)?;
         check_staged(plan, &changes)?;
-        let folders = decided.grounds.directories.iter().map(|(name, real, _)| (name.clone(), real.clone())).collect();
+        let folders =
+            decided.grounds.directories.iter().map(|(name, real, _)| (name.clone(), real.clone())).collect();
         Ok(Staged { stage: phased.stage, changes, folders })
     }
 
@@ -158,7 +166,11 @@ impl Run<'_> {
     fn conflict(&mut self, planned: &Planned, what: String) -> Ending {
         self.record.files = FileOutcome::Conflict;
         let effects = planned.plan.effects.len();
-        let after = if effects == 0 { String::new() } else { format!("; the {effects} effects of the plan were performed") };
+        let after = if effects == 0 {
+            String::new()
+        } else {
+            format!("; the {effects} effects of the plan were performed")
+        };
         Ending::denied("file-conflict", format!("files were not replaced: {what}{after}"))
     }
 }
@@ -208,7 +220,10 @@ fn check_staged(plan: &Plan, changes: &[(String, FileChange)]) -> Result<(), End
         || "a planned change is missing".to_owned(),
         |(directory, change)| format!("{directory}/{} differs", ops_policy::visible::visible(&change.path)),
     );
-    Err(Ending::denied("deviation", format!("no file was replaced: what was staged is not what was approved: {what}")))
+    Err(Ending::denied(
+        "deviation",
+        format!("no file was replaced: what was staged is not what was approved: {what}"),
+    ))
 }
 
 fn failure_after(failure: &Failure, performed: usize) -> Ending {
@@ -232,7 +247,11 @@ fn done(plan: &Plan) -> String {
         (effects, 0) => format!("done: {}", count(effects, "effect", "effects")),
         (0, files) => format!("done: {} changed", count(files, "file", "files")),
         (effects, files) => {
-            format!("done: {}, {} changed", count(effects, "effect", "effects"), count(files, "file", "files"))
+            format!(
+                "done: {}, {} changed",
+                count(effects, "effect", "effects"),
+                count(files, "file", "files")
+            )
         }
     }
 }

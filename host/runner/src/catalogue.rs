@@ -104,13 +104,20 @@ impl Runner {
 impl Shown {
     /// For people.
     pub fn text(&self) -> String {
-        let mut text =
-            rights_text(&self.capability.manifest, &self.capability.binding, &self.rights, &self.capability.imports);
+        let mut text = rights_text(
+            &self.capability.manifest,
+            &self.capability.binding,
+            &self.rights,
+            &self.capability.imports,
+        );
         text.push_str("  imports\n");
         for import in &self.capability.imports {
             text.push_str(&format!("    {}\n", visible(import)));
         }
-        text.push_str(&format!("  component {} {}\n", self.capability.binding.component, self.capability.component_digest));
+        text.push_str(&format!(
+            "  component {} {}\n",
+            self.capability.binding.component, self.capability.component_digest
+        ));
         text.push_str(&format!("  flags: ops cap run {} --help", self.capability.name));
         text
     }

@@ -40,7 +40,11 @@ impl Run<'_> {
             let list: Vec<_> = missing.iter().map(ToString::to_string).collect();
             Ending::denied(
                 "not-granted",
-                format!("{} does not grant what the capability needs:\n{}", workspace.shown(&capability.binding_file), list.join("\n")),
+                format!(
+                    "{} does not grant what the capability needs:\n{}",
+                    workspace.shown(&capability.binding_file),
+                    list.join("\n")
+                ),
             )
         })?;
         self.record.rights = Some(rights.clone());
@@ -48,7 +52,10 @@ impl Run<'_> {
         imports::check(component.imports(), links, rights.safety).map_err(|refused| {
             Ending::denied("import", format!("{}: {refused}", workspace.shown(&capability.binding.component)))
         })?;
-        pinned.settings.admit(&capability.binding).map_err(|error| Ending::denied("secret", error.to_string()))?;
+        pinned
+            .settings
+            .admit(&capability.binding)
+            .map_err(|error| Ending::denied("secret", error.to_string()))?;
         let mut authorities = BTreeMap::new();
         for (name, service) in &rights.services {
             if let Some(tls) = &service.grant.tls {
@@ -72,7 +79,10 @@ impl Run<'_> {
         if let Wanted::Apply { plan, .. } = &resolved.wanted
             && plan.input != input
         {
-            return Err(Ending::denied("plan", "the plan's input is not what this binding gives the capability"));
+            return Err(Ending::denied(
+                "plan",
+                "the plan's input is not what this binding gives the capability",
+            ));
         }
         self.record.input = Some(input.clone());
         Ok(Decided { rights: Arc::new(rights), input, grounds, resolved })

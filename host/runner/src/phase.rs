@@ -124,7 +124,10 @@ fn mounts(decided: &Decided, stage: &Stage) -> Vec<Mount> {
 
 impl Phased {
     /// The guest's output, or its failure, or the end of the run where the host stopped it.
-    pub(crate) fn result(&self, limits: &ops_policy::limits::Limits) -> Result<Result<String, Failure>, Ending> {
+    pub(crate) fn result(
+        &self,
+        limits: &ops_policy::limits::Limits,
+    ) -> Result<Result<String, Failure>, Ending> {
         if let Some(ending) = &self.broker.ending {
             return Err(ending.clone());
         }
@@ -139,11 +142,17 @@ impl Phased {
             )),
             End::OutOfMemory => Err(Ending::stopped(
                 "limit-memory",
-                format!("stopped: it asked for more than {} MiB, the binding's limits.memory", limits.memory >> 20),
+                format!(
+                    "stopped: it asked for more than {} MiB, the binding's limits.memory",
+                    limits.memory >> 20
+                ),
             )),
             End::OutputTooLong => Err(Ending::stopped(
                 "limit-output",
-                format!("stopped: its output is longer than {} KiB, the binding's limits.output", limits.output >> 10),
+                format!(
+                    "stopped: its output is longer than {} KiB, the binding's limits.output",
+                    limits.output >> 10
+                ),
             )),
             End::Trapped(why) => Err(Ending::stopped("trap", format!("the capability crashed: {why}"))),
             End::HostPanicked(place) => Err(Ending::stopped(
@@ -156,5 +165,9 @@ impl Phased {
 
 /// A duration as people write it.
 pub(crate) fn seconds(time: Duration) -> String {
-    if time.subsec_millis() == 0 { format!("{} s", time.as_secs()) } else { format!("{} ms", time.as_millis()) }
+    if time.subsec_millis() == 0 {
+        format!("{} s", time.as_secs())
+    } else {
+        format!("{} ms", time.as_millis())
+    }
 }

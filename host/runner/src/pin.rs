@@ -49,14 +49,16 @@ pub fn prepare(
         texts.insert(path.to_owned(), String::from_utf8_lossy(&bytes).into_owned());
         Ok(bytes)
     };
-    let settings = Settings::parse(&workspace.shown(SETTINGS), &add(SETTINGS)?).map_err(|error| error.to_string())?;
+    let settings =
+        Settings::parse(&workspace.shown(SETTINGS), &add(SETTINGS)?).map_err(|error| error.to_string())?;
     Approvers::parse(&workspace.shown(APPROVERS), &add(APPROVERS)?).map_err(|error| error.to_string())?;
     let mut bindings = Vec::new();
     for name in workspace.list(BINDINGS, ".yaml").map_err(|error| error.to_string())? {
         let path = format!("{BINDINGS}/{name}");
         let bytes = add(&path)?;
         if is_binding(&bytes) {
-            let binding = Binding::parse(&workspace.shown(&path), &bytes).map_err(|error| error.to_string())?;
+            let binding =
+                Binding::parse(&workspace.shown(&path), &bytes).map_err(|error| error.to_string())?;
             if format!("{}.yaml", binding.capability) != name {
                 return Err(format!(
                     "{}: it binds `{}`; rename the file to {}.yaml",
@@ -80,8 +82,10 @@ pub fn prepare(
     }
     let components = components(workspace, &bindings, describe)?;
     let old = trusted_lock(workspace, &trust);
-    let counter = trust.seen.map_or(0, |seen| seen.counter).max(old.as_ref().map_or(0, |old| old.counter)) + 1;
-    let lock = Lock { version: VERSION, workspace: settings.workspace, counter, development, files, components };
+    let counter =
+        trust.seen.map_or(0, |seen| seen.counter).max(old.as_ref().map_or(0, |old| old.counter)) + 1;
+    let lock =
+        Lock { version: VERSION, workspace: settings.workspace, counter, development, files, components };
     let shown = shown(workspace, old.as_ref(), &lock, &bindings, &texts);
     Ok(Pinning { lock, texts, shown })
 }
@@ -113,8 +117,8 @@ fn components(
             let bytes = workspace
                 .read(&binding.component)
                 .map_err(|error| format!("{error}\n  {} names it", workspace.shown(file)))?;
-            let described =
-                describe(&bytes).map_err(|error| format!("{}: {error}", workspace.shown(&binding.component)))?;
+            let described = describe(&bytes)
+                .map_err(|error| format!("{}: {error}", workspace.shown(&binding.component)))?;
             components.insert(
                 binding.component.clone(),
                 Component {
@@ -164,7 +168,9 @@ fn shown(
     }
     for (path, digest) in &new.files {
         let before = old.and_then(|old| old.files.get(path)).filter(|before| *before != digest);
-        if let (Some(before), Some(after)) = (before.and_then(|digest| kept(workspace, digest)), texts.get(path)) {
+        if let (Some(before), Some(after)) =
+            (before.and_then(|digest| kept(workspace, digest)), texts.get(path))
+        {
             let diff = TextDiff::from_lines(&before, after);
             let header = workspace.shown(path);
             let diff = diff.unified_diff().context_radius(2).header(&header, &header).to_string();
@@ -178,7 +184,10 @@ fn shown(
                 && old.components.get(&binding.component).is_some_and(|old| old.digest == component.digest)
         });
         if let (false, Ok(rights)) = (same, Rights::intersect(&component.manifest, binding)) {
-            text.push_str(&format!("\n{}", rights_text(&component.manifest, binding, &rights, &component.imports)));
+            text.push_str(&format!(
+                "\n{}",
+                rights_text(&component.manifest, binding, &rights, &component.imports)
+            ));
         }
     }
     text
@@ -219,7 +228,9 @@ impl Pinning {
         let approvers = Approvers::parse(&workspace.shown(APPROVERS), trust.approvers.as_bytes())
             .map_err(|error| error.to_string())?;
         let signer = signed.verify(&approvers, Timestamp::now()).map_err(|error| {
-            format!("the lock is not written: {error}\n  an approver whom this host already trusts must sign it")
+            format!(
+                "the lock is not written: {error}\n  an approver whom this host already trusts must sign it"
+            )
         })?;
         let folder = workspace.state().join("pinned");
         private_folder(&folder).map_err(|error| error.to_string())?;

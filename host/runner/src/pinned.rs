@@ -178,9 +178,9 @@ impl Pinned {
 /// Reads a file and compares it with the lock.
 fn checked(workspace: &Workspace, lock: &SignedLock, path: &str) -> Result<Vec<u8>, Refusal> {
     let bytes = workspace.read(path).map_err(|error| Refusal::new("lock", error))?;
-    lock.lock.check_file(path, &bytes).map_err(|error| {
-        Refusal::new("lock", format!("{}: {error}", workspace.shown(LOCK)))
-    })?;
+    lock.lock
+        .check_file(path, &bytes)
+        .map_err(|error| Refusal::new("lock", format!("{}: {error}", workspace.shown(LOCK))))?;
     Ok(bytes)
 }
 

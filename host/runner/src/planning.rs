@@ -51,7 +51,13 @@ impl Run<'_> {
         };
         // Files depend on reads only. Where the plan is not whole, what was staged is not whole either.
         let files = if incomplete.is_some() { Vec::new() } else { files(decided, &phased.stage)? };
-        let plan = self.compose(decided, phased.broker, files, &phased.stage, Draft { seed, clock, incomplete, dry_run })?;
+        let plan = self.compose(
+            decided,
+            phased.broker,
+            files,
+            &phased.stage,
+            Draft { seed, clock, incomplete, dry_run },
+        )?;
         Ok(Planned { plan: Arc::new(plan), seed })
     }
 
@@ -70,7 +76,9 @@ impl Run<'_> {
         let expires = self.now.checked_add(lifetime).map_err(|error| host(&error))?;
         let approvals = match (&capability.binding.approval.mode, decided.rights.safety) {
             (Mode::Auto, _) => 0,
-            (Mode::Manual, Safety::Destructive) => capability.binding.approval.approvals.max(settings.destructive),
+            (Mode::Manual, Safety::Destructive) => {
+                capability.binding.approval.approvals.max(settings.destructive)
+            }
             (Mode::Manual, _) => capability.binding.approval.approvals,
         };
         Ok(Plan {

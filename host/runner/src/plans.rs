@@ -173,17 +173,23 @@ impl Runner {
             return Err(Ending::denied("plan", format!("plan {} can never be approved: {why}", plan.id)));
         }
         if record.expires <= now {
-            return Err(Ending::denied("plan-expired", format!("plan {} expired at {}", plan.id, plan.expires)));
+            return Err(Ending::denied(
+                "plan-expired",
+                format!("plan {} expired at {}", plan.id, plan.expires),
+            ));
         }
         let text = plan.text_to_sign();
-        let approver = pinned
-            .approvers
-            .verify(NAMESPACE, text.as_bytes(), signature, now)
-            .map_err(|error| Ending::denied("approval", format!("plan {} is not approved: {error}", plan.id)))?;
+        let approver =
+            pinned.approvers.verify(NAMESPACE, text.as_bytes(), signature, now).map_err(|error| {
+                Ending::denied("approval", format!("plan {} is not approved: {error}", plan.id))
+            })?;
         if pinned.settings.approvals.own == Own::Refused && approver.principal == plan.requester {
             return Err(Ending::denied(
                 "approval",
-                format!("{} asked for this plan and may not approve it (ops.yaml: approvals.self)", plan.requester),
+                format!(
+                    "{} asked for this plan and may not approve it (ops.yaml: approvals.self)",
+                    plan.requester
+                ),
             ));
         }
         let approval = PlanApproval {

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ops_egress::scrub::Scrubber;
+use ops_ledger::content;
 use ops_ledger::evidence::Evidence;
 use ops_ledger::statement::Statement;
 use ops_ledger::store::{Durability, NewReceipt};
-use ops_ledger::content;
 use ops_policy::manifest::Safety;
 use ops_policy::plan::Plan;
 use serde_json::{Value, json};
@@ -135,15 +135,13 @@ impl Run<'_> {
         }
         let mut receipt = self.statement(ending, status, &mut evidence).map_err(|error| error.to_string())?;
         let index = evidence.to_bytes().map_err(|error| error.to_string())?;
-        for (name, bytes) in bodies.iter().map(|body| (body.name, &body.bytes)).chain([("evidence.json", &index)]) {
+        for (name, bytes) in
+            bodies.iter().map(|body| (body.name, &body.bytes)).chain([("evidence.json", &index)])
+        {
             content::put(state, &self.key, name, bytes, durable).map_err(|error| error.to_string())?;
         }
-        let new = NewReceipt {
-            run: &self.key,
-            capability: &self.name,
-            status: receipt.run.status,
-            settles: None,
-        };
+        let new =
+            NewReceipt { run: &self.key, capability: &self.name, status: receipt.run.status, settles: None };
         let durability = if durable { Durability::Durable } else { Durability::Soft };
         self.runner
             .ledger()
@@ -162,14 +160,26 @@ impl Run<'_> {
         let mut bodies = Vec::new();
         let json = "application/json";
         if let Some(output) = &record.output {
-            bodies.push(Body { name: "output.json", media_type: json, bytes: serde_json::to_vec_pretty(output)? });
+            bodies.push(Body {
+                name: "output.json",
+                media_type: json,
+                bytes: serde_json::to_vec_pretty(output)?,
+            });
         }
         if let Some(plan) = &record.plan {
-            bodies.push(Body { name: "plan.json", media_type: json, bytes: serde_json::to_vec_pretty(plan.as_ref())? });
+            bodies.push(Body {
+                name: "plan.json",
+                media_type: json,
+                bytes: serde_json::to_vec_pretty(plan.as_ref())?,
+            });
         }
         if !record.effects.is_empty() {
             let effects: Vec<_> = record.effects.iter().map(effect).collect();
-            bodies.push(Body { name: "effects.json", media_type: json, bytes: serde_json::to_vec_pretty(&effects)? });
+            bodies.push(Body {
+                name: "effects.json",
+                media_type: json,
+                bytes: serde_json::to_vec_pretty(&effects)?,
+            });
         }
         for (name, printed) in [("stdout.txt", &record.stdout), ("stderr.txt", &record.stderr)] {
             if !printed.kept.is_empty() {
@@ -182,7 +192,11 @@ impl Run<'_> {
     /// The end of a run whose receipt could not be committed.
     fn no_receipt(&self, ending: &Ending, fault: &str) -> Ending {
         let message = format!("the receipt could not be committed: {fault}\nbefore that: {}", ending.message);
-        if self.record.intent.is_some() { Ending::unknown(message) } else { Ending::denied("ledger", message) }
+        if self.record.intent.is_some() {
+            Ending::unknown(message)
+        } else {
+            Ending::denied("ledger", message)
+        }
     }
 }
 

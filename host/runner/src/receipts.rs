@@ -77,7 +77,8 @@ impl Runner {
     /// There is none, or it cannot be read.
     pub fn receipt(&self, key: &str) -> Result<(Statement<Receipt>, String), Ending> {
         let stored = self.ledger().receipt(key)?;
-        let statement = statement(&stored.bundle, &self.key().public()).map_err(|error| Ending::denied("receipt", error))?;
+        let statement = statement(&stored.bundle, &self.key().public())
+            .map_err(|error| Ending::denied("receipt", error))?;
         let text = markdown::render(&statement);
         Ok((statement, text))
     }
@@ -144,7 +145,13 @@ impl Runner {
     }
 
     /// Signs, commits and writes out the refusal of an approval, as a run of its own.
-    pub(crate) fn refusal(&self, plan: &str, ending: &Ending, actor: &Actor, now: Timestamp) -> Option<PathBuf> {
+    pub(crate) fn refusal(
+        &self,
+        plan: &str,
+        ending: &Ending,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Option<PathBuf> {
         let plan = self.plan(plan).ok().map(Arc::new);
         let name = plan.as_deref().map(|plan: &Plan| plan.capability.clone())?;
         let key = run_key(&name, now).ok()?;

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use ops_ledger::store::PlanStatus;
 use ops_policy::digest::Digest;
 use ops_policy::manifest::Manifest;
-use ops_ledger::store::PlanStatus;
 use ops_policy::visible;
 use serde_json::Value;
 
@@ -79,14 +79,25 @@ impl Run<'_> {
             (plan.ledger == self.runner.ledger_id(), "plan", "it was made for another workspace's ledger"),
             (plan.lock == pinned.lock.digest, "lock-changed", "ops.lock has changed since"),
             (plan.binding == capability.binding_digest, "binding-changed", "the binding has changed since"),
-            (plan.component == capability.component_digest, "component-changed", "the component has changed since"),
-            (plan.manifest == capability.manifest_digest, "manifest-changed", "the manifest has changed since"),
+            (
+                plan.component == capability.component_digest,
+                "component-changed",
+                "the component has changed since",
+            ),
+            (
+                plan.manifest == capability.manifest_digest,
+                "manifest-changed",
+                "the manifest has changed since",
+            ),
             (plan.host == self.runner.host(), "host-changed", "it was made by another version of the host"),
         ] {
             if !same {
                 return Err(Ending::denied(
                     code,
-                    format!("plan {} cannot be carried out: {what}\n  nothing was changed; make a new plan", plan.id),
+                    format!(
+                        "plan {} cannot be carried out: {what}\n  nothing was changed; make a new plan",
+                        plan.id
+                    ),
                 ));
             }
         }
@@ -115,8 +126,9 @@ fn check_arguments(manifest: &Manifest, arguments: &Arguments) -> Result<(), End
     if arguments.values.to_string().len() > MAX_ARGUMENTS {
         return Err(Ending::usage(format!("the arguments are longer than {MAX_ARGUMENTS} bytes")));
     }
-    let errors = schema_errors(&manifest.input, &arguments.values)
-        .map_err(|error| Ending::denied("manifest", format!("the input schema is no JSON Schema: {error}")))?;
+    let errors = schema_errors(&manifest.input, &arguments.values).map_err(|error| {
+        Ending::denied("manifest", format!("the input schema is no JSON Schema: {error}"))
+    })?;
     if errors.is_empty() {
         return Ok(());
     }

@@ -10,7 +10,12 @@ use ops_policy::rights::Rights;
 use ops_policy::visible::visible;
 
 /// The rights of one capability, for people. `imports` is what its component asks for.
-pub fn rights_text(manifest: &Manifest, binding: &Binding, rights: &Rights, imports: &BTreeSet<String>) -> String {
+pub fn rights_text(
+    manifest: &Manifest,
+    binding: &Binding,
+    rights: &Rights,
+    imports: &BTreeSet<String>,
+) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "{} ({}, {})", binding.capability, binding.safety.as_str(), approval(binding));
     let _ = writeln!(text, "  {}", visible(&manifest.summary));
@@ -87,7 +92,10 @@ fn approval(binding: &Binding) -> String {
     match (binding.safety, binding.approval.mode) {
         (Safety::ReadOnly, _) => "nothing to approve".into(),
         (_, Mode::Auto) => {
-            format!("NOBODY approves: {}", binding.approval.reason.as_deref().map(visible).unwrap_or_default())
+            format!(
+                "NOBODY approves: {}",
+                binding.approval.reason.as_deref().map(visible).unwrap_or_default()
+            )
         }
         (_, Mode::Manual) => {
             let ways = ways(binding);

@@ -63,6 +63,7 @@ impl Runner {
             .build()
             .map_err(|error| format!("no runtime: {error}"))?;
         let manifest = runtime.block_on(sandbox.describe(&component)).map_err(|error| error.to_string())?;
+        manifest.check_arguments()?;
         Ok(Described {
             manifest,
             imports: component.imports().iter().cloned().collect(),

@@ -95,9 +95,14 @@ impl Sender {
     }
 
     /// Sends one request. `effect` is waited for a little past the deadline, because it cannot be asked again.
-    pub(crate) async fn send(&mut self, allowed: &Allowed, effect: bool) -> Result<(Sent, String), SendFailure> {
+    pub(crate) async fn send(
+        &mut self,
+        allowed: &Allowed,
+        effect: bool,
+    ) -> Result<(Sent, String), SendFailure> {
         let plain = |error| SendFailure::Answer { error, maybe_sent: false, address: None };
-        let Some(service) = self.rights.services.get(&allowed.service).map(|service| service.grant.clone()) else {
+        let Some(service) = self.rights.services.get(&allowed.service).map(|service| service.grant.clone())
+        else {
             return Err(plain(NetError::NotGranted(format!("service `{}` is not bound", allowed.service))));
         };
         self.left = self.left.checked_sub(1).ok_or_else(|| {
@@ -145,7 +150,9 @@ impl Sender {
                 let address = sent.address.to_string();
                 Ok((sent, address))
             }
-            Err(SendError { error, sent: maybe_sent, .. }) => Err(SendFailure::Answer { error, maybe_sent, address }),
+            Err(SendError { error, sent: maybe_sent, .. }) => {
+                Err(SendFailure::Answer { error, maybe_sent, address })
+            }
         }
     }
 
@@ -154,12 +161,10 @@ impl Sender {
         if let Some(secret) = self.secrets.get(name) {
             return Ok(secret.clone());
         }
-        let declared = self
-            .settings
-            .secrets
-            .get(name)
-            .ok_or_else(|| format!("ops.yaml declares no secret `{name}`"))?;
-        let source = SecretSource::parse(&declared.from).map_err(|error| format!("secret `{name}`: {error}"))?;
+        let declared =
+            self.settings.secrets.get(name).ok_or_else(|| format!("ops.yaml declares no secret `{name}`"))?;
+        let source =
+            SecretSource::parse(&declared.from).map_err(|error| format!("secret `{name}`: {error}"))?;
         let secret = secret::read(name, &source, &self.root).map_err(|error| error.to_string())?;
         self.secrets.insert(name.to_owned(), secret.clone());
         Ok(secret)

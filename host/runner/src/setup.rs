@@ -32,7 +32,9 @@ pub fn init(folder: &Path, name: &str, approver: &str) -> Result<Workspace, Work
         .map_err(|error| WorkspaceError(error.to_string()))?;
     Approvers::parse(APPROVERS, approver.as_bytes()).map_err(|error| WorkspaceError(error.to_string()))?;
     let receipts = folder.join("receipts");
-    for part in [root.join(BINDINGS), root.join("components"), root.join("tls"), root.join("state"), receipts.clone()] {
+    for part in
+        [root.join(BINDINGS), root.join("components"), root.join("tls"), root.join("state"), receipts.clone()]
+    {
         std::fs::create_dir_all(&part).map_err(|error| fail(&part, error))?;
     }
     let readme = receipts.join("README.md");
@@ -62,7 +64,8 @@ pub fn init(folder: &Path, name: &str, approver: &str) -> Result<Workspace, Work
 /// It is missing or malformed.
 pub fn approvers_to_trust(workspace: &Workspace) -> Result<String, WorkspaceError> {
     let bytes = workspace.read(APPROVERS)?;
-    Approvers::parse(&workspace.shown(APPROVERS), &bytes).map_err(|error| WorkspaceError(error.to_string()))?;
+    Approvers::parse(&workspace.shown(APPROVERS), &bytes)
+        .map_err(|error| WorkspaceError(error.to_string()))?;
     String::from_utf8(bytes).map_err(|_| WorkspaceError(format!("{}: not UTF-8", workspace.shown(APPROVERS))))
 }
 

@@ -52,7 +52,10 @@ fn head(text: &mut String, plan: &Plan) {
         None => line(text, &format!("  approvals  {} needed", plan.approvals)),
     }
     if let Some(reason) = &plan.incomplete {
-        line(text, &format!("  It is only the first part; a later plan covers the rest: {}", visible(reason)));
+        line(
+            text,
+            &format!("  It is only the first part; a later plan covers the rest: {}", visible(reason)),
+        );
     }
 }
 
@@ -99,7 +102,9 @@ fn effect_text(text: &mut String, number: usize, effect: &PlannedEffect) {
     };
     line(text, &format!("  {number}.{class} {}", visible(&effect.summary)));
     let to = match (&effect.origin, &effect.rule) {
-        (Some(origin), Some(rule)) => format!("{origin}, rule `{rule}` of service `{}`", effect.request.service),
+        (Some(origin), Some(rule)) => {
+            format!("{origin}, rule `{rule}` of service `{}`", effect.request.service)
+        }
         _ => format!("service `{}`, which is not bound: unchecked", visible(&effect.request.service)),
     };
     line(text, &format!("     to    {to}"));
@@ -168,7 +173,9 @@ fn file_text(text: &mut String, file: &PlannedFile) {
 /// A text whose every line ends in CR LF, with plain line ends; also an empty one.
 fn plain_lines(text: &str) -> Option<String> {
     let plain = text.replace("\r\n", "\n");
-    (!plain.contains('\r') && plain.matches('\n').count() == text.matches("\r\n").count() && text.contains('\r')
+    (!plain.contains('\r')
+        && plain.matches('\n').count() == text.matches("\r\n").count()
+        && text.contains('\r')
         || text.is_empty())
     .then_some(plain)
 }

@@ -139,7 +139,9 @@ fn definition(record: &Record, evidence: &mut Evidence) -> Result<say::Definitio
             development,
         }),
         input_digest,
-        imports: capability.map(|capability| capability.imports.iter().cloned().collect()).unwrap_or_default(),
+        imports: capability
+            .map(|capability| capability.imports.iter().cloned().collect())
+            .unwrap_or_default(),
     })
 }
 

@@ -59,7 +59,8 @@ impl Runner {
                 ("does not hold".to_owned(), 0)
             }
         };
-        let plans = self.plans()?.into_iter().filter(|row| row.status == "waiting" || row.status == "approved");
+        let plans =
+            self.plans()?.into_iter().filter(|row| row.status == "waiting" || row.status == "approved");
         let unknown: Vec<_> = self
             .ledger()
             .dangling()?
@@ -67,7 +68,10 @@ impl Runner {
             .map(|run| Unknown { run: run.run, capability: run.capability, at: run.at.to_string() })
             .collect();
         anomalies.extend(unknown.iter().map(|run| {
-            format!("{} began to change something and has no end; look at the service to see what happened", run.run)
+            format!(
+                "{} began to change something and has no end; look at the service to see what happened",
+                run.run
+            )
         }));
         Ok(Status {
             workspace: self.workspace().root().display().to_string(),

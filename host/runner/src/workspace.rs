@@ -59,15 +59,16 @@ impl Workspace {
                     ))
                 });
         }
-        from.ancestors().map(|folder| folder.join("ops")).find(|folder| folder.join(SETTINGS).is_file()).ok_or_else(
-            || {
+        from.ancestors()
+            .map(|folder| folder.join("ops"))
+            .find(|folder| folder.join(SETTINGS).is_file())
+            .ok_or_else(|| {
                 WorkspaceError(format!(
                     "there is no workspace here: no ops/{SETTINGS} in {} or above it\n  \
                      go to one, name one with --workspace, or make one with `ops init`",
                     from.display()
                 ))
-            },
-        )
+            })
     }
 
     /// Opens the workspace in a folder, and its state folder, which is made where it is missing.
@@ -80,8 +81,8 @@ impl Workspace {
             WorkspaceError(format!("{}: {what}: {error}", root.display()))
         };
         let root = root.canonicalize().map_err(|error| fail("cannot be found", error))?;
-        let dir =
-            Dir::open_ambient_dir(&root, ambient_authority()).map_err(|error| fail("cannot be opened", error))?;
+        let dir = Dir::open_ambient_dir(&root, ambient_authority())
+            .map_err(|error| fail("cannot be opened", error))?;
         let state = state_folder(&root)?;
         private_folder(&state)?;
         Ok(Self { root, state, dir })
@@ -104,7 +105,8 @@ impl Workspace {
 
     /// A file's path as people should see it.
     pub fn shown(&self, relative: &str) -> String {
-        let folder = self.root.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let folder =
+            self.root.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         format!("{folder}/{relative}")
     }
 

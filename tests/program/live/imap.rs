@@ -58,7 +58,8 @@ impl Imap {
     /// How many messages lie in each mailbox of the user who logged in.
     pub(super) fn mailboxes(&mut self) -> BTreeMap<String, u32> {
         let listed = self.run(r#"LIST "" "*""#).lines;
-        let names = listed.iter().filter_map(|line| line.rsplit_once(r#""/" "#)).map(|(_, name)| name.to_owned());
+        let names =
+            listed.iter().filter_map(|line| line.rsplit_once(r#""/" "#)).map(|(_, name)| name.to_owned());
         names
             .map(|name| {
                 let status = self.run(&format!("STATUS {name} (MESSAGES)")).lines.concat();

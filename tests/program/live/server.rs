@@ -119,7 +119,8 @@ impl MailServer {
     }
 
     fn queued(&self) -> String {
-        let output = Command::new("exim4").arg("-C").arg(self.folder.path().join("exim.conf")).arg("-bpc").output();
+        let output =
+            Command::new("exim4").arg("-C").arg(self.folder.path().join("exim.conf")).arg("-bpc").output();
         String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
     }
 }
@@ -128,7 +129,8 @@ impl MailServer {
 fn prepare(folder: &Path, ports: &Ports) {
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
     for name in ["cyrus.conf", "imapd.conf", "exim.conf"] {
-        let mut text = fs::read_to_string(repository().join("tests/live").join(format!("{name}.in"))).unwrap();
+        let mut text =
+            fs::read_to_string(repository().join("tests/live").join(format!("{name}.in"))).unwrap();
         for (mark, port) in
             [("@SMTP@", ports.smtp), ("@LMTP@", ports.lmtp), ("@IMAP@", ports.imap), ("@HTTP@", ports.http)]
         {

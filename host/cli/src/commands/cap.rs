@@ -24,9 +24,9 @@ pub(crate) fn run(workspace: Option<&Path>, command: Cap) -> Outcome {
         Cap::Show { name, json } => show(&open(workspace)?, &name, json.json),
         Cap::Run { words } => match words.split_first() {
             None => Err("name a capability; `ops cap list` lists them".into()),
-            Some((first, _)) if first == "--help" || first == "-h" => {
-                print("Usage: ops cap run NAME [FLAGS]\n\nRuns a capability. `ops cap run NAME --help` lists its flags.")
-            }
+            Some((first, _)) if first == "--help" || first == "-h" => print(
+                "Usage: ops cap run NAME [FLAGS]\n\nRuns a capability. `ops cap run NAME --help` lists its flags.",
+            ),
             Some((name, words)) => call(&open(workspace)?, name, words),
         },
     }
@@ -133,7 +133,8 @@ pub(crate) fn finish(runner: &Runner, report: &Report, json: bool) -> Outcome {
         print_json(&output::envelope(report))?;
     }
     if let Some(plan) = &report.plan
-        && (report.dry_run || matches!(report.ending.status, Some(Status::Planned | Status::Stale | Status::Partial)))
+        && (report.dry_run
+            || matches!(report.ending.status, Some(Status::Planned | Status::Stale | Status::Partial)))
     {
         let last = runner.last_applied(&plan.capability, &plan.id);
         say::note(plan_text(plan, last.as_ref()));

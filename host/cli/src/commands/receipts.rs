@@ -56,9 +56,7 @@ fn verify(runner: &Runner, mut what: Vec<String>, all: bool, host_key: Option<&P
         what.extend(runner.receipts(ALL).map_err(|ending| ending.message)?.into_iter().map(|row| row.key));
     }
     let pem = match host_key {
-        Some(file) => {
-            Some(fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?)
-        }
+        Some(file) => Some(fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?),
         None => None,
     };
     let verified = runner.verify(&what, pem.as_deref())?;

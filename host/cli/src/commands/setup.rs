@@ -24,7 +24,10 @@ pub(crate) fn init(args: &Init) -> Outcome {
     let folder = args.folder.canonicalize().map_err(|error| format!("{}: {error}", args.folder.display()))?;
     let principal = args.principal.clone().unwrap_or_else(ops_runner::user_name);
     if folder.join("ops/ops.yaml").exists() {
-        return Err(format!("{} is a workspace already; `ops trust` records it on this host", folder.display()));
+        return Err(format!(
+            "{} is a workspace already; `ops trust` records it on this host",
+            folder.display()
+        ));
     }
     let public = match (&args.approver, &args.new_key) {
         (Some(file), _) => read_public(file)?,
@@ -57,7 +60,11 @@ fn workspace_name(folder: &Path) -> String {
         .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' })
         .collect();
     let name = name.trim_matches('-');
-    if name.starts_with(|first: char| first.is_ascii_lowercase()) { name.to_owned() } else { format!("w-{name}") }
+    if name.starts_with(|first: char| first.is_ascii_lowercase()) {
+        name.to_owned()
+    } else {
+        format!("w-{name}")
+    }
 }
 
 fn read_public(file: &Path) -> Result<String, String> {
@@ -76,7 +83,8 @@ fn read_public(file: &Path) -> Result<String, String> {
 fn new_key(file: &Path, principal: &str) -> Result<String, String> {
     let fail = |error: std::io::Error| format!("{}: {error}", file.display());
     let seed = ops_runner::key::random::<32>().map_err(|error| error.to_string())?;
-    let pair = sign::generate(&seed.into(), &format!("{principal}@ops")).map_err(|error| error.to_string())?;
+    let pair =
+        sign::generate(&seed.into(), &format!("{principal}@ops")).map_err(|error| error.to_string())?;
     let mut private =
         fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(fail)?;
     private.write_all(pair.private.as_bytes()).map_err(fail)?;
@@ -102,8 +110,10 @@ pub(crate) fn trust(workspace: &Workspace, args: &Trust) -> Outcome {
 }
 
 pub(crate) fn bind(runner: &Runner, args: &Bind) -> Outcome {
-    let bytes = fs::read(&args.component).map_err(|error| format!("{}: {error}", args.component.display()))?;
-    let described = runner.inspect(&bytes).map_err(|error| format!("{}: {error}", args.component.display()))?;
+    let bytes =
+        fs::read(&args.component).map_err(|error| format!("{}: {error}", args.component.display()))?;
+    let described =
+        runner.inspect(&bytes).map_err(|error| format!("{}: {error}", args.component.display()))?;
     let file = args
         .component
         .file_name()

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Installs what the live tests start or call: a mail server from Debian, and two readers of receipts from PyPI that
+# we did not write. Does nothing where everything is there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# A file that each package brings, and the package.
+needed=(
+  /usr/lib/cyrus/bin/imapd  cyrus-imapd
+  /usr/lib/cyrus/bin/httpd  cyrus-caldav
+  /usr/sbin/saslpasswd2     sasl2-bin
+  /usr/sbin/exim4           exim4-daemon-light
+  /usr/bin/ssh-keygen       openssh-client
+  /usr/bin/openssl          openssl
+  /usr/bin/sqlite3          sqlite3
+)
+packages=()
+for ((i = 0; i < ${#needed[@]}; i += 2)); do
+  [ -e "${needed[i]}" ] || packages+=("${needed[i + 1]}")
+done
+
+venv=target/python
+pinned=('securesystemslib[crypto]==1.6.0' 'in-toto-attestation==0.9.3')
+has_readers() { "$1" -c 'import securesystemslib.dsse, cryptography, in_toto_attestation' 2>/dev/null; }
+if ! has_readers $venv/bin/python; then
+  python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
+fi
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get --quiet=2 "$@" >/dev/null; }
+if [ ${#packages[@]} -gt 0 ]; then
+  echo "installing ${packages[*]}"
+  # Package lists may be old or missing; they are fetched only where the installation needs them.
+  apt install --yes --no-install-recommends "${packages[@]}" 2>/dev/null || {
+    apt update
+    apt install --yes --no-install-recommends "${packages[@]}"
+  }
+fi
+
+if ! has_readers $venv/bin/python; then
+  echo "installing ${pinned[*]} into $venv"
+  python3 -m venv --clear $venv
+  $venv/bin/pip install --quiet --disable-pip-version-check "${pinned[@]}"
+fi
