@@ -156,6 +156,9 @@ impl Applying {
     /// What is missing when the guest has returned.
     pub(crate) fn missing(&self) -> Option<Ending> {
         let planned = self.plan.effects.len();
+        if planned == 0 && self.reads < self.plan.reads.len() {
+            return Some(deviation("it left out a read of the plan".into()));
+        }
         (self.performed < planned).then(|| {
             deviation(format!("it ended after {} of the {planned} effects of the plan", self.performed))
         })

@@ -115,6 +115,11 @@ impl Run<'_> {
             Err(failure) => return Err(failure_after(&failure, applying.performed())),
         }
         let changes = changes(decided, &phased.stage)?;
+        if plan.incomplete.is_some() && !changes.is_empty() {
+            return Err(Ending::partial(
+                "all effects of the plan were carried out; its files need a plan of their own",
+            ));
+        }
         check_staged(plan, &changes)?;
         let folders =
             decided.grounds.directories.iter().map(|(name, real, _)| (name.clone(), real.clone())).collect();

@@ -95,10 +95,6 @@ impl Run<'_> {
         let mut found = Vec::new();
         for (name, grant) in &rights.directories {
             let path = workspace.root().join(&grant.path);
-            if grant.access == Access::Stage && !path.exists() {
-                std::fs::create_dir_all(&path)
-                    .map_err(|error| Ending::denied("directory", format!("{}: {error}", path.display())))?;
-            }
             let real = path.canonicalize().map_err(|error| {
                 Ending::denied("directory", format!("directory `{name}`: {}: {error}", path.display()))
             })?;

@@ -10,7 +10,7 @@ use ops_policy::approvers::Approvers;
 use ops_policy::binding::Binding;
 use ops_policy::digest::Digest;
 use ops_policy::lock::{self, Change, Component, Lock, SignedLock, VERSION};
-use ops_policy::manifest::Manifest;
+use ops_policy::manifest::{Access, Manifest};
 use ops_policy::rights::Rights;
 use ops_policy::settings::Settings;
 use similar::TextDiff;
@@ -24,6 +24,7 @@ use crate::workspace::{APPROVERS, BINDINGS, LOCK, SETTINGS, Workspace, private_f
 pub struct Pinning {
     lock: Lock,
     texts: BTreeMap<String, String>,
+    folders: Vec<String>,
     /// What changes, for people. Empty where nothing does.
     pub shown: String,
 }
@@ -87,7 +88,13 @@ pub fn prepare(
     let lock =
         Lock { version: VERSION, workspace: settings.workspace, counter, development, files, components };
     let shown = shown(workspace, old.as_ref(), &lock, &bindings, &texts);
-    Ok(Pinning { lock, texts, shown })
+    let folders = bindings
+        .iter()
+        .flat_map(|(_, binding)| binding.directories.values())
+        .filter(|directory| directory.access == Access::Stage)
+        .map(|directory| directory.path.clone())
+        .collect();
+    Ok(Pinning { lock, texts, folders, shown })
 }
 
 /// What a component says of itself, and what it imports.
@@ -239,6 +246,10 @@ impl Pinning {
                 .map_err(|error| error.to_string())?;
         }
         workspace.write(LOCK, &bytes).map_err(|error| error.to_string())?;
+        // A run makes no folder of its own accord, so those that may be staged in are made here, by who grants them.
+        for folder in &self.folders {
+            workspace.make_folder(folder).map_err(|error| error.to_string())?;
+        }
         Ok(signer.principal)
     }
 }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use ops_ledger::store::LedgerError;
 use ops_policy::approval::Mode;
 use ops_policy::digest::Digest;
 use ops_policy::manifest::{Access, Safety};
@@ -18,7 +19,9 @@ use crate::broker::{Phase, RunBroker};
 use crate::ending::Ending;
 use crate::key::{plan_id, random};
 use crate::phase::Stage;
+use crate::plans::input_digest;
 use crate::run::{Decided, Planned, Run, Wanted};
+use crate::statement::digest;
 
 /// The longest file content that a plan shows, in bytes.
 const MAX_TEXT: u64 = 64 * 1024;
@@ -28,10 +31,21 @@ impl Run<'_> {
         match &decided.resolved.wanted {
             Wanted::Apply { plan, seed } => Ok(Planned { plan: plan.clone(), seed: *seed }),
             Wanted::Call(arguments) => {
+                if !arguments.dry_run {
+                    self.check_unblocked(decided)?;
+                }
                 let planned = self.make_plan(decided, arguments.dry_run).await?;
                 self.record.plan = Some(planned.plan.clone());
                 Ok(planned)
             }
+        }
+    }
+
+    /// A run with the same input that is under way, or that ended nobody knows how, could do the same thing twice.
+    fn check_unblocked(&self, decided: &Decided) -> Result<(), Ending> {
+        match self.runner.ledger().blocked_by(&self.name, &digest(input_digest(&decided.input)))? {
+            None => Ok(()),
+            Some(run) => Err(LedgerError::Blocked { run }.into()),
         }
     }
 

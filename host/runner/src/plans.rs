@@ -7,6 +7,7 @@ use ops_ledger::receipt::{ApprovalHow, Approver};
 use ops_ledger::statement::{Intent, PlanApproval, Statement};
 use ops_ledger::store::{LedgerError, NewIntent, PlanFilter, PlanRecord, PlanStatus};
 use ops_policy::digest::Digest;
+use ops_policy::message::Input;
 use ops_policy::plan::{NAMESPACE, Plan};
 use ops_policy::settings::Own;
 use serde::Serialize;
@@ -232,7 +233,7 @@ impl Run<'_> {
             id: plan.id.clone(),
             digest: digest(plan.hash()),
             capability: plan.capability.clone(),
-            input_digest: digest(input_digest(plan)),
+            input_digest: digest(input_digest(&plan.input)),
             run: plan.run.clone(),
             created: time(&plan.created)?,
             expires: time(&plan.expires)?,
@@ -266,7 +267,7 @@ impl Run<'_> {
         let sequence = self.runner.ledger().intend(&NewIntent {
             run: &self.key,
             capability: &self.name,
-            input_digest: &digest(input_digest(plan)),
+            input_digest: &digest(input_digest(&plan.input)),
             plan: Some(&plan.id),
             approvals: &approvals,
             bundle: &bundle,
@@ -278,6 +279,6 @@ impl Run<'_> {
 }
 
 /// The same for the same arguments and settings: two runs of it at once could do a thing twice.
-fn input_digest(plan: &Plan) -> Digest {
-    Digest::of(format!("{}\n{}", plan.input.arguments, plan.input.config).as_bytes())
+pub(crate) fn input_digest(input: &Input) -> Digest {
+    Digest::of(format!("{}\n{}", input.arguments, input.config).as_bytes())
 }

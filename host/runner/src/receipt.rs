@@ -66,6 +66,7 @@ struct Body {
 
 impl Run<'_> {
     pub(crate) fn receipt(mut self, ending: Ending) -> Report {
+        let ending = self.owed(ending);
         let Some(status) = ending.status else {
             return Report::usage(self.name, ending);
         };
@@ -94,6 +95,14 @@ impl Run<'_> {
             receipt,
             export_fault,
         }
+    }
+
+    /// Wrong usage leaves no receipt; but once there is an intent, the ledger is owed one whatever the guest calls it.
+    fn owed(&self, ending: Ending) -> Ending {
+        if ending.status.is_none() && self.record.intent.is_some() {
+            return Ending::failed("invalid-input", ending.message);
+        }
+        ending
     }
 
     /// Takes every secret that the run used out of everything that it leaves.

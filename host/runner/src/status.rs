@@ -1,6 +1,7 @@
 //! What waits for a person.
 
 use jiff::Timestamp;
+use ops_ledger::store::ReceiptFilter;
 use serde::Serialize;
 
 use crate::ending::Ending;
@@ -20,13 +21,13 @@ pub struct Status {
     pub capabilities: usize,
     /// Plans that wait for an approval, or are approved and wait to be carried out.
     pub plans: Vec<crate::plans::Row>,
-    /// Runs that began to change something and have no end. Each blocks another run with the same input.
+    /// Runs that began to change something and of which nobody knows what became. Each blocks its input.
     pub unknown: Vec<Unknown>,
     /// Everything that somebody has to mend.
     pub anomalies: Vec<String>,
 }
 
-/// A run that began to change something and has no known end.
+/// A run that began to change something and of which nobody knows what became.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Unknown {
     /// The run key.
@@ -61,15 +62,20 @@ impl Runner {
         };
         let plans =
             self.plans()?.into_iter().filter(|row| row.status == "waiting" || row.status == "approved");
-        let unknown: Vec<_> = self
-            .ledger()
-            .dangling()?
-            .into_iter()
-            .map(|run| Unknown { run: run.run, capability: run.capability, at: run.at.to_string() })
+        let dangling = self.ledger().dangling()?.into_iter().map(|run| (run.run, run.capability, run.at));
+        let filter = ReceiptFilter {
+            capability: None,
+            status: Some(ops_ledger::receipt::Status::Unknown),
+            limit: 1000,
+        };
+        let ended = self.ledger().receipts(&filter)?.into_iter().map(|run| (run.run, run.capability, run.at));
+        let unknown: Vec<_> = dangling
+            .chain(ended)
+            .map(|(run, capability, at)| Unknown { run, capability, at: at.to_string() })
             .collect();
         anomalies.extend(unknown.iter().map(|run| {
             format!(
-                "{} began to change something and has no end; look at the service to see what happened",
+                "nobody knows what became of {}; look at the service to see\n  until that is settled, the same input is refused",
                 run.run
             )
         }));

@@ -161,6 +161,17 @@ impl Workspace {
         Ok(names)
     }
 
+    /// Makes a folder of the workspace, with those above it; links lead nowhere outside.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be made, or something else has its name.
+    pub fn make_folder(&self, relative: &str) -> Result<(), WorkspaceError> {
+        self.dir
+            .create_dir_all(relative)
+            .map_err(|error| WorkspaceError(format!("{}: {error}", self.shown(relative))))
+    }
+
     /// Replaces a file of the workspace, atomically.
     ///
     /// # Errors

@@ -22,10 +22,8 @@ fn out_of_time(yard: &Yard) {
 fn allocates(yard: &Yard) {
     const MIB: u64 = 1 << 20;
     yard.bind("limits: {memory: 16MiB}");
-    let run = yard
-        .run(&[])
-        .ends("failed", 4, Some("limit-memory"))
-        .denies("limit", "16 MiB, the binding's limits.memory");
+    let told = "more than 16 MiB, the binding's limits.memory";
+    let run = yard.run(&[]).ends("failed", 4, Some("limit-memory")).denies("limit", told).says(told);
     let peak = run.receipt["usage"]["peakMemoryBytes"].as_u64().unwrap();
     assert!((8 * MIB..=16 * MIB).contains(&peak), "{peak} bytes");
 }

@@ -6,7 +6,7 @@ use ops_tests::server::Server;
 use serde_json::json;
 
 use super::Test;
-use super::yard::{Yard, saw, service, web};
+use super::yard::{Yard, saw, services, web};
 
 pub(super) const TESTS: &[Test] = &[
     ("reads-service", "reads_what_is_granted", reads_service),
@@ -35,6 +35,7 @@ pub(super) const TESTS: &[Test] = &[
             "GET /hello?all=1",
         );
     }),
+    ("ungranted-path", "the_caller_is_told", denied_reads_are_shown),
     ("denied-effect", "ends_the_run_in_the_plan_phase", denied_effect),
 ];
 
@@ -69,16 +70,22 @@ fn ungranted(yard: &Yard, denial: &str, granting: &[&str], request: &str) {
 /// The author never said that it needs the service `other`, so no operator can grant it.
 fn ungranted_service(yard: &Yard) {
     let server = Server::answering("hello");
-    let both = |other: &str| format!("{}, {}", web(&server, &[HELLO]).trim_end_matches('}'), other);
-    let other = service("other", &server, &[HELLO]).replace("services: {", "");
-    for grants in [web(&server, &[HELLO]), both(&other)] {
-        yard.bind(&grants);
+    for names in [&["web"][..], &["web", "other"]] {
+        yard.bind(&services(&server, names, &[HELLO]));
         let run = yard.run(&[]).ends("done", 0, None).denies(
             "request",
             "GET /hello to service `other` is denied: the capability's manifest does not name this service",
         );
-        assert_eq!(run.output()["status"], json!(null), "{grants}");
+        assert_eq!(run.output()["status"], json!(null), "{names:?}");
     }
+    assert_eq!(saw(&server), <[&str; 0]>::default());
+}
+
+/// A guest may keep a denial to itself, so the host says it too.
+fn denied_reads_are_shown(yard: &Yard) {
+    let server = Server::answering("hello");
+    yard.bind(&web(&server, &[HELLO]));
+    yard.run(&[]).ends("done", 0, None).says("GET /secret to service `web` is denied");
     assert_eq!(saw(&server), <[&str; 0]>::default());
 }
 
@@ -91,7 +98,8 @@ fn denied_effect(yard: &Yard) {
     let run = yard.run(&[]).ends("denied", 4, Some("effect-denied"));
     let run = run
         .denies("request", "POST /forbidden to service `web` is denied")
-        .denies("effect", "the effect `do what is forbidden` is not granted");
+        .denies("effect", "the effect `do what is forbidden` is not granted")
+        .says("{id: NAME, method: POST, path: /forbidden, effect: mutate}");
     // What it returned after the error that it swallowed is nobody's output.
     assert_eq!((run.ran.stdout.as_str(), &run.receipt["evidence"]), ("", &json!([])));
     assert_eq!(yard.waiting(), <[&str; 0]>::default());

@@ -1,10 +1,9 @@
 //! A workspace with two guests in it, the one that a test is about and an honest one; and what a run left.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-
-use std::io::{Read, Write};
 
 use ops_tests::scratch::{Ran, Scratch, predicate};
 use ops_tests::server::Server;
@@ -146,18 +145,22 @@ impl<'a> Run<'a> {
         self
     }
 
-    /// Checks that the receipt lists this denial, and that the caller was told of it.
+    /// Checks that the receipt lists a denial with these words.
     #[track_caller]
     pub(super) fn denies(self, kind: &str, words: &str) -> Self {
         let denied = self.receipt["denied"].as_array().unwrap();
-        let found = denied.iter().any(|denial| {
-            denial["kind"] == kind
-                && (denial["what"].to_string() + &denial["reason"].to_string()).contains(words)
-        });
+        let says = |field: &Value| field.as_str().unwrap().contains(words);
+        let found = denied
+            .iter()
+            .any(|denial| denial["kind"] == kind && (says(&denial["what"]) || says(&denial["reason"])));
         assert!(found, "no `{kind}` with `{words}` in {denied:?}");
-        if kind != "request" {
-            let _ = self.ran.clone().says(words);
-        }
+        self
+    }
+
+    /// Checks that the caller was told something on standard error.
+    #[track_caller]
+    pub(super) fn says(self, words: &str) -> Self {
+        let _ = self.ran.clone().says(words);
         self
     }
 
@@ -197,16 +200,20 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The grant of the service `web`, with these rules.
+/// The grant of a server as the service `web`, with these rules.
 pub(super) fn web(server: &Server, rules: &[&str]) -> String {
-    service("web", server, rules)
+    services(server, &["web"], rules)
 }
 
-/// The grant of a service on loopback.
-pub(super) fn service(name: &str, server: &Server, rules: &[&str]) -> String {
-    let origin = server.origin();
-    let rules = rules.join(", ");
-    format!("services: {{{name}: {{origin: \"{origin}\", addresses: [127.0.0.1/32], rules: [{rules}]}}}}")
+/// The grant of a server under several names.
+pub(super) fn services(server: &Server, names: &[&str], rules: &[&str]) -> String {
+    let (origin, rules) = (server.origin(), rules.join("\n      - "));
+    let service = |name: &&str| {
+        format!(
+            "\n  {name}:\n    origin: {origin}\n    addresses: [127.0.0.1/32]\n    rules:\n      - {rules}"
+        )
+    };
+    format!("services:{}", names.iter().map(service).collect::<String>())
 }
 
 /// The requests that a server was sent, such as `GET /hello`, in order. A connection without a request is a failure.

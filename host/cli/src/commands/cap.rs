@@ -10,6 +10,7 @@ use ops_runner::run::{Actor, Arguments, Order, What};
 use ops_runner::runner::Runner;
 use ops_runner::show::plan_text;
 use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::{Outcome, open, print, print_json};
@@ -99,23 +100,30 @@ pub(crate) fn drive(runner: &Runner, what: What<'_>) -> Result<Report, String> {
     let progress = Progress::new();
     let order = Order { what, actor: actor(), reports: progress.sink(), cancel: cancelled };
     let report = engine.block_on(async {
+        // Listened to from before the run begins, so that no signal falls between two waits.
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
         let mut terminal = Terminal;
         let run = runner.run(order, &mut terminal);
         tokio::pin!(run);
         loop {
             tokio::select! {
-                report = &mut run => return report,
-                result = tokio::signal::ctrl_c() => {
-                    if result.is_ok() && !cancel.send_replace(true) {
-                        say::note("stopping; an effect in flight is waited for");
-                    }
-                }
+                report = &mut run => return Ok(report),
+                _ = interrupt.recv() => stop(&cancel),
+                _ = terminate.recv() => stop(&cancel),
                 () = tokio::time::sleep(Duration::from_millis(250)) => progress.wake(),
             }
         }
     });
     progress.end();
-    Ok(report)
+    report.map_err(|error: std::io::Error| format!("no signals: {error}"))
+}
+
+/// Asks the run to end; what was begun is waited for.
+fn stop(cancel: &watch::Sender<bool>) {
+    if !cancel.send_replace(true) {
+        say::note("stopping; an effect in flight is waited for");
+    }
 }
 
 pub(crate) fn actor() -> Actor {
