@@ -232,7 +232,7 @@ fn imports_are_as_listed() {
 fn imports_are_few() {
     let (_cache, sandbox) = sandbox();
     for (name, ours) in [
-        ("guest-echo", ["types"].as_slice()),
+        ("guest-echo", [].as_slice()),
         ("guest-reads-service", &["fetch", "types"]),
         ("guest-two-effects", &["effects", "types"]),
     ] {

@@ -189,3 +189,6 @@ fn text(error: &NetError) -> String {
         | NetError::Limit(text) => text.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -154,6 +154,9 @@ impl Phased {
                     limits.output >> 10
                 ),
             )),
+            End::NotStarted(why) => {
+                Err(Ending::denied("sandbox", format!("the capability was not started: {why}")))
+            }
             End::Trapped(why) => Err(Ending::stopped("trap", format!("the capability crashed: {why}"))),
             End::HostPanicked(place) => Err(Ending::stopped(
                 "host-panic",

@@ -85,7 +85,9 @@ pub enum End {
     OutputTooLong,
     /// It trapped: a panic, an abort, an illegal operation. Says what.
     Trapped(String),
-    /// The host panicked while it served the guest. Says where.
+    /// It was not started: its links or its folders could not be made. Says why.
+    NotStarted(String),
+    /// The host panicked while it served the guest. Says what.
     HostPanicked(String),
 }
 

@@ -67,13 +67,13 @@ impl Sandbox {
         bounds: &Arc<Bounds>,
         [stdout, stderr]: [&Sink; 2],
     ) -> Result<(CapabilityPre<State>, Store<State>), End> {
-        let trapped = |error: wasmtime::Error| End::Trapped(text::first_line(&error));
         // The host has asked this with the real safety class. Asked again, so that no caller can forget it.
         imports::check(component.imports(), job.links, Safety::Destructive)
-            .map_err(|refused| End::Trapped(refused.to_string()))?;
-        let linked = component.linked(job.links).map_err(trapped)?;
+            .map_err(|refused| End::NotStarted(refused.to_string()))?;
+        let linked =
+            component.linked(job.links).map_err(|error| End::NotStarted(text::first_line(&error)))?;
         let wasi = State::wasi(stdout, stderr, &job.mounts).map_err(|folder| {
-            End::HostPanicked(format!("the copy of the folder `{folder}` cannot be opened"))
+            End::NotStarted(format!("the copy of the folder `{folder}` cannot be opened"))
         })?;
         let clock = crate::clock::Clock::new(job.clock_seconds, job.clock_nanoseconds);
         let state = State::new(wasi, clock, job.seed, job.limits.memory, broker, Arc::clone(bounds));
