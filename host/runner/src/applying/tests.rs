@@ -71,7 +71,9 @@ fn plan(effects: &[&str], reads: Vec<PlannedRead>, incomplete: bool) -> Plan {
 /// An application whose first effect is in its intent, as in a run. The folder lives as long as the test.
 fn applying(plan: Plan) -> (Applying, TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let ledger = Arc::new(Ledger::open(folder.path()).unwrap());
+    let state = folder.path().join("state");
+    crate::workspace::private_folder(&state).unwrap();
+    let ledger = Arc::new(Ledger::open(&state).unwrap());
     (Applying::new(Arc::new(plan), ledger, "run".into(), watch::channel(false).1), folder)
 }
 
