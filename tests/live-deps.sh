@@ -27,7 +27,8 @@ if ! has_readers $venv/bin/python; then
 fi
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
-apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get --quiet=2 "$@" >/dev/null; }
+# Nothing is removed for it: another mail server on this machine stays, and the installation fails.
+apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get --quiet=2 --no-remove "$@" >/dev/null; }
 if [ ${#packages[@]} -gt 0 ]; then
   echo "installing ${packages[*]}"
   # Package lists may be old or missing; they are fetched only where the installation needs them.

@@ -234,7 +234,7 @@ fn imports_are_few() {
     for (name, ours) in [
         ("guest-echo", [].as_slice()),
         ("guest-reads-service", &["fetch", "types"]),
-        ("guest-two-effects", &["effects", "types"]),
+        ("guest-denied-effect", &["effects", "types"]),
     ] {
         let component = sandbox.load(&fs::read(guest(name)).unwrap()).unwrap();
         let imported: Vec<_> =

@@ -173,11 +173,11 @@ fn word(takes: &Takes) -> &'static str {
 }
 
 fn takes(schema: &Value) -> Takes {
-    if let Some(words) = schema.get("enum").and_then(Value::as_array) {
-        let words: Option<Vec<_>> = words.iter().map(|word| word.as_str().map(str::to_owned)).collect();
-        if let Some(words) = words {
-            return Takes::Choice(words);
-        }
+    if let Some(schema) = optional(schema) {
+        return takes(schema);
+    }
+    if let Some(words) = words(schema) {
+        return Takes::Choice(words);
     }
     // An optional field is written `["string", "null"]`.
     let kind = match schema.get("type") {
@@ -194,6 +194,28 @@ fn takes(schema: &Value) -> Takes {
         "array" => Takes::List(Box::new(takes(schema.get("items").unwrap_or(&Value::Null)))),
         _ => Takes::Json,
     }
+}
+
+/// What an optional field may be besides `null`, where it is written `anyOf: [that, {"type": "null"}]`.
+fn optional(schema: &Value) -> Option<&Value> {
+    let null = |schema: &Value| schema.get("type").and_then(Value::as_str) == Some("null");
+    match schema.get("anyOf").and_then(Value::as_array)?.as_slice() {
+        [schema, other] if null(other) => Some(schema),
+        _ => None,
+    }
+}
+
+/// The words of an enumeration: `enum`, or `oneOf` where each word, or some of them, has a description of its own.
+fn words(schema: &Value) -> Option<Vec<String>> {
+    let text = |word: &Value| word.as_str().map(str::to_owned);
+    if let Some(words) = schema.get("enum").and_then(Value::as_array) {
+        return words.iter().filter(|word| !word.is_null()).map(text).collect();
+    }
+    if let Some(word) = schema.get("const") {
+        return Some(vec![text(word)?]);
+    }
+    let options = schema.get("oneOf").and_then(Value::as_array).filter(|options| !options.is_empty())?;
+    options.iter().map(words).collect::<Option<Vec<_>>>().map(|words| words.concat())
 }
 
 fn bound(schema: &Value, key: &str) -> Option<i64> {
@@ -250,6 +272,8 @@ mod tests {
                     "keep": {"type": "boolean"},
                     "tag": {"type": "array", "items": {"type": "string"}},
                     "mode": {"enum": ["full", "linked"]},
+                    "pace": {"oneOf": [{"const": "slow", "description": "By night."}, {"enum": ["quick"]}]},
+                    "boot": {"anyOf": [{"enum": ["disk", "net"]}, {"type": "null"}]},
                     "extra": {"type": "object"},
                     "word": {"type": "string", "x-ops-positional": 1}
                 }
@@ -282,6 +306,15 @@ mod tests {
         let by_flag = typed("--target a --vm-id 214 --word w").unwrap();
         assert_eq!(typed("--target a w --vm-id 214").unwrap().values, by_flag.values);
         assert!(typed("--target a --vm-id 214 w --word w").is_err());
+    }
+
+    #[test]
+    fn words_are_typed_plainly_however_the_schema_writes_them() {
+        let typed_values = typed("--target a --vm-id 214 --pace quick --boot net").unwrap().values;
+        assert_eq!((&typed_values["pace"], &typed_values["boot"]), (&json!("quick"), &json!("net")));
+        for wrong in ["--pace \"quick\"", "--pace fast", "--boot null"] {
+            assert!(typed(&format!("--target a --vm-id 214 {wrong}")).is_err(), "{wrong}");
+        }
     }
 
     #[test]

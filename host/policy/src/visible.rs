@@ -28,6 +28,23 @@ pub fn clip(text: &str, max_bytes: usize) -> String {
     format!("{}{MARK}", text.get(..end).unwrap_or_default())
 }
 
+/// JSON text with everything hidden written as `\u202e`. It means the same; only whoever reads it unparsed sees more.
+///
+/// Line breaks stay: what is JSON has them between its values only.
+pub fn json(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character == '\n' || !is_hidden(character) {
+            out.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    out
+}
+
 fn escape(text: &str, keep_layout: bool) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
@@ -119,6 +136,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn json_means_the_same(text in any::<String>()) {
+            let shown = json(&serde_json::to_string_pretty(&[&text]).unwrap());
+            prop_assert!(!shown.replace('\n', "").chars().any(is_hidden));
+            prop_assert_eq!(serde_json::from_str::<Vec<String>>(&shown).unwrap(), [text]);
+        }
+
         #[test]
         fn nothing_hidden_is_left(text in any::<String>(), max in 3_usize..64) {
             let shown = visible(&text);

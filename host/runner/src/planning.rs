@@ -161,7 +161,14 @@ pub(crate) fn changes(decided: &Decided, stage: &Stage) -> Result<Vec<(String, F
         }
         let Some(before) = stage.trees.get(name) else { continue };
         let changes = stage::changes(before, &stage.copy(name), &tree::Limits::default())
-            .map_err(|error| Ending::stopped("stage", format!("directory `{name}`: {error}")))?;
+            // The folder that was walked through is the guest's copy, which is gone when this is read.
+            .map_err(|error| {
+                let (path, problem) = (error.path, error.problem);
+                Ending::stopped(
+                    "stage",
+                    format!("directory `{name}`: `{path}`, as the capability left it: {problem}"),
+                )
+            })?;
         all.extend(changes.into_iter().map(|change| (name.clone(), change)));
     }
     Ok(all)

@@ -35,6 +35,8 @@ pub struct Report {
     pub plan: Option<Arc<Plan>>,
     /// Whether it was a dry run.
     pub dry_run: bool,
+    /// What was refused to the guest while it ran, in words, and how often. A guest may keep it to itself.
+    pub denied: Vec<(String, u64)>,
     /// Where the receipt was written out.
     pub receipt: Option<PathBuf>,
     /// Why it could not be written out, where it could not. The ledger has it all the same.
@@ -51,6 +53,7 @@ impl Report {
             output: None,
             plan: None,
             dry_run: false,
+            denied: Vec::new(),
             receipt: None,
             export_fault: None,
         }
@@ -92,6 +95,7 @@ impl Run<'_> {
             output: self.record.output.filter(|_| status != Status::Planned),
             plan,
             dry_run: self.record.dry_run,
+            denied: self.record.denied.into_iter().collect(),
             receipt,
             export_fault,
         }

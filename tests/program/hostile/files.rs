@@ -51,6 +51,11 @@ fn symlink_escape(yard: &Yard) {
         .ends("failed", 4, Some("stage"))
         .denies("file", "directory `box`: `link-")
         .says("symbolic link");
+    assert!(
+        !run.ran.stderr.contains("/staging/"),
+        "it sends the reader to a copy that is gone: {:?}",
+        run.ran
+    );
     assert_eq!(run.output()["read"], json!({}), "a link was followed");
     assert_eq!(run.receipt["files"], json!([]));
     assert_eq!(yard.waiting(), <[&str; 0]>::default(), "its plan waits for an approval");

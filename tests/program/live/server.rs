@@ -7,25 +7,27 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use ops_tests::scratch::repository;
-use ops_tests::skip::has_program;
 use rustix::process::{Pid, Signal, geteuid, kill_process_group};
 use tempfile::TempDir;
 
 use super::imap::Imap;
 
-/// The folder of Cyrus' own programs on Debian.
-const CYRUS: &str = "/usr/lib/cyrus/bin";
+/// Where Debian puts the programs: Cyrus' server and its part that speaks JMAP, what sets passwords, and exim.
+const CYRUS: &str = "/usr/lib/cyrus/bin/master";
+const CYRUS_HTTPD: &str = "/usr/lib/cyrus/bin/httpd";
+const SASLPASSWD: &str = "/usr/sbin/saslpasswd2";
+const EXIM: &str = "/usr/sbin/exim4";
 
 /// Who has a mailbox or administers them; a password each.
 const USERS: [&str; 3] = ["cyrus", "ops", "alice"];
 
 /// What it takes to start the servers, if it is missing.
 pub(super) fn missing() -> Option<&'static str> {
-    let here = ["exim4", "saslpasswd2", "runuser"].into_iter().all(has_program);
-    if !here || !Path::new(CYRUS).join("httpd").exists() {
+    if ![CYRUS, CYRUS_HTTPD, SASLPASSWD, EXIM].into_iter().all(|program| Path::new(program).exists()) {
         Some("a mail server (Cyrus, exim)")
     } else if !geteuid().is_root() {
         Some("the right to start servers as their own users (root)")
@@ -62,10 +64,10 @@ impl MailServer {
         prepare(folder.path(), &ports);
         let at = |name: &str| folder.path().join(name);
         // Exim first: Cyrus offers submission only once somebody takes mail from it.
-        let exim = Group::start(Command::new("exim4").arg("-C").arg(at("exim.conf")).args(["-bdf", "-q5s"]));
+        let exim = Group::start(Command::new(EXIM).arg("-C").arg(at("exim.conf")).args(["-bdf", "-q5s"]));
         answers(ports.smtp);
         let cyrus = Group::start(
-            Command::new(format!("{CYRUS}/master"))
+            Command::new(CYRUS)
                 .arg("-C")
                 .arg(at("imapd.conf"))
                 .arg("-M")
@@ -120,7 +122,7 @@ impl MailServer {
 
     fn queued(&self) -> String {
         let output =
-            Command::new("exim4").arg("-C").arg(self.folder.path().join("exim.conf")).arg("-bpc").output();
+            Command::new(EXIM).arg("-C").arg(self.folder.path().join("exim.conf")).arg("-bpc").output();
         String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
     }
 }
@@ -152,7 +154,7 @@ fn prepare(folder: &Path, ports: &Ports) {
         let file = folder.join("password");
         fs::write(&file, password(user)).unwrap();
         check(
-            Command::new("saslpasswd2")
+            Command::new(SASLPASSWD)
                 .args(["-p", "-c", "-u", "mail.example.test", "-f"])
                 .arg(folder.join("sasldb2"))
                 .arg(user)
@@ -168,11 +170,21 @@ fn check(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Ports that nobody listens on. All are held until all are known, so that they differ.
 fn free_ports() -> Ports {
-    let held = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    let [smtp, lmtp, imap, http] = held.map(|listener| listener.local_addr().unwrap().port());
-    Ports { smtp, lmtp, imap, http }
+    Ports { smtp: free_port(), lmtp: free_port(), imap: free_port(), http: free_port() }
+}
+
+/// A port that nobody listens on. It lies below those that the kernel hands out by itself, so that no connection of
+/// another test takes it before the server does; another run of the tests starts elsewhere.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = 20_000 + u16::try_from(std::process::id() % 1000).unwrap() * 10;
+    loop {
+        let port = start + NEXT.fetch_add(1, Ordering::Relaxed);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Waits until somebody listens there.

@@ -150,6 +150,10 @@ pub(crate) fn finish(runner: &Runner, report: &Report, json: bool) -> Outcome {
     if let (false, Some(value)) = (json, &report.output) {
         print(output::text(value).trim_end())?;
     }
+    for (what, count) in report.denied.iter().filter(|(what, _)| !report.ending.message.contains(what)) {
+        let times = if *count == 1 { String::new() } else { format!(", {count} times") };
+        say::note(format!("refused: {what}{times}"));
+    }
     say::ending(&report.ending);
     if let Some(key) = &report.key
         && report.ending.status.is_some()

@@ -8,6 +8,7 @@ mod status;
 
 use std::path::Path;
 
+use ops_policy::visible;
 use ops_runner::runner::Runner;
 use ops_runner::workspace::Workspace;
 
@@ -44,7 +45,7 @@ pub(crate) fn open(named: Option<&Path>) -> Result<Runner, String> {
 /// Prints a JSON document.
 pub(crate) fn print_json(value: &serde_json::Value) -> Outcome {
     let text = serde_json::to_string_pretty(value).map_err(|error| error.to_string())?;
-    print(text)
+    print(visible::json(&text))
 }
 
 /// Prints to standard output. A reader that has gone away is no error.
