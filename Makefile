@@ -25,7 +25,7 @@ build: host guests ## build all, pin the repository's own workspace for developm
 	@OPS=$(CURDIR)/$(OPS) GUESTS=$(CURDIR)/$(GUESTS) bash tests/workspace.sh
 
 .PHONY: test
-test: lint guests ## run every test; those that need a server that is missing say so
+test: lint host guests ## run every test; those that need a server that is missing say so
 	@CARGO='$(CARGO)' bash tests/run.sh
 
 .PHONY: lint

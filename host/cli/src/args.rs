@@ -196,6 +196,8 @@ pub(crate) enum Receipts {
         #[command(flatten)]
         json: Json,
     },
+    /// Print this host's public key, PEM: what others check its receipts with.
+    Key,
     /// Check receipts: signature, type, evidence. Exit 1 if one is not good.
     Verify {
         /// Run keys, or folders that hold a receipt.

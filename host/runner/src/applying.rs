@@ -57,8 +57,9 @@ impl Applying {
         self.performed
     }
 
-    /// Compares a read before the first effect with the one that the plan rests on.
-    pub(crate) fn check_read(&mut self, read: &PlannedRead) -> Result<(), Ending> {
+    /// Compares a read before the first effect with the one that the plan rests on. `error` is its answer, where it
+    /// is one: a service that cannot be reached says nothing about the world.
+    pub(crate) fn check_read(&mut self, read: &PlannedRead, error: Option<&NetError>) -> Result<(), Ending> {
         if self.performed > 0 {
             return Ok(());
         }
@@ -66,6 +67,15 @@ impl Applying {
         self.reads += 1;
         match planned {
             Some(planned) if planned.request == read.request && planned.answer == read.answer => Ok(()),
+            Some(planned) if planned.request == read.request && error.is_some() => Err(Ending::failed(
+                "upstream",
+                format!(
+                    "nothing was changed: the answer to `{}`, which the plan rests on, could not be had again{}\n\
+                     the plan and its approval are used up; run the capability again for a new plan",
+                    planned.summary,
+                    error.map(|error| format!(": {}", text(error))).unwrap_or_default()
+                ),
+            )),
             Some(planned) if planned.request == read.request => Err(Ending::stale(format!(
                 "nothing was changed: the answer to `{}` is not the one that the plan rests on",
                 planned.summary

@@ -116,7 +116,7 @@ impl RunBroker {
             after_effects: u32::try_from(self.effects_so_far()).unwrap_or(u32::MAX),
         };
         if let Phase::Apply(applying) = &mut self.phase
-            && let Err(ending) = applying.check_read(&read)
+            && let Err(ending) = applying.check_read(&read, answer.as_ref().err())
         {
             return self.stop(ending);
         }

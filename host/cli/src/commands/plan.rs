@@ -74,7 +74,9 @@ pub(crate) fn table(rows: &[Row]) -> comfy_table::Table {
 fn show(runner: &Runner, id: &str, json: bool) -> Outcome {
     match runner.plan(id) {
         Ok(plan) if json => print_json(&document(&plan)?),
-        Ok(plan) => print(plan_text(&plan, runner.last_applied(&plan.capability, &plan.id).as_ref())),
+        Ok(plan) => {
+            print(plan_text(&plan, runner.last_applied(&plan.capability, &plan.id).as_ref()).trim_end())
+        }
         Err(ending) => {
             say::ending(&ending);
             Ok(ending.exit)
@@ -85,7 +87,7 @@ fn show(runner: &Runner, id: &str, json: bool) -> Outcome {
 fn show_file(file: &Path, json: bool) -> Outcome {
     let bytes = fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
     let plan = Document::parse(&bytes).map_err(|error| format!("{}: {error}", file.display()))?;
-    if json { print_json(&document(&plan)?) } else { print(plan_text(&plan, None)) }
+    if json { print_json(&document(&plan)?) } else { print(plan_text(&plan, None).trim_end()) }
 }
 
 fn document(plan: &Document) -> Result<serde_json::Value, String> {

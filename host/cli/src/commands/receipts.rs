@@ -18,6 +18,7 @@ pub(crate) fn run(workspace: Option<&Path>, command: Receipts) -> Outcome {
     match command {
         Receipts::List { top, json } => list(&runner, top, json.json),
         Receipts::Show { key, json } => show(&runner, &key, json.json),
+        Receipts::Key => print(runner.public_pem().trim_end()),
         Receipts::Verify { what, all, host_key } => verify(&runner, what, all, host_key.as_deref()),
     }
 }

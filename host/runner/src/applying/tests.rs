@@ -94,9 +94,17 @@ fn a_changed_answer_before_the_first_effect_is_stale_and_anything_else_a_departu
         ),
     ] {
         let (mut applying, _folder) = applying(plan(&["/a"], planned(), false));
-        let first = asked.iter().find_map(|read| status(applying.check_read(read)));
+        let first = asked.iter().find_map(|read| status(applying.check_read(read, None)));
         assert_eq!(first, expected, "{asked:?}");
     }
+}
+
+#[test]
+fn a_service_that_is_gone_makes_no_plan_stale() {
+    let (mut one, _folder) = applying(plan(&["/a"], vec![read("state", "old", 0)], false));
+    let gone = NetError::Unreachable("nobody answers".into());
+    let ending = one.check_read(&read("state", "error", 0), Some(&gone)).unwrap_err();
+    assert_eq!((ending.status, ending.exit), (Some(Status::Failed), 1), "{}", ending.message);
 }
 
 #[test]
