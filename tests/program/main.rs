@@ -12,6 +12,7 @@
 )]
 
 mod cli;
+mod crash;
 mod hostile;
 mod live;
 mod refusals;
@@ -21,8 +22,15 @@ use libtest_mimic::Arguments;
 
 fn main() {
     let arguments = Arguments::from_args();
-    let trials = [hostile::trials(), refusals::trials(), cli::trials(), verify::trials(), live::trials()]
-        .into_iter()
-        .flatten();
+    let trials = [
+        hostile::trials(),
+        refusals::trials(),
+        cli::trials(),
+        crash::trials(),
+        verify::trials(),
+        live::trials(),
+    ]
+    .into_iter()
+    .flatten();
     libtest_mimic::run(&arguments, trials.collect()).exit();
 }

@@ -91,9 +91,15 @@ impl Default for Scratch {
 impl Scratch {
     /// A workspace named `demo`, whose approver's key is `key`.
     pub fn new() -> Self {
+        let scratch = Self::without_workspace();
+        scratch.ops(&["init", "--name", "demo", "--principal", "alice", "--new-key", "key"]).exits(0);
+        scratch
+    }
+
+    /// A folder with a home and a state, where no workspace has been made yet.
+    pub fn without_workspace() -> Self {
         let scratch = Self { folder: tempfile::tempdir().unwrap() };
         fs::create_dir(scratch.path("home")).unwrap();
-        scratch.ops(&["init", "--name", "demo", "--principal", "alice", "--new-key", "key"]).exits(0);
         scratch
     }
 

@@ -34,12 +34,11 @@ pub(crate) fn ending(ending: &Ending) {
         Some(status @ (Status::Planned | Status::Stale | Status::Partial)) => (WAITS, status.as_str()),
         Some(status) => (BAD, status.as_str()),
     };
-    let message = ending.message.trim_start_matches("done: ");
-    let _ = writeln!(
-        anstream::stderr(),
-        "{style}{word}{style:#} {}",
-        if message == "done" { "" } else { message }
-    );
+    let message = match ending.message.trim_start_matches("done: ") {
+        "done" => String::new(),
+        message => format!(" {message}"),
+    };
+    let _ = writeln!(anstream::stderr(), "{style}{word}{style:#}{message}");
 }
 
 /// A line on standard output.

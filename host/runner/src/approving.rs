@@ -7,12 +7,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use ops_ledger::store::ApprovalRecord as Approval;
 use ops_policy::approval::{Accept, Mode};
 use ops_policy::plan::{NAMESPACE, Plan};
 use ops_policy::settings::Own;
 
+use crate::approvals::{check_signed, is_old};
 use crate::ending::Ending;
 use crate::phase::seconds;
 use crate::run::{Decided, Person, Planned, Run, Wanted};
@@ -51,26 +51,33 @@ impl Run<'_> {
         if approval.mode == Mode::Auto {
             return Ok(self.approved("auto", approval.reason.clone(), Vec::new()));
         }
-        if approval.accept.contains(&Accept::Confirmed)
+        // Typing and piping are done by whoever asked, alone.
+        let alone = plan.approvals <= 1 && decided.resolved.pinned.settings.approvals.own == Own::Allowed;
+        if alone
+            && approval.accept.contains(&Accept::Confirmed)
             && let Some(typed) = person.confirm(plan)
         {
             if typed.trim() != plan.hash().short() {
                 return Err(Ending::planned(format!(
                     "what was typed is not the plan's short hash; {}",
-                    waits(plan)
+                    waits(plan, &approval.accept)
                 )));
             }
             return Ok(self.approved("confirmed", None, Vec::new()));
         }
-        if approval.accept.contains(&Accept::Piped)
+        if alone
+            && approval.accept.contains(&Accept::Piped)
             && let Some(line) = person.piped(plan)
         {
             if line.trim() != "yes" {
-                return Err(Ending::planned(format!("the piped answer is not `yes`; {}", waits(plan))));
+                return Err(Ending::planned(format!(
+                    "the piped answer is not `yes`; {}",
+                    waits(plan, &approval.accept)
+                )));
             }
             return Ok(self.approved("piped", None, Vec::new()));
         }
-        Err(Ending::planned(waits(plan)))
+        Err(Ending::planned(waits(plan, &approval.accept)))
     }
 
     fn approved(&mut self, how: &'static str, reason: Option<String>, approvals: Vec<Approval>) -> Approved {
@@ -87,6 +94,7 @@ impl Run<'_> {
                 "the plan was made for a binding that needs no approval; run it again",
             ));
         }
+        check_signed(&decided.resolved.capability)?;
         let settings = &decided.resolved.pinned.settings.approvals;
         let held = self.runner.ledger().approvals(&plan.id)?;
         let (mut good, mut bad, mut people) = (Vec::new(), Vec::new(), BTreeSet::new());
@@ -107,7 +115,11 @@ impl Run<'_> {
             return Ok(self.approved("signed", None, good));
         }
         if bad.is_empty() {
-            return Err(Ending::planned(format!("it has {} approvals; {}", good.len(), waits(plan))));
+            return Err(Ending::planned(format!(
+                "it has {} approvals; {}",
+                good.len(),
+                waits(plan, &decided.resolved.capability.binding.approval.accept)
+            )));
         }
         Err(Ending::denied("approval", format!("plan {} is not approved: {}", plan.id, bad.join("; "))))
     }
@@ -121,12 +133,7 @@ impl Run<'_> {
         lifetime: Duration,
     ) -> Option<String> {
         let text = plan.text_to_sign();
-        let given = approval.approver.at;
-        let old = SignedDuration::try_from(lifetime)
-            .ok()
-            .and_then(|lifetime| given.checked_add(lifetime).ok())
-            .is_none_or(|end| end <= self.now);
-        if old {
+        if is_old(approval.approver.at, lifetime, self.now) {
             return Some(format!(
                 "the approval by {} is older than {} (ops.yaml: approvals.approval); approve it again",
                 approval.approver.principal,
@@ -146,13 +153,16 @@ impl Run<'_> {
     }
 }
 
-/// What a plan waits for, and how to give it.
-fn waits(plan: &Plan) -> String {
+/// What a plan waits for, and how to give it. A way that the binding does not list is not offered.
+fn waits(plan: &Plan, accept: &[Accept]) -> String {
     let number =
         if plan.approvals == 1 { "an approval".into() } else { format!("{} approvals", plan.approvals) };
-    format!(
-        "plan {id} waits for {number}\n  look at it:       ops plan show {id}\n  \
-         approve and run:  ops plan approve {id} --key KEY --apply",
-        id = plan.id
-    )
+    let id = &plan.id;
+    let mut text = format!("plan {id} waits for {number}\n  look at it:       ops plan show {id}");
+    if accept.contains(&Accept::Signed) {
+        text.push_str(&format!("\n  approve and run:  ops plan approve {id} --key KEY --apply"));
+    } else {
+        text.push_str("\n  approve and run:  run it again and answer, as its binding's approval.accept says");
+    }
+    text
 }

@@ -4,6 +4,7 @@
 //! trusting a workspace, binding and pinning capabilities, and looking at plans and receipts.
 
 mod applying;
+pub mod approvals;
 mod approving;
 pub mod bind;
 pub mod broker;

@@ -19,6 +19,9 @@ use crate::rights_text::rights_text;
 use crate::trust::Trust;
 use crate::workspace::{APPROVERS, BINDINGS, LOCK, SETTINGS, Workspace, private_folder, replace};
 
+/// The longest contract, in bytes; a binding is held to the same by its parser.
+const MAX_CONTRACT: usize = 256 * 1024;
+
 /// A lock that is ready to be signed.
 #[derive(Debug)]
 pub struct Pinning {
@@ -69,6 +72,12 @@ pub fn prepare(
                 ));
             }
             bindings.push((path, binding));
+        } else if bytes.len() > MAX_CONTRACT {
+            return Err(format!(
+                "{}: a contract has at most {} KiB",
+                workspace.shown(&path),
+                MAX_CONTRACT >> 10
+            ));
         }
     }
     for (_, binding) in &bindings {
@@ -170,6 +179,9 @@ fn shown(
         let is_new = |path: &String| !old.is_some_and(|old| old.components.contains_key(path));
         match &change {
             Change::Part { path, .. } | Change::Safety { path, .. } if is_new(path) => {}
+            Change::File { path, to: Some(_), .. } if is_contract(path, bindings) => {
+                text.push_str(&format!("  {change}; a contract: it grants nothing\n"));
+            }
             change => text.push_str(&format!("  {change}\n")),
         }
     }
@@ -198,6 +210,11 @@ fn shown(
         }
     }
     text
+}
+
+/// Whether a file lies beside the bindings and is none.
+fn is_contract(path: &str, bindings: &[(String, Binding)]) -> bool {
+    path.starts_with(BINDINGS) && !bindings.iter().any(|(binding, _)| binding == path)
 }
 
 /// The text that was pinned under a digest, from this host's state.
@@ -229,7 +246,7 @@ impl Pinning {
     pub fn commit(&self, workspace: &Workspace, signature: &str) -> Result<String, String> {
         let bytes = SignedLock::render(&self.lock, signature).map_err(|error| error.to_string())?;
         let signed = SignedLock::parse(LOCK, &bytes).map_err(|error| error.to_string())?;
-        let trust = Trust::load(workspace)
+        let mut trust = Trust::load(workspace)
             .map_err(|error| error.to_string())?
             .ok_or_else(|| crate::pinned::untrusted(workspace))?;
         let approvers = Approvers::parse(&workspace.shown(APPROVERS), trust.approvers.as_bytes())
@@ -239,13 +256,26 @@ impl Pinning {
                 "the lock is not written: {error}\n  an approver whom this host already trusts must sign it"
             )
         })?;
+        let text = self.texts.get(APPROVERS).map(String::as_str).unwrap_or_default();
+        let next = Approvers::parse(&workspace.shown(APPROVERS), text.as_bytes())
+            .map_err(|error| error.to_string())?;
+        signed.verify(&next, Timestamp::now()).map_err(|_| {
+            format!(
+                "the lock is not written: {} would no longer be an approver\n  \
+                 let somebody who stays sign it; they must be on the list already",
+                signer.principal
+            )
+        })?;
         let folder = workspace.state().join("pinned");
         private_folder(&folder).map_err(|error| error.to_string())?;
         for text in self.texts.values() {
             replace(&folder.join(Digest::of(text.as_bytes()).hex()), text.as_bytes(), 0o600)
                 .map_err(|error| error.to_string())?;
         }
+        // From here on the lock before it is an older one, whether the new one is used or not.
+        trust.note(&signed, text);
         workspace.write(LOCK, &bytes).map_err(|error| error.to_string())?;
+        trust.save(workspace).map_err(|error| error.to_string())?;
         // A run makes no folder of its own accord, so those that may be staged in are made here, by who grants them.
         for folder in &self.folders {
             workspace.make_folder(folder).map_err(|error| error.to_string())?;

@@ -104,6 +104,13 @@ impl Pinned {
         let text = checked(workspace, &lock, APPROVERS)?;
         let approvers = Approvers::parse(&workspace.shown(APPROVERS), &text)
             .map_err(|error| Refusal::new("approvers", error))?;
+        // A list that its own signer is not on would lock everybody out at the next look.
+        lock.verify(&approvers, now).map_err(|error| {
+            Refusal::new(
+                "lock-signature",
+                format!("{shown}: its signer is not among the approvers that it brings: {error}"),
+            )
+        })?;
         if trust.note(&lock, &String::from_utf8_lossy(&text)) {
             trust.save(workspace).map_err(|error| Refusal::new("trust", error))?;
         }

@@ -1,26 +1,18 @@
-//! Receipts outside a run: listing, showing, writing out and verifying them; and the receipt of a refusal.
+//! Receipts outside a run: listing, showing, writing out and verifying them.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use jiff::Timestamp;
 use ops_ledger::evidence::Evidence;
 use ops_ledger::export::{self, Export};
 use ops_ledger::key::PublicKey;
 use ops_ledger::receipt::Receipt;
-use ops_ledger::runlock::RunLock;
 use ops_ledger::statement::{EVIDENCE_NAME, Statement};
 use ops_ledger::store::ReceiptFilter;
 use ops_ledger::verify::{self, EvidenceState, Verdict};
 use ops_ledger::{bundle, content, markdown};
-use ops_policy::plan::Plan;
 use serde::Serialize;
-use tokio::sync::watch;
 
 use crate::ending::Ending;
-use crate::key::run_key;
-use crate::record::Record;
-use crate::run::{Actor, Order, Run, What};
 use crate::runner::Runner;
 
 /// One line of the list.
@@ -142,29 +134,6 @@ impl Runner {
                 Ok(verified(what, &verify::verify_folder(&folder, std::slice::from_ref(&key))))
             })
             .collect()
-    }
-
-    /// Signs, commits and writes out the refusal of an approval, as a run of its own.
-    pub(crate) fn refusal(
-        &self,
-        plan: &str,
-        ending: &Ending,
-        actor: &Actor,
-        now: Timestamp,
-    ) -> Option<PathBuf> {
-        let plan = self.plan(plan).ok().map(Arc::new);
-        let name = plan.as_deref().map(|plan: &Plan| plan.capability.clone())?;
-        let key = run_key(&name, now).ok()?;
-        let alive = RunLock::hold(self.workspace().state(), &key).ok()?;
-        let order = Order {
-            what: What::Apply { plan: String::new() },
-            actor: actor.clone(),
-            reports: Arc::new(|_| {}),
-            cancel: watch::channel(false).1,
-        };
-        let record = Record { plan, stored_plan: true, approving: true, ..Record::default() };
-        let run = Run { runner: self, key, name, order, now, record, _alive: alive };
-        run.receipt(ending.clone()).receipt
     }
 }
 

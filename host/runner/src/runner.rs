@@ -11,7 +11,7 @@ use ops_sandbox::engine::Sandbox;
 use crate::ending::Ending;
 use crate::pin::Described;
 use crate::trust::Trust;
-use crate::workspace::{Workspace, WorkspaceError};
+use crate::workspace::{Workspace, WorkspaceError, private_folder};
 
 /// What all runs of a process share.
 pub struct Runner {
@@ -34,6 +34,8 @@ impl Runner {
             return Err(WorkspaceError(crate::pinned::untrusted(&workspace)));
         }
         let fail = |error: &dyn std::fmt::Display| WorkspaceError(error.to_string());
+        // Made here and not by the first run, so that wrong usage of a capability writes nothing at all.
+        private_folder(&workspace.state().join("runs"))?;
         let ledger = Ledger::open(workspace.state()).map_err(|error| fail(&error))?;
         let key = HostKey::load_or_create(workspace.state()).map_err(|error| fail(&error))?;
         Ok(Self {

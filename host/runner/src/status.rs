@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use ops_ledger::store::ReceiptFilter;
 use serde::Serialize;
 
+use crate::catalogue::Row;
 use crate::ending::Ending;
 use crate::pinned::Pinned;
 use crate::runner::Runner;
@@ -39,6 +40,17 @@ pub struct Unknown {
 }
 
 impl Runner {
+    /// What keeps a capability from running, its component's bytes included.
+    fn fault(&self, pinned: &Pinned, row: &Row) -> Option<String> {
+        if row.fault.is_some() {
+            return row.fault.clone();
+        }
+        let bytes = pinned
+            .capability(self.workspace(), &row.name)
+            .and_then(|capability| pinned.component_bytes(self.workspace(), &capability.binding.component));
+        bytes.err().map(|refusal| refusal.message)
+    }
+
     /// What waits for a person.
     ///
     /// # Errors
@@ -51,8 +63,9 @@ impl Runner {
                 let lock = &pinned.lock.lock;
                 let development = if lock.development { ", for development" } else { "" };
                 let rows = self.catalogue().unwrap_or_default();
-                anomalies.extend(rows.iter().filter_map(|row| row.fault.clone()));
-                let good = rows.iter().filter(|row| row.fault.is_none()).count();
+                let faults: Vec<_> = rows.iter().filter_map(|row| self.fault(&pinned, row)).collect();
+                let good = rows.len() - faults.len();
+                anomalies.extend(faults);
                 (format!("number {}, signed by {}{development}", lock.counter, pinned.signer.principal), good)
             }
             Err(refusal) => {

@@ -4,13 +4,14 @@ use std::fs;
 use std::path::Path;
 
 use ops_policy::plan::{NAMESPACE, Plan as Document};
+use ops_runner::approvals::Refused;
 use ops_runner::plans::Row;
 use ops_runner::run::What;
 use ops_runner::runner::Runner;
 use ops_runner::show::plan_text;
 use serde_json::json;
 
-use super::cap::{drive, finish};
+use super::cap::{actor, drive, finish};
 use super::{Outcome, open, print, print_json};
 use crate::args::Plan;
 use crate::{output, say, signing};
@@ -29,19 +30,7 @@ pub(crate) fn run(workspace: Option<&Path>, command: Plan) -> Outcome {
             let code = approve(&runner, &id, key.as_deref(), signature.as_deref())?;
             if code == 0 && apply { carry_out(&runner, id, json.json) } else { Ok(code) }
         }
-        Plan::Reject { id } => {
-            let runner = open(workspace)?;
-            match runner.reject(&id) {
-                Ok(id) => {
-                    say::note(format!("plan {id} is rejected; it can never be carried out"));
-                    Ok(0)
-                }
-                Err(ending) => {
-                    say::ending(&ending);
-                    Ok(ending.exit)
-                }
-            }
-        }
+        Plan::Reject { id } => reject(&open(workspace)?, &id),
         Plan::Apply { id, json } => carry_out(&open(workspace)?, id, json.json),
     }
 }
@@ -118,41 +107,48 @@ fn export(runner: &Runner, id: &str, to: &Path) -> Outcome {
 }
 
 fn approve(runner: &Runner, id: &str, key: Option<&Path>, signature: Option<&Path>) -> Outcome {
-    let plan = match runner.plan(id) {
-        Ok(plan) => plan,
-        Err(ending) => {
-            say::ending(&ending);
-            return Ok(ending.exit);
-        }
+    let sign = |plan: &Document| match (key, signature) {
+        (Some(key), _) => signing::sign_with(key, NAMESPACE, plan.text_to_sign().as_bytes()),
+        (None, Some(file)) => read_signature(file),
+        (None, None) => Err("give --key or --signature".to_owned()),
     };
-    let signature = match (key, signature) {
-        (Some(key), _) => signing::sign_with(key, NAMESPACE, plan.text_to_sign().as_bytes())?,
-        (None, Some(file)) => {
-            let about = fs::metadata(file).map_err(|error| format!("{}: {error}", file.display()))?;
-            if !about.is_file() || about.len() > MAX_SIGNATURE {
-                return Err(format!("{}: is no signature file", file.display()));
-            }
-            fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?
-        }
-        (None, None) => return Err("give --key or --signature".into()),
-    };
-    let approved = runner.approve(&plan.id, &signature, &super::cap::actor());
-    match approved {
-        Ok(approved) => {
+    match runner.approve(id, &sign, &actor()) {
+        Ok(taken) => {
             say::note(format!(
                 "plan {} approved by {} with {} ({})",
-                plan.id, approved.principal, approved.fingerprint, approved.state
+                taken.plan, taken.principal, taken.fingerprint, taken.state
             ));
             Ok(0)
         }
-        Err(refused) => {
-            say::ending(&refused.ending);
-            if let Some(folder) = &refused.receipt {
-                say::dim(format!("receipt  {}", folder.join("receipt.md").display()));
-            }
-            Ok(refused.ending.exit)
-        }
+        Err(refused) => Ok(show_refused(&refused)),
     }
+}
+
+fn read_signature(file: &Path) -> Result<String, String> {
+    let fail = |why: &dyn std::fmt::Display| format!("{}: {why}", file.display());
+    let about = fs::metadata(file).map_err(|error| fail(&error))?;
+    if !about.is_file() || about.len() > MAX_SIGNATURE {
+        return Err(fail(&"is no signature file"));
+    }
+    fs::read_to_string(file).map_err(|error| fail(&error))
+}
+
+fn reject(runner: &Runner, id: &str) -> Outcome {
+    match runner.reject(id, &actor()) {
+        Ok(id) => {
+            say::note(format!("plan {id} is rejected; it can never be carried out"));
+            Ok(0)
+        }
+        Err(refused) => Ok(show_refused(&refused)),
+    }
+}
+
+fn show_refused(refused: &Refused) -> u8 {
+    say::ending(&refused.ending);
+    if let Some(folder) = &refused.receipt {
+        say::dim(format!("receipt  {}", folder.join("receipt.md").display()));
+    }
+    refused.ending.exit
 }
 
 fn carry_out(runner: &Runner, plan: String, json: bool) -> Outcome {
