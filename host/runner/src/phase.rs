@@ -17,7 +17,6 @@ use crate::broker::{Phase, RunBroker};
 use crate::ending::Ending;
 use crate::run::{Decided, Run};
 use crate::sends::Sender;
-use crate::workspace::private_folder;
 
 /// The copies that a guest works on. Gone when dropped.
 pub(crate) struct Stage {
@@ -45,7 +44,6 @@ impl Run<'_> {
     pub(crate) fn stage(&self, decided: &Decided) -> Result<Stage, Ending> {
         let fail = |error: &dyn std::fmt::Display| Ending::denied("directory", error.to_string());
         let parent = self.runner.workspace().state().join("staging");
-        private_folder(&parent).map_err(|error| fail(&error))?;
         let folder =
             tempfile::Builder::new().prefix("run-").tempdir_in(&parent).map_err(|error| fail(&error))?;
         let mut trees = BTreeMap::new();

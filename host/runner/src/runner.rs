@@ -35,7 +35,9 @@ impl Runner {
         }
         let fail = |error: &dyn std::fmt::Display| WorkspaceError(error.to_string());
         // Made here and not by the first run, so that wrong usage of a capability writes nothing at all.
-        private_folder(&workspace.state().join("runs"))?;
+        for folder in ["runs", "staging"] {
+            private_folder(&workspace.state().join(folder))?;
+        }
         let ledger = Ledger::open(workspace.state()).map_err(|error| fail(&error))?;
         let key = HostKey::load_or_create(workspace.state()).map_err(|error| fail(&error))?;
         Ok(Self {

@@ -61,7 +61,11 @@ fn step(
             let typed = placeholders.reverse(&words[2..])?;
             let ran = ran(scratch.command().args(typed));
             placeholders.apply(&ran);
-            if ran.code == 0 { Ok(String::new()) } else { Err(format!("exit {}:\n{}", ran.code, ran.stderr)) }
+            if matches!(ran.code, 0 | 3) {
+                Ok(String::new())
+            } else {
+                Err(format!("exit {}:\n{}", ran.code, ran.stderr))
+            }
         }
         ["$", "show", path] => {
             let content = fs::read_to_string(scratch.path(path)).map_err(|error| error.to_string())?;
