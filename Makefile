@@ -37,8 +37,8 @@ lint: ## format, lints, documentation, licences and sources of dependencies
 
 .PHONY: deny
 deny: cargo-deny ## check the dependencies' bans, licences and sources, and advisories where they can be had
-	$(CARGO) deny --workspace check bans licenses sources
-	$(CARGO) deny --manifest-path capabilities/Cargo.toml --workspace check bans licenses sources
+	$(CARGO) deny --log-level error --workspace check bans licenses sources
+	$(CARGO) deny --log-level error --manifest-path capabilities/Cargo.toml --workspace check bans licenses sources
 	@if $(CARGO) deny --workspace fetch db >/dev/null 2>&1; then $(CARGO) deny --workspace check advisories; \
 	else echo 'note: the advisory database cannot be had here; advisories were not checked'; fi
 

@@ -5,18 +5,43 @@
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, IsTerminal, Write};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use ops_policy::plan::Plan;
 use ops_runner::run::Person;
 use ops_runner::show::plan_text;
+use tokio::sync::watch;
 
 use crate::say;
 
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: u64 = 256;
 
-/// Asks at the terminal and on standard input.
-pub(crate) struct Terminal;
+/// Asks at the terminal and on standard input, until somebody wants the run to end.
+pub(crate) struct Terminal {
+    cancel: watch::Receiver<bool>,
+}
+
+impl Terminal {
+    pub(crate) fn new(cancel: watch::Receiver<bool>) -> Self {
+        Self { cancel }
+    }
+
+    /// One line, read by a thread of its own: a read that nobody answers must not outlive a Ctrl-C.
+    fn line(&self, from: impl BufRead + Send + 'static) -> Option<String> {
+        let (give, take) = mpsc::channel();
+        std::thread::spawn(move || give.send(answer(from)));
+        loop {
+            match take.recv_timeout(Duration::from_millis(50)) {
+                Ok(line) => return line.filter(|line| !line.trim().is_empty()),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) if *self.cancel.borrow() => return None,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+}
 
 impl Person for Terminal {
     fn confirm(&mut self, plan: &Plan) -> Option<String> {
@@ -24,14 +49,9 @@ impl Person for Terminal {
             return None;
         }
         let mut tty = OpenOptions::new().read(true).write(true).open("/dev/tty").ok()?;
-        write!(
-            tty,
-            "{}\nType the plan's short hash to carry it out, or press Enter to leave it waiting: ",
-            plan_text(plan, None)
-        )
-        .ok()?;
-        tty.flush().ok()?;
-        answer(BufReader::new(tty)).filter(|typed| !typed.trim().is_empty())
+        let question = "Type the plan's short hash to carry it out, or press Enter to leave it waiting: ";
+        write!(tty, "{}\n{question}", plan_text(plan, None)).and_then(|()| tty.flush()).ok()?;
+        self.line(BufReader::new(tty))
     }
 
     fn piped(&mut self, plan: &Plan) -> Option<String> {
@@ -39,7 +59,7 @@ impl Person for Terminal {
             return None;
         }
         say::note(plan_text(plan, None));
-        answer(BufReader::new(std::io::stdin())).filter(|line| !line.trim().is_empty())
+        self.line(BufReader::new(std::io::stdin()))
     }
 }
 

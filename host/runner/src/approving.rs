@@ -77,6 +77,9 @@ impl Run<'_> {
             }
             return Ok(self.approved("piped", None, Vec::new()));
         }
+        if *self.order.cancel.borrow() {
+            return Err(Ending::interrupted());
+        }
         Err(Ending::planned(waits(plan, &approval.accept)))
     }
 

@@ -104,7 +104,7 @@ impl Ending {
 
     /// Stopped by a person before anything was changed.
     pub fn interrupted() -> Self {
-        Self::new(Status::Interrupted, 130, Some("interrupted"), "interrupted; nothing was changed")
+        Self::new(Status::Interrupted, 130, Some("interrupted"), "nothing was changed")
     }
 
     /// A failure in the guest's words.

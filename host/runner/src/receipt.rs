@@ -29,7 +29,7 @@ pub struct Report {
     pub key: Option<String>,
     /// How it ended.
     pub ending: Ending,
-    /// The capability's output. None while a plan waits: what it says is not so yet.
+    /// The capability's output, where the run is done: before that, what it says is not so.
     pub output: Option<Value>,
     /// The plan that this run made, for the caller to see.
     pub plan: Option<Arc<Plan>>,
@@ -92,7 +92,7 @@ impl Run<'_> {
             capability: self.name,
             key: Some(self.key),
             ending,
-            output: self.record.output.filter(|_| status != Status::Planned),
+            output: self.record.output.filter(|_| status == Status::Done),
             plan,
             dry_run: self.record.dry_run,
             denied: self.record.denied.into_iter().collect(),

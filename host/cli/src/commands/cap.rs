@@ -97,33 +97,52 @@ pub(crate) fn drive(runner: &Runner, what: What<'_>) -> Result<Report, String> {
         .build()
         .map_err(|error| format!("no runtime: {error}"))?;
     let (cancel, cancelled) = watch::channel(false);
+    listen(cancel)?;
     let progress = Progress::new();
+    let mut terminal = Terminal::new(cancelled.clone());
     let order = Order { what, actor: actor(), reports: progress.sink(), cancel: cancelled };
     let report = engine.block_on(async {
-        // Listened to from before the run begins, so that no signal falls between two waits.
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut terminal = Terminal;
         let run = runner.run(order, &mut terminal);
         tokio::pin!(run);
         loop {
             tokio::select! {
-                report = &mut run => return Ok(report),
-                _ = interrupt.recv() => stop(&cancel),
-                _ = terminate.recv() => stop(&cancel),
+                report = &mut run => return report,
                 () = tokio::time::sleep(Duration::from_millis(250)) => progress.wake(),
             }
         }
     });
     progress.end();
-    report.map_err(|error: std::io::Error| format!("no signals: {error}"))
+    Ok(report)
 }
 
-/// Asks the run to end; what was begun is waited for.
-fn stop(cancel: &watch::Sender<bool>) {
-    if !cancel.send_replace(true) {
-        say::note("stopping; an effect in flight is waited for");
-    }
+/// Turns Ctrl-C and SIGTERM into the wish that the run ends. A thread of its own listens, so that a run that waits at
+/// a prompt hears it too; it listens before the run begins.
+fn listen(cancel: watch::Sender<bool>) -> Result<(), String> {
+    let (ready, listening) = std::sync::mpsc::channel();
+    let listen = async move |ready: std::sync::mpsc::Sender<std::io::Result<()>>| {
+        let signals =
+            signal(SignalKind::interrupt()).and_then(|int| Ok((int, signal(SignalKind::terminate())?)));
+        let (mut interrupt, mut terminate) = match signals {
+            Ok(signals) => signals,
+            Err(error) => return ready.send(Err(error)).unwrap_or_default(),
+        };
+        ready.send(Ok(())).unwrap_or_default();
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if !cancel.send_replace(true) {
+                say::note("stopping; an effect in flight is waited for");
+            }
+        }
+    };
+    std::thread::spawn(move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(engine) => engine.block_on(listen(ready)),
+        Err(error) => ready.send(Err(error)).unwrap_or_default(),
+    });
+    let fail = |error: &dyn std::fmt::Display| format!("signals cannot be listened to: {error}");
+    listening.recv().map_err(|error| fail(&error))?.map_err(|error| fail(&error))
 }
 
 pub(crate) fn actor() -> Actor {
