@@ -29,7 +29,7 @@ test: lint host guests ## run every test; those that need a server that is missi
 	@CARGO='$(CARGO)' bash tests/run.sh
 
 .PHONY: lint
-lint: ## format, lints, documentation, licences and sources of dependencies
+lint: rust-components ## format, lints, documentation, licences and sources of dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path capabilities/Cargo.toml --all --check
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
@@ -55,6 +55,10 @@ host: ## build the program ops, and what tests it
 guests: wasm-target ## build the capabilities and the hostile guests
 	$(CARGO) build --manifest-path capabilities/Cargo.toml --target wasm32-wasip2 --profile guest --workspace \
 	  --exclude ops-guest --exclude ops-guest-macros
+
+.PHONY: rust-components
+rust-components:
+	@for part in clippy rustfmt; do rustup component list --installed | grep -q "^$$part" || rustup component add $$part; done
 
 .PHONY: wasm-target
 wasm-target:
