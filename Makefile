@@ -29,7 +29,7 @@ test: lint host guests ## run every test; those that need a server that is missi
 	@CARGO='$(CARGO)' bash tests/run.sh
 
 .PHONY: lint
-lint: rust-components ## format, lints, documentation, licences and sources of dependencies
+lint: rust-components ## check format, lints and documentation
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path capabilities/Cargo.toml --all --check
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
