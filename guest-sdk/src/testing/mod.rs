@@ -3,7 +3,36 @@
 //! A test says what the services answer, what lies in the directories and what the binding's config holds, then lets
 //! the capability [plan](World::plan) or [apply](World::apply) and looks at what came out:
 //!
-//! ```ignore
+//! ```
+//! # use ops_guest::testing::{Answer, World, assert_converges};
+//! # use ops_guest::{Ctx, Failure, Request, Undo, capability};
+//! # use schemars::JsonSchema;
+//! # use serde::{Deserialize, Serialize};
+//! # use serde_json::json;
+//! # #[derive(Deserialize, JsonSchema)]
+//! # struct Input { vm_id: u32 }
+//! # #[derive(Serialize, JsonSchema)]
+//! # struct Output {}
+//! # #[capability(
+//! #     name = "infra.vm.clone",
+//! #     summary = "Clones a VM.",
+//! #     safety = "mutating",
+//! #     needs(
+//! #         service("pve", rule(GET "/vms/{id}", read), rule(POST "/clone", mutate)),
+//! #         directory("notes", read),
+//! #         config("node", "Where it runs."),
+//! #     )
+//! # )]
+//! # fn clone(ctx: &Ctx, input: Input) -> Result<Output, Failure> {
+//! #     let found = ctx.fetch(Request::get("pve", format!("/vms/{}", input.vm_id)).accept(&[404]))?;
+//! #     if found.status == 404 {
+//! #         let request = Request::post_json("pve", "/clone", &json!({"to": input.vm_id}))?;
+//! #         let clone = ctx.effect(format!("clone template 9000 to VM {}", input.vm_id), request);
+//! #         clone.undo(Undo::by_hand("delete the VM")).perform()?;
+//! #     }
+//! #     Ok(Output {})
+//! # }
+//! # fn main() {
 //! let mut world = World::new(&CAPABILITY)
 //!     .config(json!({"node": "pve1"}))
 //!     .service("pve", [
@@ -15,6 +44,7 @@
 //! let plan = world.plan(json!({"vm_id": 214}));
 //! assert_eq!(plan.effects[0].summary, "clone template 9000 to VM 214");
 //! assert_converges(&mut world, json!({"vm_id": 214}));
+//! # }
 //! ```
 //!
 //! The world is as strict as the host where an author can go wrong: it panics at a request that no need of the
