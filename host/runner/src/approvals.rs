@@ -106,7 +106,11 @@ impl Runner {
         let bundle = Statement::approval(approval.clone()).sign(self.key()).map_err(LedgerError::from)?;
         self.ledger().add_approval(&approval, &bundle)?;
         Ok(Taken {
-            state: format!("{} of {}", self.people(&plan.id, now)?, plan.approvals),
+            state: format!(
+                "{} of {}",
+                self.people(&plan.id, lifetime(&pinned.settings), now)?,
+                plan.approvals
+            ),
             plan: plan.id,
             principal: approval.approver.principal,
             fingerprint: approval.approver.fingerprint.unwrap_or_default(),
@@ -149,11 +153,8 @@ impl Runner {
         })
     }
 
-    /// How many people have approved a plan, not too long ago.
-    pub(crate) fn people(&self, plan: &str, now: Timestamp) -> Result<u64, Ending> {
-        // Where the settings cannot be trusted, nothing will be carried out; the longest lifetime does for a list.
-        let lifetime = Pinned::load(self.workspace(), now)
-            .map_or_else(|_| Duration::from_secs(3600), |pinned| lifetime(&pinned.settings));
+    /// How many people have approved a plan, not longer ago than `lifetime`.
+    pub(crate) fn people(&self, plan: &str, lifetime: Duration, now: Timestamp) -> Result<u64, Ending> {
         let held = self.ledger().approvals(plan)?;
         let people: BTreeSet<_> = held
             .iter()
@@ -189,6 +190,9 @@ impl Runner {
         run.receipt(ending.clone()).receipt
     }
 }
+
+/// How long an approval is good at the longest, where the settings cannot be trusted; nothing is carried out then.
+pub(crate) const LONGEST: Duration = Duration::from_secs(3600);
 
 /// How long an approval is good.
 pub(crate) fn lifetime(settings: &Settings) -> Duration {

@@ -23,6 +23,10 @@ use crate::sends::{SendFailure, Sender};
 
 /// Reports that are passed on in one phase at most; the rest are counted.
 const MAX_REPORTS: u64 = 1000;
+/// Questions beyond the allowed requests that are still answered with a refusal; then the run ends.
+const MAX_REFUSED: u64 = 100;
+/// The bodies of all effects of a plan together, in bytes: people have to read them.
+const MAX_PLANNED_BYTES: usize = 32 * 1024 * 1024;
 /// The longest report message that is passed on, in bytes.
 const MAX_REPORT: usize = 500;
 
@@ -55,6 +59,7 @@ pub(crate) struct RunBroker {
     pub(crate) ending: Option<Ending>,
     began: Instant,
     clock: u64,
+    asked: u64,
     reports: u64,
     sink: ReportSink,
 }
@@ -71,6 +76,7 @@ impl RunBroker {
             ending: None,
             began: Instant::now(),
             clock: 0,
+            asked: 0,
             reports: 0,
             sink,
         }
@@ -96,7 +102,21 @@ impl RunBroker {
         self.clock = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
     }
 
+    /// Counts a question. A guest that goes on asking after it was refused would fill the host's memory with refusals.
+    fn count(&mut self) -> Result<(), Stop> {
+        self.asked += 1;
+        let limit = self.sender.max_requests();
+        if self.asked > limit.saturating_add(MAX_REFUSED) {
+            return self.stop(Ending::stopped(
+                "limit-requests",
+                format!("stopped: it went on asking long after the binding's limits.requests, {limit}"),
+            ));
+        }
+        Ok(())
+    }
+
     async fn read(&mut self, request: Request) -> Result<Result<Response, NetError>, Stop> {
+        self.count()?;
         let answer = match decide(&self.rights, Door::Fetch, &request) {
             Ok(allowed) => match self.sender.send(&allowed, false).await {
                 Ok((sent, _)) => Ok(sent.response),
@@ -132,6 +152,7 @@ impl RunBroker {
     }
 
     async fn change(&mut self, effect: Effect) -> Result<Result<Outcome, NetError>, Stop> {
+        self.count()?;
         let decision = decide(&self.rights, Door::Perform, &effect.request);
         let answer = match &mut self.phase {
             Phase::Read => {
@@ -171,6 +192,14 @@ impl RunBroker {
             return self.stop(Ending::stopped(
                 "limit-requests",
                 format!("the plan has more effects than the binding's limits.requests, {limit}"),
+            ));
+        }
+        let body = |request: &Request| request.body.as_ref().map_or(0, Vec::len);
+        let planned: usize = self.captured.iter().map(|effect| body(&effect.request)).sum();
+        if planned.saturating_add(body(&effect.request)) > MAX_PLANNED_BYTES {
+            return self.stop(Ending::stopped(
+                "limit-plan",
+                format!("the plan's effects are longer than {} MiB together", MAX_PLANNED_BYTES >> 20),
             ));
         }
         let service = allowed.and_then(|allowed| self.rights.services.get(&allowed.service));
@@ -261,3 +290,6 @@ fn answer_digest(answer: &Result<Response, NetError>) -> Digest {
     };
     Digest::of(value.to_string().as_bytes())
 }
+
+#[cfg(test)]
+mod tests;

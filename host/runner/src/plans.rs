@@ -8,8 +8,10 @@ use ops_policy::message::Input;
 use ops_policy::plan::Plan;
 use serde::Serialize;
 
+use crate::approvals;
 use crate::approving::Approved;
 use crate::ending::Ending;
+use crate::pinned::Pinned;
 use crate::run::{Planned, Run};
 use crate::runner::Runner;
 use crate::statement::{digest, plan_ref};
@@ -46,9 +48,11 @@ impl Runner {
     pub fn plans(&self) -> Result<Vec<Row>, Ending> {
         let filter = PlanFilter { status: None, capability: None, limit: MAX_LISTED };
         let now = Timestamp::now();
+        let lifetime = Pinned::load(self.workspace(), now)
+            .map_or(approvals::LONGEST, |pinned| approvals::lifetime(&pinned.settings));
         let mut rows = Vec::new();
         for record in self.ledger().plans(&filter)? {
-            let approvals = self.people(&record.id, now)?;
+            let approvals = self.people(&record.id, lifetime, now)?;
             let needed = self.document(&record.id).map_or(0, |plan| plan.approvals);
             let status = match record.status {
                 PlanStatus::Waiting if !record.approvable => "never",

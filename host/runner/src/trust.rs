@@ -40,9 +40,13 @@ impl Trust {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(WorkspaceError(format!("{}: {error}", path.display()))),
         };
-        serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|error| WorkspaceError(format!("{}: {error}", path.display())))
+        let trust: Self = serde_json::from_slice(&bytes)
+            .map_err(|error| WorkspaceError(format!("{}: {error}", path.display())))?;
+        // The folder's name holds only a part of a hash: it must not lend one workspace the trust of another.
+        if trust.root != workspace.root().display().to_string() {
+            return Err(WorkspaceError(format!("{} is the record of {}", path.display(), trust.root)));
+        }
+        Ok(Some(trust))
     }
 
     /// Remembers it.

@@ -1,0 +1,98 @@
+use std::path::PathBuf;
+
+use ops_egress::resolve;
+use ops_egress::send::Egress;
+use ops_policy::binding::Binding;
+use ops_policy::manifest::{Manifest, Need, NeedKind, RuleNeed, Safety};
+use ops_policy::message::Undo;
+use ops_policy::settings::Settings;
+use serde_json::json;
+
+use super::*;
+
+/// A broker in the plan phase, for a capability that may change one service and make two requests.
+fn planning() -> RunBroker {
+    let rule = RuleNeed {
+        method: "POST".into(),
+        path: "/a".into(),
+        effect: RuleEffect::Mutate,
+        query: vec![],
+        headers: vec![],
+    };
+    let manifest = Manifest {
+        name: "a.b".into(),
+        summary: String::new(),
+        version: "0.1.0".into(),
+        safety: Safety::Mutating,
+        input: json!({}),
+        output: json!({}),
+        needs: vec![Need {
+            need: NeedKind::Service { name: "web".into(), rules: vec![rule] },
+            optional: false,
+        }],
+    };
+    let binding = "capability: a.b\ncomponent: components/a.wasm\nsafety: mutating\napproval: {mode: manual}\n\
+                   services:\n  web:\n    origin: https://web.example:443\n    rules:\n\
+                   \u{20}     - {id: a, method: POST, path: /a, effect: mutate}\nlimits: {requests: 10}\n";
+    let binding = Binding::parse("b", binding.as_bytes()).unwrap();
+    let rights = Arc::new(Rights::intersect(&manifest, &binding).unwrap());
+    let settings = Settings::parse("ops.yaml", b"workspace: demo\n").unwrap();
+    let sender = Sender::new(
+        Arc::new(Egress::new(resolve::System)),
+        rights.clone(),
+        Arc::new(settings),
+        BTreeMap::new(),
+        PathBuf::from("/"),
+        binding.limits,
+    );
+    RunBroker::new(rights, sender, Phase::Plan { dry_run: false }, Arc::new(|_| {}))
+}
+
+fn request(path: &str, body: Option<Vec<u8>>) -> Request {
+    Request { service: "web".into(), method: "POST".into(), path: path.into(), headers: vec![], body }
+}
+
+fn effect(body: Vec<u8>) -> Effect {
+    Effect { summary: "a".into(), request: request("/a", Some(body)), undo: Undo::ByHand("undo".into()) }
+}
+
+#[tokio::test]
+async fn a_guest_cannot_ask_for_ever() {
+    let mut broker = planning();
+    let mut answered = 0;
+    while broker.fetch(request(&format!("/{answered}"), None)).await.is_ok() {
+        answered += 1;
+        assert!(answered <= 10 + MAX_REFUSED, "it is answered for ever");
+    }
+    assert_eq!(answered, 10 + MAX_REFUSED);
+    assert_eq!(broker.ending.and_then(|ending| ending.code), Some("limit-requests"));
+    assert_eq!(broker.denied.values().sum::<u64>(), answered);
+}
+
+#[tokio::test]
+async fn a_plan_is_never_longer_than_people_can_be_shown() {
+    let mut broker = planning();
+    for _ in 0..4 {
+        assert_eq!(broker.perform(effect(vec![b'x'; 8 << 20])).await, Ok(Ok(Outcome::Planned)));
+    }
+    assert_eq!(broker.perform(effect(vec![b'x'])).await, Err(Stop));
+    assert_eq!(broker.ending.and_then(|ending| ending.code), Some("limit-plan"));
+}
+
+#[tokio::test]
+async fn more_effects_than_requests_are_no_plan() {
+    let mut broker = planning();
+    for _ in 0..10 {
+        assert_eq!(broker.perform(effect(vec![])).await, Ok(Ok(Outcome::Planned)));
+    }
+    assert_eq!(broker.perform(effect(vec![])).await, Err(Stop));
+    assert_eq!(broker.ending.and_then(|ending| ending.code), Some("limit-requests"));
+}
+
+#[tokio::test]
+async fn an_effect_that_is_not_granted_ends_the_run() {
+    let mut broker = planning();
+    let other = Effect { request: request("/b", None), ..effect(vec![]) };
+    assert_eq!(broker.perform(other).await, Err(Stop));
+    assert_eq!(broker.ending.and_then(|ending| ending.code), Some("effect-denied"));
+}
