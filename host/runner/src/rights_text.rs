@@ -7,6 +7,7 @@ use ops_policy::approval::{Accept, Mode};
 use ops_policy::binding::Binding;
 use ops_policy::manifest::{Access, Manifest, RuleEffect, Safety};
 use ops_policy::rights::Rights;
+use ops_policy::rule::Rule;
 use ops_policy::visible::visible;
 
 /// The rights of one capability, for people. `imports` is what its component asks for.
@@ -37,6 +38,7 @@ pub fn rights_text(
                 rule.path,
                 rule.id
             );
+            conditions_text(&mut text, rule);
         }
     }
     for (name, directory) in &rights.directories {
@@ -71,6 +73,18 @@ fn effect(effect: RuleEffect) -> &'static str {
         RuleEffect::Read => "may read   ",
         RuleEffect::Mutate => "may change ",
         RuleEffect::Destroy => "may destroy",
+    }
+}
+
+/// What a request must keep to beyond method and path, or may carry beyond the usual.
+fn conditions_text(text: &mut String, rule: &Rule) {
+    for (what, names) in [("query keys", &rule.query), ("headers", &rule.headers)] {
+        if !names.is_empty() {
+            let _ = writeln!(text, "      with the {what} {}", visible(&names.join(", ")));
+        }
+    }
+    for condition in &rule.body {
+        let _ = writeln!(text, "      only with a body in which {}", visible(&condition.to_string()));
     }
 }
 
@@ -126,6 +140,24 @@ pub fn ways(binding: &Binding) -> String {
                 })
                 .collect();
             ways.join(" or ")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_conditions_of_a_rule_are_shown() {
+        let binding = "capability: a.b\ncomponent: components/a.wasm\nsafety: read-only\nservices:\n  web:\n    \
+                       origin: https://web.example:443\n    rules:\n      - {id: q, method: POST, path: /q, effect: read, \
+                       query: [since], headers: [x-trace], body: {\"/calls/*/0\": [Mailbox/get]}}\n";
+        let binding = Binding::parse("b", binding.as_bytes()).unwrap();
+        let mut text = String::new();
+        conditions_text(&mut text, &binding.services["web"].rules[0]);
+        for part in ["query keys since", "headers x-trace", "/calls/*/0: [\"Mailbox/get\"]"] {
+            assert!(text.contains(part), "{part}: {text}");
         }
     }
 }
