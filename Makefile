@@ -10,6 +10,8 @@ CARGO ?= cargo
 GUESTS := target/wasm32-wasip2/guest
 OPS := target/debug/ops
 DENY_VERSION := 0.20.2
+FUZZ_VERSION := 0.13.2
+FUZZ_TIME ?= 600
 
 ##  what                     what it does
 .PHONY: help
@@ -46,6 +48,19 @@ deny: cargo-deny ## check the dependencies' bans, licences and sources, and advi
 cargo-deny:
 	@$(CARGO) deny --version 2>/dev/null | grep -qF ' $(DENY_VERSION)' || \
 	  $(CARGO) install --locked cargo-deny --version $(DENY_VERSION) --no-default-features --quiet
+
+.PHONY: fuzz
+fuzz: ## fuzz the policy, FUZZ_TIME seconds (600) for each target; make test replays the corpus
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz --version $(FUZZ_VERSION) --quiet
+	@for target in binding origin rules body; do mkdir -p target/fuzz-corpus/$$target; \
+	  RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --fuzz-dir tests/fuzz $$target target/fuzz-corpus/$$target \
+	  tests/fuzz/corpus/$$target -- -max_total_time=$(FUZZ_TIME) || exit 1; done
+
+.PHONY: bench
+bench: guests ## measure decisions, and what the host adds to a request, against curl
+	$(CARGO) bench -p ops-policy --bench decide
+	$(CARGO) build -p ops-cli --profile dist
+	OPS=$(CURDIR)/target/dist/ops GUESTS=$(CURDIR)/$(GUESTS) python3 tests/bench/request.py
 
 .PHONY: host
 host: ## build the program ops, and what tests it

@@ -63,6 +63,20 @@ impl Ctx {
         host::directory(self, name)
     }
 
+    /// The text of a contract file that the binding grants, for example `communications.stack.contract.yaml`.
+    ///
+    /// # Errors
+    /// `NotGranted` if the binding does not grant it. A need that is `optional` may be missing.
+    pub fn contract(&self, name: &str) -> Result<String, Failure> {
+        match std::fs::read_to_string(host::contract(self, name)) {
+            Ok(text) => Ok(text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Failure::NotGranted(format!(
+                "the contract {name} is not granted: list it under `contracts:` in the binding and pin again"
+            ))),
+            Err(error) => Err(Failure::Failed(format!("the contract {name} cannot be read: {error}"))),
+        }
+    }
+
     /// Reads from a service, under a rule with `effect: read`.
     ///
     /// # Errors
@@ -129,6 +143,12 @@ impl Ctx {
     /// `Failed` if the host has no random bytes to give.
     pub fn unique_id(&self) -> Result<String, Failure> {
         Ok(format!("{:016x}{:016x}", host::random(self)?, host::random(self)?))
+    }
+
+    /// Time since this was first asked, for measuring how long an answer took. It moves only when something crosses
+    /// to the host and in [`Ctx::poll`], and must not go into an effect or a staged file.
+    pub fn elapsed(&self) -> Duration {
+        host::monotonic(self)
     }
 
     /// The time at which the plan was begun. It is the same for the whole run, and for the apply of that plan.

@@ -4,6 +4,9 @@ use crate::{Failure, NetError, RateLimit, Request, Response, Upstream};
 
 /// How much of a service's error text is passed on, in characters.
 const EXCERPT: usize = 200;
+/// The longest wait that is passed on, in seconds: a week. No service means more, and a number that nobody can place
+/// helps nobody.
+const LONGEST_WAIT: u64 = 7 * 24 * 60 * 60;
 
 impl Failure {
     /// The arguments fit the schema but not the capability's own rules.
@@ -31,17 +34,37 @@ impl Failure {
         Self::Failed(message.into())
     }
 
+    /// What happened, in words: the text without its code. For a capability that reports a failure as one finding
+    /// among others.
+    pub fn why(&self) -> String {
+        match self {
+            Self::InvalidInput(why)
+            | Self::NotGranted(why)
+            | Self::Conflict(why)
+            | Self::Incomplete(why)
+            | Self::Failed(why) => why.clone(),
+            Self::Upstream(upstream) => upstream.message.clone(),
+            Self::RateLimited(RateLimit { service, seconds: Some(seconds) }) => {
+                format!("{service} asks to be left alone for {seconds} s")
+            }
+            Self::RateLimited(RateLimit { service, seconds: None }) => {
+                format!("{service} asks to be left alone for a while")
+            }
+        }
+    }
+
     /// The service answered, but not with a status that the capability can use.
     pub(crate) fn of_status(request: &Request, response: &Response) -> Self {
         let (service, asked) = (request.service().to_owned(), request.line());
         let message = match response.status {
             429 => {
-                let seconds = response.header("retry-after").and_then(|text| text.trim().parse().ok());
-                return Self::RateLimited(RateLimit { service, seconds });
+                return Self::RateLimited(RateLimit { service, seconds: wait(response) });
             }
-            401 | 403 => format!(
-                "{service} refused {asked} with status {}: the credential of the binding is missing, wrong or too weak",
-                response.status
+            401 => format!(
+                "{service} refused {asked} with status 401: the credential of the binding is missing or wrong"
+            ),
+            403 => format!(
+                "{service} refused {asked} with status 403: the credential of the binding may not do this"
             ),
             status => match excerpt(&response.body) {
                 Some(text) => format!("{service} answered {asked} with status {status}: {text}"),
@@ -79,6 +102,15 @@ impl From<serde_json::Error> for Failure {
     }
 }
 
+/// How long the service wants to be left alone, where it says so in seconds. A date is not translated: the clock of a
+/// run stands still.
+fn wait(response: &Response) -> Option<u64> {
+    let text = response.header("retry-after")?.trim();
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    // Digits that are no number are more than any number.
+    digits.then(|| text.parse().map_or(LONGEST_WAIT, |seconds: u64| seconds.min(LONGEST_WAIT)))
+}
+
 /// The beginning of an answer, where it is text.
 fn excerpt(body: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(body).ok()?.trim();
@@ -102,9 +134,18 @@ mod tests {
     #[test]
     fn rate_limits_carry_seconds_where_they_are_given() {
         let request = Request::get("web", "/");
-        for (value, seconds) in
-            [("30", Some(30)), (" 7 ", Some(7)), ("Fri, 31 Dec 1999 23:59:59 GMT", None), ("-1", None)]
-        {
+        for (value, seconds) in [
+            ("30", Some(30)),
+            (" 7 ", Some(7)),
+            ("0", Some(0)),
+            ("86400", Some(86_400)),
+            ("99999999999", Some(LONGEST_WAIT)),
+            ("99999999999999999999999999", Some(LONGEST_WAIT)),
+            ("Fri, 31 Dec 1999 23:59:59 GMT", None),
+            ("-1", None),
+            ("+5", None),
+            ("", None),
+        ] {
             let failure = Failure::of_status(&request, &response(429, &[("retry-after", value)], ""));
             assert_eq!(
                 failure,
@@ -121,7 +162,8 @@ mod tests {
         for (status, body, part) in [
             (500, "boom", "web answered GET /a?b=1 with status 500: boom"),
             (404, "", "web answered GET /a?b=1 with status 404"),
-            (403, "secret details", "credential"),
+            (401, "secret details", "status 401: the credential of the binding is missing or wrong"),
+            (403, "secret details", "status 403: the credential of the binding may not do this"),
             (500, long.as_str(), "é…"),
         ] {
             let Failure::Upstream(upstream) = Failure::of_status(&request, &response(status, &[], body))
@@ -130,6 +172,8 @@ mod tests {
             };
             assert_eq!((upstream.service.as_str(), upstream.status), ("web", status));
             assert!(upstream.message.contains(part), "{}", upstream.message);
+            assert!(!upstream.message.contains("secret"), "{}", upstream.message);
+            assert_eq!(Failure::Upstream(upstream.clone()).why(), upstream.message);
         }
     }
 
@@ -139,5 +183,12 @@ mod tests {
         assert_eq!(failure, Failure::NotGranted("no rule".into()));
         let failure = Failure::of_net(&Request::get("web", "/"), NetError::Timeout("20s".into()));
         assert_eq!(failure, Failure::Failed("web: GET / was not answered in time: 20s".into()));
+    }
+
+    #[test]
+    fn a_rate_limit_is_told_in_words() {
+        let limited = |seconds| Failure::RateLimited(RateLimit { service: "web".into(), seconds });
+        assert_eq!(limited(Some(30)).why(), "web asks to be left alone for 30 s");
+        assert_eq!(limited(None).why(), "web asks to be left alone for a while");
     }
 }

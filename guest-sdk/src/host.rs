@@ -40,6 +40,10 @@ mod component {
         Path::new("/").join(name)
     }
 
+    pub(crate) fn contract(_: &Ctx, name: &str) -> PathBuf {
+        Path::new("/contracts").join(name)
+    }
+
     pub(crate) fn random(_: &Ctx) -> Result<u64, Failure> {
         getrandom::u64().map_err(|error| Failure::Failed(format!("no random bytes: {error}")))
     }

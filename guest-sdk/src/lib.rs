@@ -98,8 +98,12 @@ pub mod raw {
 /// What the attribute's code calls. Not for authors.
 #[doc(hidden)]
 pub mod private {
-    pub use crate::manifest::{About, call, config, directory, manifest, rule, service};
+    pub use crate::manifest::{About, call, config, contract, directory, manifest, rule, service};
 }
+
+/// What a capability writes into a JSON body where the host is to put a secret: the binding says, under `secrets:` of
+/// the service, which one goes where. The capability, the plan and the journal only ever hold this word.
+pub const PLACEHOLDER: &str = "[secret]";
 
 pub use ctx::Ctx;
 pub use effect::{Done, Effect, Proposal};

@@ -106,6 +106,11 @@ pub fn directory(name: &str, optional: bool, access: Access) -> Need {
     Need { kind: NeedKind::Directory(DirectoryNeed { name: name.to_owned(), access }), optional }
 }
 
+/// A contract file.
+pub fn contract(name: &str, optional: bool) -> Need {
+    Need { kind: NeedKind::Contract(name.to_owned()), optional }
+}
+
 /// A setting.
 pub fn config(key: &str, optional: bool, meaning: &str) -> Need {
     Need { kind: NeedKind::Config(ConfigNeed { key: key.to_owned(), meaning: meaning.to_owned() }), optional }

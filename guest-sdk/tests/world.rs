@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use ops_guest::testing::{Answer, End, World, assert_converges};
-use ops_guest::{Ctx, Failure, Level, Request, Undo, capability};
+use ops_guest::{Ctx, Failure, Level, NetError, Request, Undo, capability};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -196,6 +196,60 @@ fn waiting_ends_and_takes_no_time_in_a_test() {
     assert_eq!(ran.reads.iter().filter(|read| read.contains("/tasks/7")).count(), 11);
     assert!(begun.elapsed() < Duration::from_secs(5));
     assert!(matches!(world.plan(json!({"vm_id": 99, "wrong": 1})).failure(), Failure::InvalidInput(_)));
+}
+
+/// Reads of which it is told how long they took, and a contract.
+#[derive(Serialize, JsonSchema)]
+struct Measured {
+    milliseconds: u64,
+    contract: String,
+}
+
+mod measured {
+    use super::*;
+
+    #[capability(
+        name = "infra.vm.measure",
+        summary = "Reads a machine and a contract.",
+        safety = "read-only",
+        needs(service("pve", rule(GET "/vms", read)), contract("vm.contract.yaml", optional))
+    )]
+    fn measure(ctx: &Ctx, _: Nothing) -> Result<Measured, Failure> {
+        let start = ctx.elapsed();
+        ctx.fetch(Request::get("pve", "/vms"))?;
+        let milliseconds = u64::try_from((ctx.elapsed() - start).as_millis()).unwrap_or(u64::MAX);
+        Ok(Measured { milliseconds, contract: ctx.contract("vm.contract.yaml")? })
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Nothing {}
+
+#[test]
+fn an_answer_takes_its_time_and_a_contract_is_read() {
+    let slow = Answer::get("/vms").takes(Duration::from_millis(250));
+    let mut world =
+        World::new(&measured::CAPABILITY).service("pve", [slow]).contract("vm.contract.yaml", "a: 1\n");
+    assert_eq!(world.plan(json!({})).output(), &json!({"milliseconds": 250, "contract": "a: 1\n"}));
+
+    let refused = Answer::get("/vms").fails(NetError::Tls("unknown issuer".into()));
+    let ran = World::new(&measured::CAPABILITY).service("pve", [refused]).plan(json!({}));
+    assert_eq!(ran.failure().why(), "pve: GET /vms did not get through TLS: unknown issuer");
+}
+
+#[test]
+fn a_contract_that_is_not_granted_is_named_with_the_remedy() {
+    let ran = World::new(&measured::CAPABILITY).service("pve", [Answer::get("/vms")]).plan(json!({}));
+    assert!(
+        matches!(ran.failure(), Failure::NotGranted(why) if why.contains("vm.contract.yaml") && why.contains("`contracts:`")),
+        "{ran:?}"
+    );
+}
+
+#[test]
+#[should_panic(expected = "asks for no contract other.yaml")]
+fn a_contract_that_the_manifest_lacks_is_found_out() {
+    drop(World::new(&measured::CAPABILITY).contract("other.yaml", ""));
 }
 
 #[test]

@@ -11,11 +11,16 @@
     reason = "a panic is how a test fails"
 )]
 
+mod audit;
 mod cli;
+mod corpus;
 mod crash;
 mod hostile;
 mod live;
+mod network;
 mod refusals;
+mod secrets;
+mod tables;
 mod verify;
 
 use libtest_mimic::Arguments;
@@ -28,6 +33,11 @@ fn main() {
         cli::trials(),
         crash::trials(),
         verify::trials(),
+        audit::trials(),
+        network::trials(),
+        secrets::trials(),
+        tables::trials(),
+        corpus::trials(),
         live::trials(),
     ]
     .into_iter()

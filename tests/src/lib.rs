@@ -13,6 +13,9 @@
     reason = "this crate holds tests only; a panic is how a test fails"
 )]
 
+pub mod fuzz;
+pub mod peak;
 pub mod scratch;
 pub mod server;
 pub mod skip;
+pub mod tls;

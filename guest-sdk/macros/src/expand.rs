@@ -93,6 +93,7 @@ fn need(need: &Need) -> TokenStream {
         Kind::Directory(Access::Stage) => {
             quote!(::ops_guest::private::directory(#name, #optional, ::ops_guest::Access::Stage))
         }
+        Kind::Contract => quote!(::ops_guest::private::contract(#name, #optional)),
         Kind::Config(meaning) => quote!(::ops_guest::private::config(#name, #optional, #meaning)),
     }
 }

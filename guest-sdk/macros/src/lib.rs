@@ -21,6 +21,7 @@ use proc_macro::TokenStream;
 ///             rule(PUT "/items/{id}", mutate, headers("idempotency-key"))),  // read, mutate or destroy
 ///         service("mail", optional, rule(GET "/.well-known/jmap", read)),
 ///         directory("outbox", stage),                      // read or stage
+///         contract("communications.stack.contract.yaml"),
 ///         config("from", "The sender's address."),
 ///     )
 /// )]

@@ -42,6 +42,7 @@ pub(crate) struct Need {
 pub(crate) enum Kind {
     Service(Vec<Rule>),
     Directory(Access),
+    Contract,
     Config(LitStr),
 }
 
@@ -120,6 +121,7 @@ impl Need {
         match self.kind {
             Kind::Service(_) => "service",
             Kind::Directory(_) => "directory",
+            Kind::Contract => "contract",
             Kind::Config(_) => "config key",
         }
     }
@@ -130,8 +132,8 @@ impl Parse for Need {
         let kind: Ident = input.parse()?;
         let inner;
         match kind.to_string().as_str() {
-            "service" | "directory" | "config" => parenthesized!(inner in input),
-            _ => return Err(unknown(&kind, &["service", "directory", "config"])),
+            "service" | "directory" | "contract" | "config" => parenthesized!(inner in input),
+            _ => return Err(unknown(&kind, &["service", "directory", "contract", "config"])),
         };
         let name: LitStr = inner.parse()?;
         let mut optional = false;
@@ -158,6 +160,7 @@ impl Parse for Need {
                 ("directory", "stage") => once(&mut access, &word, Access::Stage)?,
                 ("service", _) => return Err(unknown(&word, &["rule(…)", "optional"])),
                 ("directory", _) => return Err(unknown(&word, &["read", "stage", "optional"])),
+                ("contract", _) => return Err(unknown(&word, &["optional"])),
                 _ => return Err(unknown(&word, &["optional", "the setting's meaning in quotes"])),
             }
         }
@@ -168,12 +171,15 @@ impl Parse for Need {
             }
             "service" => Kind::Service(rules),
             "directory" => Kind::Directory(access.ok_or_else(|| lacks("`read` or `stage`"))?),
+            "contract" => Kind::Contract,
             _ => {
                 Kind::Config(meaning.ok_or_else(|| lacks("its meaning: `config(\"key\", \"What it is.\")`"))?)
             }
         };
-        if !matches!(kind, Kind::Config(_)) {
-            plain_name(&name)?;
+        match kind {
+            Kind::Service(_) | Kind::Directory(_) => plain_name(&name)?,
+            Kind::Contract => contract_name(&name)?,
+            Kind::Config(_) => {}
         }
         Ok(Self { name, optional, kind })
     }
@@ -287,6 +293,17 @@ fn plain_name(name: &LitStr) -> Result<()> {
     }
 }
 
+/// What the host takes as the name of a contract file.
+fn contract_name(name: &LitStr) -> Result<()> {
+    let value = name.value();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    if !value.ends_with(".yaml") || value.starts_with('.') || value.len() > 128 || !value.bytes().all(plain) {
+        let form = "a contract is named as its file beside the bindings, for example `mail.contract.yaml`";
+        return Err(Error::new(name.span(), form));
+    }
+    Ok(())
+}
+
 fn is_plain(word: &str) -> bool {
     word.starts_with(|c: char| c.is_ascii_lowercase())
         && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
@@ -301,6 +318,7 @@ mod tests {
         needs(
             service("pve", optional, rule(GET "/vms/{id}", read, query("a", "b"),), rule(POST "/vms", mutate, headers("x-a"))),
             directory("notes", stage, optional),
+            contract("mail.contract.yaml", optional),
             config("node", "The node."),
         ),
     "#;
@@ -308,7 +326,8 @@ mod tests {
     #[test]
     fn good_words_are_read() {
         let words: Words = syn::parse_str(GOOD).unwrap();
-        let [service, directory, config] = words.needs.as_slice() else { panic!("three needs") };
+        let [service, directory, contract, config] = words.needs.as_slice() else { panic!("four needs") };
+        assert!(matches!(contract.kind, Kind::Contract) && contract.optional);
         let Kind::Service(rules) = &service.kind else { panic!("a service") };
         assert_eq!((rules.len(), rules[0].query.len(), rules[1].headers.len()), (2, 2, 1));
         assert!(service.optional && directory.optional && !config.optional);
@@ -324,12 +343,19 @@ mod tests {
             ("\"mutating\"", "\"harmless\"", "\"harmless\"", "expected one of: \"read-only\""),
             ("safety =", "savety =", "savety", "expected one of: name, summary, safety, needs"),
             ("summary = \"Clones.\",", "name = \"a.b\",", "name", "says again"),
-            ("service(", "server(", "server", "expected one of: service, directory, config"),
+            ("service(", "server(", "server", "expected one of: service, directory, contract, config"),
             ("\"pve\"", "\"PVE\"", "\"PVE\"", "a name begins with"),
             ("optional, rule", "optinal, rule", "optinal", "expected one of: rule(…), optional"),
             ("stage, optional", "write, optional", "write", "expected one of: read, stage, optional"),
             ("stage, optional", "stage, read", "read", "says again"),
             ("stage, optional", "optional", "\"notes\"", "lacks `read` or `stage`"),
+            ("mail.contract.yaml", "../ops.yaml", "\"../ops.yaml\"", "a contract is named"),
+            (
+                "mail.contract.yaml\", optional",
+                "mail.contract.yaml\", read",
+                "read",
+                "expected one of: optional",
+            ),
             ("GET", "get", "get", "expected one of: GET, HEAD"),
             ("\"/vms\"", "\"vms\"", "\"vms\"", "a path begins with `/`"),
             ("\"/vms\"", "\"/vms?a=1\"", "\"/vms?a=1\"", "query(\"key\")"),

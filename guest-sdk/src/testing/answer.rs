@@ -1,10 +1,12 @@
 //! What a service answers in a scripted world.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::raw::ops::capability::effects::Effect;
 use crate::raw::ops::capability::types::Request;
-use crate::{Header, Response};
+use crate::{Header, NetError, Response};
 
 /// A test of a request's body.
 type Wanted = Box<dyn Fn(&Value) -> bool>;
@@ -16,13 +18,23 @@ pub struct Answer {
     body: Option<Wanted>,
     after: Option<(String, String)>,
     response: Response,
+    error: Option<NetError>,
+    time: Duration,
 }
 
 impl Answer {
     /// An empty answer with status 200 to this method and exactly this path, query included.
     pub fn to(method: &str, path: &str) -> Self {
         let response = Response { status: 200, headers: vec![], body: vec![] };
-        Self { method: method.to_owned(), path: path.to_owned(), body: None, after: None, response }
+        Self {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            body: None,
+            after: None,
+            response,
+            error: None,
+            time: Duration::ZERO,
+        }
     }
 
     /// To a `GET`.
@@ -59,6 +71,18 @@ impl Answer {
         self
     }
 
+    /// No answer at all, but this error.
+    pub fn fails(mut self, error: NetError) -> Self {
+        self.error = Some(error);
+        self
+    }
+
+    /// After this time on the clock that [`Ctx::elapsed`](crate::Ctx::elapsed) reads. The test does not wait for it.
+    pub fn takes(mut self, time: Duration) -> Self {
+        self.time = time;
+        self
+    }
+
     /// Only where the request's body is JSON of which this is true.
     pub fn when(mut self, body: impl Fn(&Value) -> bool + 'static) -> Self {
         self.body = Some(Box::new(body));
@@ -71,8 +95,12 @@ impl Answer {
         self
     }
 
-    /// The response, if this answer fits.
-    pub(super) fn fits(&self, request: &Request, performed: &[Effect]) -> Option<Response> {
+    /// What is answered and how long that takes, if this answer fits.
+    pub(super) fn fits(
+        &self,
+        request: &Request,
+        performed: &[Effect],
+    ) -> Option<(Result<Response, NetError>, Duration)> {
         let due = self.after.as_ref().is_none_or(|(method, path)| {
             performed.iter().any(|effect| effect.request.method == *method && effect.request.path == *path)
         });
@@ -81,6 +109,7 @@ impl Answer {
             serde_json::from_slice(body).is_ok_and(|value| wanted(&value))
         });
         let fits = due && body && self.method == request.method && self.path == request.path;
-        fits.then(|| self.response.clone())
+        let answer = || self.error.clone().map_or_else(|| Ok(self.response.clone()), Err);
+        fits.then(|| (answer(), self.time))
     }
 }

@@ -36,6 +36,7 @@ pub(crate) struct State {
     pub(super) plan: u64,
     pub(super) phase: Phase,
     pub(super) folder: Option<TempDir>,
+    pub(super) contracts: TempDir,
     pub(super) effects: Vec<Effect>,
     pub(super) reads: Vec<String>,
     pub(super) log: Vec<String>,
@@ -44,12 +45,15 @@ pub(crate) struct State {
 }
 
 impl State {
-    fn answer(&self, request: &Request) -> Result<Response, NetError> {
+    fn answer(&mut self, request: &Request) -> Result<Response, NetError> {
         let Some((_, answers)) = self.services.iter().find(|(name, _)| *name == request.service) else {
             return Err(NetError::NotGranted(format!("the service {} is not bound", request.service)));
         };
         let found = answers.iter().rev().find_map(|answer| answer.fits(request, &self.performed));
-        Ok(found.unwrap_or_else(|| panic!("the test has no answer for {} {}", request.method, request.path)))
+        let (answer, time) =
+            found.unwrap_or_else(|| panic!("the test has no answer for {} {}", request.method, request.path));
+        self.monotonic += time;
+        answer
     }
 }
 
@@ -101,6 +105,12 @@ pub(crate) fn directory(ctx: &Ctx, name: &str) -> PathBuf {
     let state = ctx.world.borrow();
     needs::assert_directory(&state.manifest, name);
     state.folder.as_ref().expect("a run has its folder").path().join(name)
+}
+
+pub(crate) fn contract(ctx: &Ctx, name: &str) -> PathBuf {
+    let state = ctx.world.borrow();
+    needs::assert_contract(&state.manifest, name);
+    state.contracts.path().join(name)
 }
 
 pub(crate) fn random(ctx: &Ctx) -> Result<u64, Failure> {

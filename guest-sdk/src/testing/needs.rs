@@ -23,6 +23,13 @@ pub(super) fn assert_covers(manifest: &Manifest, request: &Request, reading: boo
     );
 }
 
+/// Panics unless the manifest names the contract.
+pub(super) fn assert_contract(manifest: &Manifest, name: &str) {
+    let named =
+        manifest.needs.iter().any(|need| matches!(&need.kind, NeedKind::Contract(known) if known == name));
+    assert!(named, "the manifest asks for no contract {name}");
+}
+
 /// Panics unless the manifest names the directory.
 pub(super) fn assert_directory(manifest: &Manifest, name: &str) {
     let named = |kind: &NeedKind| matches!(kind, NeedKind::Directory(directory) if directory.name == name);

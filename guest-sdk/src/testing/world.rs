@@ -97,6 +97,7 @@ impl World {
             plan: 0,
             phase: Phase::Plan,
             folder: None,
+            contracts: tempfile::tempdir().expect("a temporary folder can be made"),
             effects: vec![],
             reads: vec![],
             log: vec![],
@@ -128,6 +129,20 @@ impl World {
         self.directories.insert(name.to_owned());
         self.files
             .extend(holds.iter().map(|(file, text)| (format!("{name}/{file}"), text.as_bytes().to_vec())));
+        self
+    }
+
+    /// With this contract granted, which has this text.
+    ///
+    /// # Panics
+    /// If the manifest does not ask for it.
+    pub fn contract(self, name: &str, text: &str) -> Self {
+        {
+            let state = self.state.borrow();
+            needs::assert_contract(&state.manifest, name);
+            std::fs::write(state.contracts.path().join(name), text)
+                .expect("a file of the test can be written");
+        }
         self
     }
 

@@ -40,6 +40,8 @@ pub(crate) enum Command {
     /// List, look at and run capabilities.
     #[command(subcommand)]
     Cap(Cap),
+    /// Say whether a capability may make a request, and why; sends nothing. Exit 1 if it may not.
+    Explain(Explain),
     /// Look at, approve, reject and carry out plans.
     #[command(subcommand)]
     Plan(Plan),
@@ -126,6 +128,25 @@ pub(crate) enum Cap {
     },
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The capability's name.
+    pub(crate) capability: String,
+    /// The method, such as GET.
+    pub(crate) method: String,
+    /// The URL, or SERVICE:/path.
+    pub(crate) url: String,
+    /// A file with the body.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) body: Option<PathBuf>,
+    /// A header field that the capability would set, "name: value"; again for each. With a body, content-type is
+    /// application/json unless given.
+    #[arg(long = "header", value_name = "HEADER")]
+    pub(crate) headers: Vec<String>,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Plan {
     /// List plans, newest first.
@@ -162,6 +183,9 @@ pub(crate) enum Plan {
         /// Then carry it out.
         #[arg(long)]
         apply: bool,
+        /// Show each decision as it is made, as the audit log has it.
+        #[arg(long, requires = "apply")]
+        trace_checks: bool,
         #[command(flatten)]
         json: Json,
     },
@@ -174,6 +198,9 @@ pub(crate) enum Plan {
     Apply {
         /// The plan's id.
         id: String,
+        /// Show each decision as it is made, as the audit log has it.
+        #[arg(long)]
+        trace_checks: bool,
         #[command(flatten)]
         json: Json,
     },

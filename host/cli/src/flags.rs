@@ -15,6 +15,8 @@ pub(crate) struct Typed {
     pub(crate) dry_run: bool,
     /// `--json`.
     pub(crate) json: bool,
+    /// `--trace-checks`.
+    pub(crate) trace: bool,
 }
 
 /// What a property takes.
@@ -56,6 +58,7 @@ pub(crate) fn read(manifest: &Manifest, words: &[String]) -> Result<Typed, clap:
         values: Value::Object(values),
         dry_run: matches.get_flag("ops dry run"),
         json: matches.get_flag("ops json"),
+        trace: matches.get_flag("ops trace"),
     })
 }
 
@@ -105,6 +108,7 @@ fn command(manifest: &Manifest) -> Command {
         switch("ops execute", "execute", "Accepted and changes nothing: a change needs an approved plan")
             .hide(true),
         switch("ops json", "json", "Print one JSON envelope"),
+        switch("ops trace", "trace-checks", "Show each decision as it is made, as the audit log has it"),
     ])
 }
 
@@ -128,12 +132,20 @@ fn positions(manifest: &Manifest) -> Vec<(&String, &Value)> {
     places
 }
 
+/// A default that says no more than that the flag may be left out.
+fn is_nothing(default: &Value) -> bool {
+    default.is_null() || default.as_array().is_some_and(Vec::is_empty)
+}
+
 fn argument(name: &str, schema: &Value, required: bool, positional: bool) -> Arg {
     let takes = takes(schema);
     let mut help = schema.get("description").and_then(Value::as_str).map(visible).unwrap_or_default();
-    if let Some(default) = schema.get("default").filter(|default| !default.is_null()) {
+    if let Some(default) = schema.get("default").filter(|default| !is_nothing(default)) {
         let default = default.as_str().map_or_else(|| default.to_string(), str::to_owned);
         help = format!("{help} [default: {}]", visible(&default));
+    }
+    if matches!(takes, Takes::List(_)) {
+        help = format!("{help} Again for each.");
     }
     // One that may be given by position is demanded by the schema, not here: either way of giving it will do.
     let argument = Arg::new(name.to_owned())

@@ -34,7 +34,8 @@ pub(crate) fn envelope(report: &Report) -> Value {
     envelope
 }
 
-/// An output for people: `key: value` lines, and a table for each list of objects.
+/// An output for people, in its author's order: `key: value` lines, and a table for each list of objects. What is
+/// empty is left out.
 pub(crate) fn text(output: &Value) -> String {
     let mut text = String::new();
     match output {
@@ -51,7 +52,8 @@ fn object(text: &mut String, fields: &Map<String, Value>) {
     for (name, value) in fields {
         match value {
             Value::Null => {}
-            Value::Array(rows) if rows.iter().all(Value::is_object) && !rows.is_empty() => {
+            Value::Array(rows) if rows.is_empty() => {}
+            Value::Array(rows) if rows.iter().all(Value::is_object) => {
                 let _ = writeln!(text, "{}:", visible(name));
                 list(text, rows);
             }
@@ -112,6 +114,7 @@ pub(crate) fn minute(time: &str) -> String {
 fn cell(value: &Value) -> String {
     match value {
         Value::String(text) => visible(text),
+        Value::Array(values) => values.iter().map(cell).collect::<Vec<_>>().join(", "),
         Value::Null => String::new(),
         other => visible(&other.to_string()),
     }
@@ -123,9 +126,11 @@ mod tests {
 
     #[test]
     fn lines_and_tables() {
-        let text =
-            text(&json!({"status": "ok", "none": null, "rows": [{"id": 1, "name": "a\u{1b}b"}, {"id": 2}]}));
-        assert!(text.contains("status: ok\n"), "{text}");
+        let text = text(&json!({
+            "status": "ok", "none": null, "to": ["b", "a"], "cc": [],
+            "rows": [{"id": 1, "name": "a\u{1b}b"}, {"id": 2}],
+        }));
+        assert!(text.starts_with("status: ok\nto: b, a\nrows:\n"), "{text}");
         assert!(text.contains("ID") && text.contains("NAME"), "{text}");
         assert!(!text.contains('\u{1b}') && !text.contains("none"), "{text}");
     }

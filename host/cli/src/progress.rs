@@ -1,14 +1,26 @@
 //! The guest's reports on standard error: log lines, and a progress line on anything over a second.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ops_policy::message::{Level, Report};
 use ops_runner::broker::ReportSink;
+use ops_runner::run::TraceSink;
 
 /// How long a run is silent before it shows that it goes on.
 const SILENCE: Duration = Duration::from_secs(1);
+
+/// Whether each decision is shown as it is made (`--trace-checks`). The words are read while the run begins.
+#[derive(Clone, Default)]
+pub(crate) struct Trace(Arc<AtomicBool>);
+
+impl Trace {
+    pub(crate) fn set(&self, on: bool) {
+        self.0.store(on, Relaxed);
+    }
+}
 
 /// The line that shows how far a run is.
 #[derive(Clone)]
@@ -30,6 +42,16 @@ impl Progress {
     pub(crate) fn sink(&self) -> ReportSink {
         let progress = self.clone();
         Arc::new(move |report| progress.take(report))
+    }
+
+    /// Where the runner sends its decisions.
+    pub(crate) fn trace(&self, trace: &Trace) -> TraceSink {
+        let (bar, trace) = (self.bar.clone(), trace.clone());
+        Arc::new(move |line| {
+            if trace.0.load(Relaxed) {
+                bar.suspend(|| crate::say::note(line));
+            }
+        })
     }
 
     /// Shows the line once a second has passed. Called while a run is waited for.

@@ -23,8 +23,11 @@ pub struct DialError {
 /// What happened at an address.
 #[derive(Debug, thiserror::Error)]
 pub enum Why {
-    /// It refused, or there is no way to it.
-    #[error("no connection: {0}")]
+    /// It refused.
+    #[error("the connection was refused; is it running, and at that port?")]
+    Refused,
+    /// There is no way to it.
+    #[error("there is no way to its address: {0}")]
     Failed(io::ErrorKind),
     /// It did not answer in time.
     #[error("connecting took too long")]
@@ -53,6 +56,7 @@ pub async fn connect(
         }
         let why = match timeout(share, open(address)).await {
             Ok(Ok(stream)) => return Ok((stream, address)),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Why::Refused,
             Ok(Err(error)) => Why::Failed(error.kind()),
             Err(_) => Why::Timeout,
         };
@@ -124,7 +128,7 @@ mod tests {
         let closed = closed().await;
         let error = connect(&[closed], soon()).await.unwrap_err();
         assert_eq!(error.address, Some(closed));
-        assert!(matches!(error.why, Why::Failed(io::ErrorKind::ConnectionRefused)), "{error}");
+        assert!(matches!(error.why, Why::Refused), "{error}");
     }
 
     #[tokio::test]

@@ -28,10 +28,14 @@ pub(crate) const MOST_HEAD_BYTES: usize = 64 * 1024;
 /// Why there is no answer. The request may have reached the server unless the counts say otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ExchangeError {
-    #[error("there was no complete answer in time")]
-    Timeout,
-    #[error("the connection was lost before a complete answer")]
-    Lost,
+    #[error("there was no answer in time")]
+    Silent,
+    #[error("the answer was not complete in time")]
+    Slow,
+    #[error("the connection was lost before an answer")]
+    LostBefore,
+    #[error("the connection was lost in the middle of the answer")]
+    LostWithin,
     #[error("the answer is not HTTP/1.1")]
     Malformed,
     #[error("the answer's head has more than {MOST_HEADERS} fields or {MOST_HEAD_BYTES} bytes")]
@@ -50,12 +54,15 @@ pub(crate) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Result<Response, ExchangeError> {
     // A timer polls before it looks at the clock, so a deadline that has passed could still send something.
     if Instant::now() >= deadline {
-        return Err(ExchangeError::Timeout);
+        return Err(ExchangeError::Silent);
     }
     let metered = Metered::new(stream, Arc::clone(counts), most_bytes(most));
     let whole = timeout_at(deadline.into(), converse(TokioIo::new(metered), request, most)).await;
-    match whole.map_err(|_| ExchangeError::Timeout)? {
+    let begun = counts.received() > 0;
+    match whole.unwrap_or(Err(ExchangeError::Silent)) {
         Err(_) if counts.flooded() => Err(ExchangeError::Body(most)),
+        Err(ExchangeError::Silent) if begun => Err(ExchangeError::Slow),
+        Err(ExchangeError::LostBefore) if begun => Err(ExchangeError::LostWithin),
         outcome => outcome,
     }
 }
@@ -103,7 +110,7 @@ fn explain(error: &hyper::Error) -> ExchangeError {
     } else if error.is_parse() {
         ExchangeError::Malformed
     } else {
-        ExchangeError::Lost
+        ExchangeError::LostBefore
     }
 }
 
@@ -136,7 +143,58 @@ async fn read(response: http::Response<Incoming>, most: u64) -> Result<Response,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::AsyncWriteExt;
+    use std::io;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+    use tokio::io::{AsyncWriteExt, ReadBuf};
+
+    /// Takes every request, gives these bytes, and then the connection is reset.
+    struct Reset(&'static [u8]);
+
+    impl AsyncRead for Reset {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            to: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            if self.0.is_empty() {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+            }
+            to.put_slice(std::mem::take(&mut self.0));
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Reset {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    async fn outcome<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Result<Response, ExchangeError> {
+        let deadline = Instant::now() + std::time::Duration::from_secs(10);
+        exchange(stream, &Arc::default(), Request::new(Full::default()), deadline, 1024).await
+    }
+
+    #[tokio::test]
+    async fn a_reset_before_the_answer_is_told_from_one_within() {
+        for (bytes, error) in [
+            (&b""[..], ExchangeError::LostBefore),
+            (b"HTTP/1.1 200 OK\r\ncont", ExchangeError::LostWithin),
+            (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", ExchangeError::LostWithin),
+            (b"HTTP/1.1 200 OK\r\n\r\nwhole or half", ExchangeError::LostWithin),
+        ] {
+            assert_eq!(outcome(Reset(bytes)).await, Err(error), "{bytes:?}");
+        }
+    }
 
     #[tokio::test]
     async fn a_deadline_that_has_passed_writes_nothing() {
@@ -146,7 +204,7 @@ mod tests {
         let counts = Arc::new(Counts::default());
         let request = Request::new(Full::default());
         let outcome = exchange(near, &counts, request, Instant::now(), 1024).await;
-        assert_eq!(outcome, Err(ExchangeError::Timeout));
+        assert_eq!(outcome, Err(ExchangeError::Silent));
         assert!(!counts.attempted());
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! A service that is sent a credential may hand it back: in an error page, a debug header, an echo. The scrubber
 //! finds a secret as it is, percent-encoded, escaped as in JSON, and in base64 at any alignment, and puts its name in
-//! its place. It guards against accidents, not against a server that wants to pass the secret on: such a server
-//! could spell it in a thousand other ways.
+//! its place. Other forms are left as they are: entities of HTML, hexadecimal, a hash, another order. It guards
+//! against accidents, not against a server that wants to pass the secret on: such a server could spell it in a
+//! thousand other ways.
 
 use base64::Engine;
 use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
@@ -28,9 +29,20 @@ struct Pattern {
 }
 
 impl Scrubber {
-    /// A scrubber for these secrets.
-    pub fn new(secrets: &[Secret]) -> Self {
-        Self { patterns: secrets.iter().map(Pattern::new).collect() }
+    /// A scrubber for these secrets. One that comes twice counts once, under its first name.
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
+        let mut patterns: Vec<Pattern> = Vec::new();
+        for secret in secrets {
+            if patterns.iter().all(|known| known.plain.as_str() != secret.expose()) {
+                patterns.push(Pattern::new(secret));
+            }
+        }
+        Self { patterns }
+    }
+
+    /// Whether there is nothing to take out.
+    pub fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
     }
 
     /// A text without the secrets.
@@ -226,17 +238,79 @@ mod tests {
         assert_eq!(scrubber(&["hunter", "hunter-two"]).text("hunter-two hunter"), "[secret s1] [secret s0]");
     }
 
+    #[test]
+    fn what_is_not_recognised() {
+        // The module's documentation says so; whoever adds a form moves it from here to the list above.
+        let html = SECRET.replace('"', "&quot;");
+        let hex: String = SECRET.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let reversed: String = SECRET.chars().rev().collect();
+        for form in [html, hex, reversed] {
+            assert_eq!(scrubber(&[SECRET]).text(&form), form);
+        }
+    }
+
+    #[test]
+    fn a_secret_that_comes_twice_counts_once() {
+        assert_eq!(scrubber(&["hunter2!", "hunter2!"]).text("hunter2!"), "[secret s0]");
+        assert!(scrubber(&[]).is_empty());
+        assert!(!scrubber(&["hunter2!"]).is_empty());
+    }
+
+    /// Every character escaped, as an encoder may that wants to be on the safe side.
+    fn all_escaped(text: &str, upper: bool) -> String {
+        let unit = |unit| if upper { format!("\\u{unit:04X}") } else { format!("\\u{unit:04x}") };
+        text.encode_utf16().map(unit).collect()
+    }
+
+    fn everything_in_percent(text: &str) -> String {
+        text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+    }
+
     proptest! {
         #[test]
-        fn no_form_survives_anywhere(secret in "[ -~\u{a1}-\u{17f}]{6,24}", before in ".{0,9}", after in ".{0,9}") {
+        fn no_form_survives_anywhere(
+            secret in "[ -~\u{a1}-\u{17f}\u{4e00}\u{1f511}]{6,24}|[%+/\\\\\"'<>& =\u{fc}]{6,24}",
+            before in ".{0,9}",
+            after in ".{0,9}",
+        ) {
             let scrubber = scrubber(&[&secret]);
-            let whole = format!("{before}{secret}{after}");
-            let clean = scrubber.text(&whole).replace("[secret s0]", "\0");
-            prop_assert!(!clean.contains(&secret), "{}", clean);
-            let coded = base64(whole.as_bytes(), &STANDARD, true);
-            prop_assert!(scrubber.text(&coded).contains("[secret s0]"), "{coded}");
+            let json = serde_json::to_string(&secret).unwrap();
+            let json = json.strip_prefix('"').and_then(|json| json.strip_suffix('"')).unwrap().to_owned();
             let query = utf8_percent_encode(&secret, NON_ALPHANUMERIC).to_string();
-            prop_assert!(scrubber.text(&query).contains("[secret s0]"));
+            for form in [
+                secret.clone(),
+                json.replace('/', "\\/"),
+                json,
+                all_escaped(&secret, true),
+                all_escaped(&secret, false),
+                everything_in_percent(&secret),
+                query.replace("%20", "+"),
+                query,
+            ] {
+                let clean = scrubber.text(&format!("{before}{form}{after}"));
+                prop_assert!(clean.contains("[secret s0]"), "{form} in {clean}");
+                prop_assert!(!clean.replace("[secret s0]", "\0").contains(&form), "{form} in {clean}");
+            }
+        }
+
+        #[test]
+        fn no_part_of_a_base64_text_hides_it(
+            secret in "[ -~\u{a1}-\u{17f}]{6,24}",
+            before in prop::collection::vec(any::<u8>(), 0..7),
+            after in prop::collection::vec(any::<u8>(), 0..7),
+        ) {
+            let scrubber = scrubber(&[&secret]);
+            let whole = [&before, secret.as_bytes(), &after].concat();
+            for alphabet in [&STANDARD, &URL_SAFE] {
+                for padded in [true, false] {
+                    let coded = base64(&whole, alphabet, padded);
+                    let clean = scrubber.text(&coded);
+                    prop_assert!(clean.contains("[secret s0]"), "{coded}");
+                    // What is left at either end is less than a byte of the secret.
+                    let kept = clean.len() - "[secret s0]".len();
+                    prop_assert!(kept <= (before.len() + after.len()) * 4 / 3 + 8, "{coded} {clean}");
+                }
+            }
         }
 
         #[test]

@@ -4,6 +4,7 @@
 //! says whether the request may have reached the server, and errs on the side of "it may": the answer decides whether
 //! an effect is repeated or ends the run as unknown.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,12 +18,14 @@ use crate::exchange::{ExchangeError, exchange};
 use crate::meter::Counts;
 use crate::resolve::{Resolve, ResolveError};
 use crate::scrub::Scrubber;
-use crate::tls::SystemRoots;
+use crate::secret::Secret;
+use crate::tls::{SystemRoots, Trust};
 use crate::wire::Credential;
+pub use crate::wire::Filling;
 use crate::{address, dial, resolve, tls, wire};
 
 /// Fields that carry a session, which is a credential by another name. They are left out of an answer to a request
-/// that carried one.
+/// that carried a secret.
 const SESSION_FIELDS: [&str; 2] = ["set-cookie", "set-cookie2"];
 
 /// Sends requests. It keeps no connection and no session, so one serves all runs.
@@ -40,10 +43,14 @@ pub struct Target<'a> {
     pub origin: &'a Origin,
     /// Ranges that may be dialled although they are not globally routable.
     pub addresses: &'a [IpNet],
-    /// A private CA in PEM, trusted instead of the system's roots.
-    pub ca: Option<&'a [u8]>,
+    /// Whose word is taken for who the server is.
+    pub trust: Trust<'a>,
     /// What the service knows us by.
     pub credential: Option<Credential<'a>>,
+    /// Secrets that are written into the body, after everything else.
+    pub fillings: &'a [Filling<'a>],
+    /// Further secrets that the answer must not hold. Those above are always taken out.
+    pub mask: &'a [Secret],
 }
 
 /// How much one request may take.
@@ -74,12 +81,50 @@ pub struct Sent {
 pub struct SendError {
     /// What the guest may know. It names the service, never an address or a secret.
     pub error: NetError,
+    /// At which step it failed.
+    pub failure: Failure,
     /// The address that was dialled last, for the receipt.
     pub address: Option<SocketAddr>,
     /// Whether the request may have reached the server: `false` only if no byte of it was written.
     pub sent: bool,
     /// HTTP bytes that were received before the failure.
     pub received: u64,
+}
+
+/// At which step a request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It cannot be written.
+    Request,
+    /// The name has no address.
+    Lookup,
+    /// None of its addresses may be dialled.
+    Address,
+    /// Nobody answers there.
+    Connect,
+    /// The server is not who it should be, or does not speak TLS.
+    Tls,
+    /// Any step took too long.
+    Timeout,
+    /// The connection was lost after the request was begun.
+    Lost,
+    /// The answer is not HTTP.
+    Malformed,
+    /// The answer is too large.
+    TooLarge,
+}
+
+impl Failure {
+    fn error(self, text: String) -> NetError {
+        match self {
+            Self::Request => NetError::InvalidRequest(text),
+            Self::Lookup | Self::Address | Self::Connect => NetError::Unreachable(text),
+            Self::Tls => NetError::Tls(text),
+            Self::Timeout => NetError::Timeout(text),
+            Self::Lost | Self::Malformed => NetError::Connection(text),
+            Self::TooLarge => NetError::TooLarge(text),
+        }
+    }
 }
 
 fn message(error: &NetError) -> &str {
@@ -95,13 +140,22 @@ fn message(error: &NetError) -> &str {
     }
 }
 
-/// A failure before anything was written.
-fn unsent(error: NetError, address: Option<SocketAddr>) -> SendError {
-    SendError { error, address, sent: false, received: 0 }
+impl Target<'_> {
+    /// A failure before anything was written.
+    fn unsent(&self, failure: Failure, why: &dyn Display, address: Option<SocketAddr>) -> SendError {
+        let error = failure.error(format!("service `{}`: {why}", self.service));
+        SendError { error, failure, address, sent: false, received: 0 }
+    }
+
+    /// All secrets that went out with the request or are to be kept from the guest.
+    fn scrubber(&self) -> Scrubber {
+        let sent = self.fillings.iter().map(|filling| filling.secret);
+        Scrubber::new(self.credential.iter().map(|credential| credential.secret).chain(sent).chain(self.mask))
+    }
 }
 
 impl Egress {
-    /// An egress that looks names up with this resolver ([`resolve::System`] outside tests).
+    /// An egress that looks names up with this resolver ([`resolve::Hickory`] outside tests).
     pub fn new(resolver: impl Resolve + 'static) -> Self {
         Self { resolver: Box::new(resolver), roots: SystemRoots::default() }
     }
@@ -118,23 +172,22 @@ impl Egress {
         request: &WireRequest,
         budget: &Budget,
     ) -> Result<Sent, SendError> {
-        let say = |what: &dyn std::fmt::Display| format!("service `{}`: {what}", target.service);
-        let request = wire::build(target.origin, request, target.credential)
-            .map_err(|error| unsent(NetError::InvalidRequest(say(&error)), None))?;
+        let request = wire::build(target.origin, request, target.credential, target.fillings)
+            .map_err(|error| target.unsent(Failure::Request, &error, None))?;
         let addresses = self.checked_addresses(target, budget.deadline).await?;
         let encryption = match target.origin.scheme() {
             Scheme::Http => None,
             Scheme::Https => {
-                let config = tls::config(&self.roots, target.ca);
-                Some(config.map_err(|error| unsent(NetError::Tls(say(&error)), None))?)
+                let config = tls::config(&self.roots, target.trust);
+                Some(config.map_err(|error| target.unsent(Failure::Tls, &error, None))?)
             }
         };
         let (stream, address) = dial::connect(&addresses, budget.deadline).await.map_err(|error| {
-            let kind = match error.why {
-                dial::Why::Timeout => NetError::Timeout,
-                dial::Why::Failed(_) => NetError::Unreachable,
+            let failure = match error.why {
+                dial::Why::Timeout => Failure::Timeout,
+                dial::Why::Refused | dial::Why::Failed(_) => Failure::Connect,
             };
-            unsent(kind(say(&error)), error.address)
+            target.unsent(failure, &error, error.address)
         })?;
         tracing::debug!(service = target.service, %address, "connected");
 
@@ -145,22 +198,21 @@ impl Egress {
                 let handshake = tls::handshake(config, target.origin, stream);
                 let stream = timeout_at(budget.deadline.into(), handshake)
                     .await
-                    .map_err(|_| NetError::Timeout(say(&"the TLS handshake took too long")))
-                    .and_then(|done| done.map_err(|error| NetError::Tls(say(&error))))
-                    .map_err(|error| unsent(error, Some(address)))?;
+                    .map_err(|_| {
+                        target.unsent(Failure::Timeout, &"the TLS handshake took too long", Some(address))
+                    })?
+                    .map_err(|error| target.unsent(Failure::Tls, &error, Some(address)))?;
                 exchange(stream, &counts, request, budget.deadline, budget.response).await
             }
         };
-        let response = outcome.and_then(|response| scrubbed(response, target.credential, budget.response));
-        match response {
+        match outcome.and_then(|response| scrubbed(response, target, budget.response)) {
             Ok(response) => {
                 Ok(Sent { response, address, bytes_sent: counts.sent(), bytes_received: counts.received() })
             }
             Err(error) => Err(SendError {
-                error: answer_error(error)(say(&error)),
-                address: Some(address),
                 sent: counts.attempted(),
                 received: counts.received(),
+                ..target.unsent(answer_failure(error), &error, Some(address))
             }),
         }
     }
@@ -173,11 +225,11 @@ impl Egress {
     ) -> Result<Vec<SocketAddr>, SendError> {
         let Target { service, origin, .. } = *target;
         let found = resolve::addresses(self.resolver.as_ref(), origin, deadline).await.map_err(|error| {
-            let kind = match error {
-                ResolveError::Timeout => NetError::Timeout,
-                ResolveError::Failed(_) | ResolveError::Empty => NetError::Unreachable,
+            let failure = match error {
+                ResolveError::Timeout => Failure::Timeout,
+                ResolveError::Failed(_) | ResolveError::Empty => Failure::Lookup,
             };
-            unsent(kind(format!("service `{service}`: {error}")), None)
+            target.unsent(failure, &error, None)
         })?;
         let mut kept = Vec::new();
         let mut refusals: Vec<String> = Vec::new();
@@ -194,31 +246,31 @@ impl Egress {
             }
         }
         if kept.is_empty() {
-            let why = refusals.join("; ");
-            let text = format!("service `{service}`: its host has no address that may be dialled: {why}");
-            return Err(unsent(NetError::Unreachable(text), None));
+            let why = format!("its host has no address that may be dialled: {}", refusals.join("; "));
+            return Err(target.unsent(Failure::Address, &why, None));
         }
         Ok(kept)
     }
 }
 
-fn answer_error(error: ExchangeError) -> fn(String) -> NetError {
+fn answer_failure(error: ExchangeError) -> Failure {
     match error {
-        ExchangeError::Timeout => NetError::Timeout,
-        ExchangeError::Lost | ExchangeError::Malformed => NetError::Connection,
-        ExchangeError::Head | ExchangeError::Body(_) => NetError::TooLarge,
+        ExchangeError::Silent | ExchangeError::Slow => Failure::Timeout,
+        ExchangeError::LostBefore | ExchangeError::LostWithin => Failure::Lost,
+        ExchangeError::Malformed => Failure::Malformed,
+        ExchangeError::Head | ExchangeError::Body(_) => Failure::TooLarge,
     }
 }
 
-/// The answer without the credential and without a session that stands for it.
-fn scrubbed(
-    mut response: Response,
-    credential: Option<Credential<'_>>,
-    most: u64,
-) -> Result<Response, ExchangeError> {
-    let Some(credential) = credential else { return Ok(response) };
-    let scrubber = Scrubber::new(std::slice::from_ref(credential.secret));
-    response.headers.retain(|header| !SESSION_FIELDS.contains(&header.name.as_str()));
+/// The answer without the secrets, and without a session that stands for the one that was shown.
+fn scrubbed(mut response: Response, target: &Target<'_>, most: u64) -> Result<Response, ExchangeError> {
+    if target.credential.is_some() || !target.fillings.is_empty() {
+        response.headers.retain(|header| !SESSION_FIELDS.contains(&header.name.as_str()));
+    }
+    let scrubber = target.scrubber();
+    if scrubber.is_empty() {
+        return Ok(response);
+    }
     for header in &mut response.headers {
         header.value = scrubber.text(&header.value);
     }
@@ -228,4 +280,4 @@ fn scrubbed(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,8 +1,9 @@
 //! TLS to an origin: which certificates are trusted, and what went wrong in words.
 //!
-//! Trust is either what this system trusts or exactly the private CA that the binding names, never both. TLS 1.2 is
-//! the least. Every connection has a configuration of its own: no session is resumed, nothing is shared between
-//! capabilities, and no early data is sent, so a request cannot leave before the certificate was checked.
+//! Trust is what this system trusts, or exactly the private CA that the binding names, or exactly one certificate;
+//! never two of them. TLS 1.2 is the least. Every connection has a configuration of its own: no session is resumed,
+//! nothing is shared between capabilities, and no early data is sent, so a request cannot leave before the
+//! certificate was checked.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -16,6 +17,19 @@ use rustls::{CertificateError, ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+mod pinned;
+
+/// Whose word is taken for who a server is.
+#[derive(Clone, Copy, Debug)]
+pub enum Trust<'a> {
+    /// That of the certificate authorities of this system.
+    System,
+    /// That of a private authority, in PEM, and of nobody else.
+    Authority(&'a [u8]),
+    /// Nobody's: the server has the certificate with this SHA-256 over its DER.
+    Pinned([u8; 32]),
+}
 
 /// Why there is no encrypted connection. Nothing of a request was sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +54,12 @@ pub enum TlsError {
     /// The certificate is too young.
     #[error("the server's certificate is not valid yet; check the clocks")]
     NotYet,
+    /// The certificate is not the one that is pinned.
+    #[error(
+        "the server's certificate is not the one that the binding pins; if it was renewed, compare the new one and \
+         change `fingerprint` under `tls:`"
+    )]
+    Pinned,
     /// The certificate was refused for another reason.
     #[error("the server's certificate was refused: {0}")]
     Certificate(String),
@@ -70,22 +90,26 @@ impl SystemRoots {
     }
 }
 
-/// A configuration for one connection: the private CA where one is given (PEM), else the system's roots.
+/// A configuration for one connection.
 ///
 /// # Errors
 ///
 /// The CA file holds no usable certificate, or the system has none.
-pub fn config(system: &SystemRoots, ca: Option<&[u8]>) -> Result<Arc<ClientConfig>, TlsError> {
-    let roots = match ca {
-        Some(pem) => Arc::new(private_roots(pem)?),
-        None => system.get()?,
-    };
+pub fn config(system: &SystemRoots, trust: Trust<'_>) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let algorithms = provider.signature_verification_algorithms;
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13, &TLS12])
-        .map_err(|error| TlsError::Handshake(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .map_err(|error| TlsError::Handshake(error.to_string()))?;
+    let builder = match trust {
+        Trust::System => builder.with_root_certificates(system.get()?),
+        Trust::Authority(pem) => builder.with_root_certificates(private_roots(pem)?),
+        Trust::Pinned(fingerprint) => {
+            let verifier = pinned::Pinned::new(fingerprint, algorithms);
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+        }
+    };
+    let mut config = builder.with_no_client_auth();
     config.resumption = Resumption::disabled();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
@@ -132,6 +156,7 @@ fn explain(error: &io::Error, origin: &Origin) -> TlsError {
         Bad::NotValidForName | Bad::NotValidForNameContext { .. } => TlsError::Name(origin.host().to_owned()),
         Bad::Expired | Bad::ExpiredContext { .. } => TlsError::Expired,
         Bad::NotValidYet | Bad::NotValidYetContext { .. } => TlsError::NotYet,
+        Bad::ApplicationVerificationFailure => TlsError::Pinned,
         other => TlsError::Certificate(other.to_string()),
     }
 }
@@ -149,7 +174,7 @@ mod tests {
             (broken, "holds a certificate that cannot be read"),
             ("-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n", "is not PEM"),
         ] {
-            let error = config(&SystemRoots::default(), Some(pem.as_bytes())).unwrap_err();
+            let error = config(&SystemRoots::default(), Trust::Authority(pem.as_bytes())).unwrap_err();
             assert_eq!(error, TlsError::Ca(why), "{pem}");
         }
     }
@@ -157,10 +182,12 @@ mod tests {
     #[test]
     fn a_configuration_resumes_nothing_and_speaks_http_1() {
         let ca = rcgen::generate_simple_self_signed(vec!["a.example".to_owned()]).unwrap().cert.pem();
-        let config = config(&SystemRoots::default(), Some(ca.as_bytes())).unwrap();
-        assert_eq!(config.alpn_protocols, [b"http/1.1"]);
-        assert!(!config.enable_early_data);
-        assert!(config.enable_sni);
-        assert!(format!("{:?}", config.resumption).contains("Disabled"), "{:?}", config.resumption);
+        for trust in [Trust::Authority(ca.as_bytes()), Trust::Pinned([0; 32])] {
+            let config = config(&SystemRoots::default(), trust).unwrap();
+            assert_eq!(config.alpn_protocols, [b"http/1.1"]);
+            assert!(!config.enable_early_data);
+            assert!(config.enable_sni);
+            assert!(format!("{:?}", config.resumption).contains("Disabled"), "{:?}", config.resumption);
+        }
     }
 }

@@ -3,12 +3,17 @@
 //! Everything is written anew: the request line from the method and the target that a rule matched, `Host` from the
 //! origin, the length from the body, the credential from the secret. Field names that steer the connection itself, and
 //! the credential's own, are the host's; a request that brings one is refused, even if a rule should have let it pass.
+//! Secrets that belong in the body are written last, into a body that nobody else sees.
+//!
+//! Both forms of a secret, the field and the body, are wiped when the request is dropped. What HTTP and TLS copy of
+//! them into their own buffers is not.
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::uri::PathAndQuery;
 use http::{Method, Request, Uri};
 use http_body_util::Full;
 use hyper::body::Bytes;
+use ops_policy::body::{self, BodyError};
 use ops_policy::message::WireRequest;
 use ops_policy::origin::{Origin, Scheme};
 use zeroize::Zeroizing;
@@ -47,6 +52,15 @@ pub struct Credential<'a> {
     pub secret: &'a Secret,
 }
 
+/// A secret that belongs in the body.
+#[derive(Clone, Copy, Debug)]
+pub struct Filling<'a> {
+    /// Where: a JSON pointer without `*`. The body holds [`body::PLACEHOLDER`] there.
+    pub at: &'a str,
+    /// The secret.
+    pub secret: &'a Secret,
+}
+
 /// Why a request cannot be written. Nothing was sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
@@ -68,6 +82,9 @@ pub enum WireError {
     /// The credential's field cannot be written.
     #[error("the credential's header or its `as:` text is malformed; mend the binding")]
     Credential,
+    /// A secret has no place in the body.
+    #[error("a secret cannot be written into the body: {0}")]
+    Filling(BodyError),
 }
 
 /// The request for an origin.
@@ -79,6 +96,7 @@ pub fn build(
     origin: &Origin,
     request: &WireRequest,
     credential: Option<Credential<'_>>,
+    fillings: &[Filling<'_>],
 ) -> Result<Request<Full<Bytes>>, WireError> {
     let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| WireError::Method)?;
     if method == Method::CONNECT {
@@ -90,7 +108,7 @@ pub fn build(
     let mut headers = HeaderMap::new();
     headers.insert(HOST, host(origin)?);
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    let body = Bytes::from(request.body.clone().unwrap_or_default());
+    let body = filled(request, fillings)?;
     let expects_body = [Method::POST, Method::PUT, Method::PATCH].contains(&method);
     if request.body.is_some() || expects_body {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
@@ -133,13 +151,28 @@ fn host(origin: &Origin) -> Result<HeaderValue, WireError> {
     HeaderValue::try_from(text).map_err(|_| WireError::Target)
 }
 
+/// The body with the secrets in their places.
+fn filled(request: &WireRequest, fillings: &[Filling<'_>]) -> Result<Bytes, WireError> {
+    let plain = request.body.as_deref().unwrap_or_default();
+    if fillings.is_empty() {
+        return Ok(Bytes::copy_from_slice(plain));
+    }
+    let values: Vec<_> = fillings.iter().map(|filling| (filling.at, filling.secret.expose())).collect();
+    body::fill(plain, &values).map(Bytes::from_owner).map_err(WireError::Filling)
+}
+
 fn field(credential: Credential<'_>) -> Result<(HeaderName, HeaderValue), WireError> {
     let name = HeaderName::try_from(credential.header).map_err(|_| WireError::Credential)?;
-    if is_ours(&name) || credential.form.matches("{}").count() != 1 {
+    let (before, after) = credential.form.split_once("{}").ok_or(WireError::Credential)?;
+    if is_ours(&name) || after.contains("{}") {
         return Err(WireError::Credential);
     }
-    let text = Zeroizing::new(credential.form.replace("{}", credential.secret.expose()));
-    let mut value = HeaderValue::from_bytes(text.as_bytes()).map_err(|_| WireError::Credential)?;
+    let secret = credential.secret.expose();
+    // One allocation: a text that grows leaves copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(before.len() + secret.len() + after.len()));
+    text.extend([before, secret, after]);
+    let mut value =
+        HeaderValue::from_maybe_shared(Bytes::from_owner(text)).map_err(|_| WireError::Credential)?;
     value.set_sensitive(true);
     Ok((name, value))
 }
@@ -170,6 +203,7 @@ fn is_ours(name: &HeaderName) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hyper::body::Body;
     use ops_policy::message::Header;
 
     fn request(method: &str, target: &str, headers: &[(&str, &str)], body: Option<&str>) -> WireRequest {
@@ -186,6 +220,7 @@ mod tests {
         Origin::parse(text).unwrap()
     }
 
+    /// The destination is the binding's. Nothing that a guest or its caller sends has a part in it.
     #[test]
     fn host_comes_from_the_origin() {
         for (text, host) in [
@@ -195,7 +230,7 @@ mod tests {
             ("https://mail.example:80", "mail.example:80"),
             ("https://[2001:db8::1]:8443", "[2001:db8::1]:8443"),
         ] {
-            let wire = build(&origin(text), &request("GET", "/", &[], None), None).unwrap();
+            let wire = build(&origin(text), &request("GET", "/", &[], None), None, &[]).unwrap();
             assert_eq!(wire.headers()[HOST], host, "{text}");
         }
     }
@@ -203,13 +238,14 @@ mod tests {
     #[test]
     fn the_target_goes_out_as_it_was_matched() {
         for text in ["/", "/a/b?c=d&e=%20", "/jmap/", "/a?b?c", "/a%2Fb"] {
-            let wire = build(&origin("https://a.example"), &request("GET", text, &[], None), None).unwrap();
+            let wire =
+                build(&origin("https://a.example"), &request("GET", text, &[], None), None, &[]).unwrap();
             assert_eq!(wire.uri().to_string(), text);
         }
         for text in
             ["", "*", "a", "https://evil.example/", "/a#b", "/a b", "/a\r\nX: y", "?a", "@evil.example/"]
         {
-            let refused = build(&origin("https://a.example"), &request("GET", text, &[], None), None);
+            let refused = build(&origin("https://a.example"), &request("GET", text, &[], None), None, &[]);
             assert_eq!(refused.unwrap_err(), WireError::Target, "{text}");
         }
     }
@@ -224,7 +260,8 @@ mod tests {
             ("POST", Some("gr\u{fc}n"), Some("5")),
             ("GET", Some("x"), Some("1")),
         ] {
-            let wire = build(&origin("https://a.example"), &request(method, "/", &[], body), None).unwrap();
+            let wire =
+                build(&origin("https://a.example"), &request(method, "/", &[], body), None, &[]).unwrap();
             let written = wire.headers().get(CONTENT_LENGTH).map(|value| value.to_str().unwrap());
             assert_eq!(written, length, "{method} {body:?}");
         }
@@ -236,7 +273,7 @@ mod tests {
         let credential = Credential { header: "X-Api-Key", form: "{}", secret: &secret };
         for name in OURS.iter().chain(&["Host", "x-api-key", "X-API-KEY"]) {
             let request = request("GET", "/", &[("accept", "*/*"), (name, "1")], None);
-            let refused = build(&origin("https://a.example"), &request, Some(credential)).unwrap_err();
+            let refused = build(&origin("https://a.example"), &request, Some(credential), &[]).unwrap_err();
             assert_eq!(refused, WireError::Reserved(name.to_ascii_lowercase()));
         }
     }
@@ -252,11 +289,12 @@ mod tests {
             ("GET", ("a", "b\r\nhost: evil.example"), WireError::Header(0)),
             ("GET", ("a", "b\0"), WireError::Header(0)),
         ] {
-            let refused = build(&origin("https://a.example"), &request(method, "/", &[header], None), None);
+            let refused =
+                build(&origin("https://a.example"), &request(method, "/", &[header], None), None, &[]);
             assert_eq!(refused.unwrap_err(), why, "{method} {header:?}");
         }
         let flood = vec![("a", "b"); MOST_HEADERS + 1];
-        let refused = build(&origin("https://a.example"), &request("GET", "/", &flood, None), None);
+        let refused = build(&origin("https://a.example"), &request("GET", "/", &flood, None), None, &[]);
         assert_eq!(refused.unwrap_err(), WireError::TooMany);
     }
 
@@ -265,7 +303,7 @@ mod tests {
         let secret = Secret::for_test("mail", "hunter2!");
         let of = |header, form| {
             let credential = Credential { header, form, secret: &secret };
-            build(&origin("https://a.example"), &request("GET", "/", &[], None), Some(credential))
+            build(&origin("https://a.example"), &request("GET", "/", &[], None), Some(credential), &[])
         };
         let wire = of("Authorization", "Bearer {}").unwrap();
         let value = &wire.headers()["authorization"];
@@ -281,6 +319,34 @@ mod tests {
             ("a", "{}\n"),
         ] {
             assert_eq!(of(header, form).unwrap_err(), WireError::Credential, "{header} {form}");
+        }
+    }
+
+    #[test]
+    fn secrets_go_into_the_body_and_its_length_is_counted_after() {
+        let secret = Secret::for_test("mail", "hun\"ter\u{fc}2");
+        let filling = Filling { at: "/auth/password", secret: &secret };
+        let body = r#"{"auth":{"user":"ops","password":"[secret]"}}"#;
+        let post = request("POST", "/", &[("content-type", "application/json")], Some(body));
+        let wire = build(&origin("https://a.example"), &post, None, &[filling]).unwrap();
+        let expected = "{\"auth\":{\"user\":\"ops\",\"password\":\"hun\\\"ter\u{fc}2\"}}";
+        assert_eq!(wire.headers()[CONTENT_LENGTH], expected.len().to_string());
+        let mut body = wire.into_body();
+        let frame = std::pin::Pin::new(&mut body)
+            .poll_frame(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+        let std::task::Poll::Ready(Some(Ok(frame))) = frame else { panic!("no body") };
+        assert_eq!(frame.into_data().unwrap(), expected);
+    }
+
+    #[test]
+    fn a_body_without_the_place_is_refused_and_the_secret_not_shown() {
+        let secret = Secret::for_test("mail", "hunter2!");
+        let filling = Filling { at: "/auth/password", secret: &secret };
+        for body in [None, Some(""), Some("{}"), Some("not JSON"), Some(r#"{"auth":{"password":"mine"}}"#)] {
+            let post = request("POST", "/", &[], body);
+            let error = build(&origin("https://a.example"), &post, None, &[filling]).unwrap_err();
+            assert!(matches!(error, WireError::Filling(_)), "{body:?}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
         }
     }
 }

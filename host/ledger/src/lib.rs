@@ -11,6 +11,7 @@ mod escape;
 mod private;
 mod wire;
 
+pub mod audit;
 pub mod bundle;
 pub mod content;
 pub mod digest;

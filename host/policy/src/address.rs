@@ -38,11 +38,16 @@ const NEVER: [(IpNet, &str); 12] = [
     (v6(0, 0, 0, 0, 128), "it holds the unspecified address (::)"),
     (v6(0xfe80, 0, 0, 0, 10), "it holds link-local addresses (fe80::/10)"),
     (v6(0xff00, 0, 0, 0, 8), "it holds multicast addresses (ff00::/8)"),
-    (v6(0xfd00, 0xec2, 0, 0x254, 128), "it holds an address that serves credentials (fd00:ec2::254)"),
+    (v6(0xfd00, 0xec2, 0, 0, 32), "it holds addresses that serve credentials (fd00:ec2::/32)"),
     (v6(0x64, 0xff9b, 0, 0, 96), "it embeds IPv4 addresses; list those as IPv4"),
     (v6(0x2001, 0, 0, 0, 32), "it embeds IPv4 addresses; list those as IPv4"),
     (v6(0x2002, 0, 0, 0, 16), "it embeds IPv4 addresses; list those as IPv4"),
 ];
+
+/// Addresses inside useful ranges that serve credentials. The egress never dials them, so listing one alone, which
+/// would look like a grant, is refused.
+const METADATA: [IpNet; 3] =
+    [v4(100, 100, 100, 200, 32), v6(0xfd00, 0x42, 0, 0x42, 128), v6(0xfd20, 0xce, 0, 0x254, 128)];
 
 /// The kinds of range that are not globally routable and may be opened.
 const PRIVATE: [IpNet; 15] = [
@@ -79,6 +84,9 @@ pub fn parse(text: &str) -> Result<IpNet, AddressError> {
     }
     if let Some((_, why)) = NEVER.iter().find(|(never, _)| range.contains(never) || never.contains(&range)) {
         return Err(refuse(why));
+    }
+    if METADATA.contains(&range) {
+        return Err(refuse("it serves credentials of the machine, and is never dialled"));
     }
     if let IpAddr::V6(address) = range.addr()
         && range != PRIVATE_LOOPBACK_V6
@@ -141,6 +149,9 @@ mod tests {
             ("fc00::/7", "credentials"),
             ("fd00::/8", "credentials"),
             ("192.0.0.192", "credentials"),
+            ("fd00:ec2::23", "credentials"),
+            ("100.100.100.200", "credentials"),
+            ("fd20:ce::254", "credentials"),
             ("224.0.0.1", "multicast"),
             ("ff02::1", "multicast"),
             ("255.255.255.255", "broadcast"),

@@ -21,7 +21,7 @@ use crate::yaml::{At, Entries, FileError, Source, Wrong};
 const GRANTS: usize = 100;
 
 /// Fields of later versions, refused by name.
-const LATER: [&str; 5] = ["lock", "record", "secrets", "for", "idempotency"];
+const LATER: [&str; 3] = ["lock", "record", "for"];
 
 /// A binding.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,8 +7,12 @@
 //!
 //! The body must be plain: one `content-type: application/json`, no content encoding, and a value that
 //! reads in one way only: no twin keys, no fractions, bounded depth. What is sent is written anew from that value.
+//!
+//! Where a secret belongs into a body, the body holds [`PLACEHOLDER`] at that place; [`fill`] puts the value there.
 
 use std::fmt;
+
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::json::Json;
 use crate::message::Header;
@@ -16,6 +20,9 @@ use crate::scalar::Scalar;
 
 /// The longest pointer, in bytes.
 const POINTER_BYTES: usize = 512;
+
+/// What a body holds where a secret will be.
+pub const PLACEHOLDER: &str = "[secret]";
 
 /// One condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +52,7 @@ pub enum PredicateError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
     /// There is no body.
-    #[error("the rule has conditions on the body, and there is none")]
+    #[error("the rule says what the body holds, and there is none")]
     Missing,
     /// Not JSON by its header.
     #[error("the body needs one header `content-type: application/json`")]
@@ -70,10 +77,14 @@ pub enum BodyError {
         /// The value, as JSON, shortened.
         found: String,
     },
+    /// A place for a secret that does not hold the placeholder.
+    #[error("the body does not hold \"{PLACEHOLDER}\" at `{0}`")]
+    Placeholder(String),
 }
 
+/// A JSON pointer, in which `*` stands for every element of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Pointer {
+pub(crate) struct Pointer {
     text: String,
     steps: Vec<Step>,
 }
@@ -84,6 +95,22 @@ enum Step {
     Key(String),
 }
 
+impl Pointer {
+    pub(crate) fn parse(text: &str) -> Result<Self, PredicateError> {
+        if text.len() > POINTER_BYTES {
+            return Err(PredicateError::TooLong);
+        }
+        let steps = text.strip_prefix('/').ok_or(PredicateError::Pointer)?;
+        let steps = steps.split('/').map(step).collect::<Result<_, _>>()?;
+        Ok(Self { text: text.to_owned(), steps })
+    }
+
+    /// Whether it can lead to one place only.
+    pub(crate) fn is_single(&self) -> bool {
+        !self.steps.contains(&Step::Each)
+    }
+}
+
 impl Predicate {
     /// Makes a condition of a JSON pointer, in which `*` stands for every element of a list, and allowed values.
     ///
@@ -91,15 +118,11 @@ impl Predicate {
     ///
     /// A text that is not a pointer, and an empty list.
     pub fn new(pointer: &str, allowed: Vec<Scalar>) -> Result<Self, PredicateError> {
-        if pointer.len() > POINTER_BYTES {
-            return Err(PredicateError::TooLong);
-        }
+        let pointer = Pointer::parse(pointer)?;
         if allowed.is_empty() {
             return Err(PredicateError::Empty);
         }
-        let steps = pointer.strip_prefix('/').ok_or(PredicateError::Pointer)?;
-        let steps = steps.split('/').map(step).collect::<Result<_, _>>()?;
-        Ok(Self { pointer: Pointer { text: pointer.to_owned(), steps }, allowed })
+        Ok(Self { pointer, allowed })
     }
 
     /// The pointer as it was written.
@@ -137,13 +160,14 @@ impl Predicate {
 }
 
 /// Checks a body against every condition of a rule and writes it anew. `headers` are the request's, names in lower
-/// case.
+/// case; `places` are pointers without `*`, and the body must hold the placeholder at each of them.
 ///
 /// # Errors
 ///
-/// The first thing that is wrong: headers, then JSON, then the conditions in order.
+/// The first thing that is wrong: headers, then JSON, then the conditions in order, then the places in order.
 pub fn check(
     predicates: &[Predicate],
+    places: &[&str],
     headers: &[Header],
     body: Option<&[u8]>,
 ) -> Result<Vec<u8>, BodyError> {
@@ -158,12 +182,66 @@ pub fn check(
         (Some(kind), None) if is_json(kind) => {}
         _ => return Err(BodyError::ContentType),
     }
-    let not_json = |error: serde_json::Error| BodyError::Json(error.to_string());
-    let value = Json::parse(bytes).map_err(not_json)?;
+    let mut value = Json::parse(bytes).map_err(not_json)?;
     for predicate in predicates {
         predicate.check(&value)?;
     }
+    for at in places {
+        placeholder(&mut value, at)?;
+    }
     value.to_bytes().map_err(not_json)
+}
+
+/// Writes values into a body, each over the placeholder at its pointer. All of them are found before one is written.
+///
+/// # Errors
+///
+/// A body that is not plain JSON, and a pointer at which it does not hold the placeholder.
+pub fn fill(body: &[u8], values: &[(&str, &str)]) -> Result<Zeroizing<Vec<u8>>, BodyError> {
+    let mut json = Json::parse(body).map_err(not_json)?;
+    for (at, _) in values {
+        placeholder(&mut json, at)?;
+    }
+    // A text's longest form is an escape of six bytes for each of its own. Room for all of it at once: a buffer that
+    // grows would leave copies of the secret in freed memory.
+    let room = values.iter().map(|(_, value)| value.len().saturating_mul(6));
+    let mut filled = Zeroizing::new(Vec::with_capacity(room.fold(body.len(), usize::saturating_add)));
+    let placed = values.iter().try_for_each(|(at, value)| {
+        *placeholder(&mut json, at)? = (*value).to_owned();
+        Ok(())
+    });
+    let written = placed.and_then(|()| json.write(&mut filled).map_err(not_json));
+    for (at, _) in values {
+        if let Some(Json::Text(text)) = find(&mut json, at) {
+            text.zeroize();
+        }
+    }
+    written?;
+    Ok(filled)
+}
+
+/// The text at a pointer, which must be the placeholder.
+fn placeholder<'a>(json: &'a mut Json, at: &str) -> Result<&'a mut String, BodyError> {
+    match find(json, at) {
+        Some(Json::Text(text)) if text == PLACEHOLDER => Ok(text),
+        _ => Err(BodyError::Placeholder(at.to_owned())),
+    }
+}
+
+/// What a pointer without `*` leads to.
+fn find<'a>(json: &'a mut Json, at: &str) -> Option<&'a mut Json> {
+    let pointer = Pointer::parse(at).ok()?;
+    pointer.steps.iter().try_fold(json, |json, step| match (step, json) {
+        (Step::Key(key), Json::Map(entries)) => {
+            entries.iter_mut().find(|(name, _)| name == key).map(|(_, value)| value)
+        }
+        (Step::Key(key), Json::List(values)) => index(key).and_then(|index| values.get_mut(index)),
+        _ => None,
+    })
+}
+
+fn not_json(error: serde_json::Error) -> BodyError {
+    BodyError::Json(error.to_string())
 }
 
 /// `application/json`, with no parameter but UTF-8: another character set would be another reading.

@@ -10,13 +10,17 @@
 //!
 //! What goes out is built from what was parsed here and never from the guest's own bytes.
 
+mod denial;
+
 use crate::body::{self, BodyError};
+pub use crate::decide::denial::{Denial, DenyReason};
 use crate::header;
 use crate::manifest::RuleEffect;
 use crate::message::{Header, Request, WireRequest};
-use crate::path::{RequestTarget, TargetError};
-use crate::rights::{GrantedService, Rights, effect_word, quoted};
+use crate::path::RequestTarget;
+use crate::rights::{NeededRule, Rights};
 use crate::rule::{Method, Rule};
+use crate::service::Service;
 use crate::visible;
 
 /// The largest body of a request, in bytes.
@@ -44,89 +48,6 @@ pub struct Allowed {
     pub request: WireRequest,
 }
 
-/// A request that may not go out.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{} {} to service `{}` is denied: {reason}",
-    visible::visible(method),
-    visible::visible(path),
-    visible::visible(service)
-)]
-pub struct Denial {
-    /// The service that was asked for, shortened.
-    pub service: String,
-    /// The method, shortened.
-    pub method: String,
-    /// The path without the query, which may hold what is private, shortened.
-    pub path: String,
-    /// Which rule or right was missing.
-    pub reason: DenyReason,
-    suggestion: Option<String>,
-}
-
-/// Which rule or right was missing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DenyReason {
-    /// The manifest does not name the service.
-    #[error("the capability's manifest does not name this service")]
-    ServiceUnknown,
-    /// The manifest names the service as optional, and the binding does not grant it.
-    #[error("the service is optional, and the binding does not grant it")]
-    ServiceNotBound,
-    /// No rule can grant this method.
-    #[error("no rule can grant this method; it is one of GET, HEAD, POST, PUT, PATCH, DELETE")]
-    Method,
-    /// The path or the query is not in its plain spelling.
-    #[error("the path is refused: {0}")]
-    Target(TargetError),
-    /// The header fields are malformed.
-    #[error("the header fields are refused: {0}")]
-    Headers(String),
-    /// The body is larger than 8 MiB.
-    #[error("the body is larger than 8 MiB")]
-    BodySize,
-    /// A GET or HEAD request with a body.
-    #[error("a GET or HEAD request has no body")]
-    BodyOnRead,
-    /// No rule for that door has this method and path.
-    #[error("no rule with {} has this method and path", door_words(*.0))]
-    NoRule(Door),
-    /// A rule matches and does not list a query key.
-    #[error("rule `{rule}` does not list the query key `{}`", visible::visible(key))]
-    QueryKey {
-        /// The rule.
-        rule: String,
-        /// The key, shortened.
-        key: String,
-    },
-    /// A rule matches and does not list a header field.
-    #[error("rule `{rule}` does not list the header `{name}`")]
-    Header {
-        /// The rule.
-        rule: String,
-        /// The field's name, shortened.
-        name: String,
-    },
-    /// A rule matches and its body conditions do not hold.
-    #[error("rule `{rule}` does not allow this body: {}", visible::visible(&why.to_string()))]
-    Body {
-        /// The rule.
-        rule: String,
-        /// Which condition.
-        why: BodyError,
-    },
-    /// The binding grants it and the manifest does not need it.
-    #[error("the binding grants it, but the capability's manifest does not say that it needs such requests")]
-    NotNeeded,
-}
-
-fn door_words(door: Door) -> &'static str {
-    match door {
-        Door::Fetch => "`effect: read`",
-        Door::Perform => "`effect: mutate` or `destroy`",
-    }
-}
-
 impl Door {
     fn admits(self, effect: RuleEffect) -> bool {
         match self {
@@ -136,15 +57,22 @@ impl Door {
     }
 }
 
-impl Denial {
-    /// The YAML rule that would have allowed the request, for a person to review. `None` where no rule would.
-    pub fn suggestion(&self) -> Option<String> {
-        self.suggestion.clone()
-    }
+/// What the author did not say that the component needs.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotNeeded {
+    /// Such requests at all.
+    #[error("the manifest states no need with {}, this method and this path", denial::door_words(*.0))]
+    Request(Door),
+    /// A query key.
+    #[error("the manifest states a need with this method and path, and it does not list the query key `{0}`")]
+    QueryKey(String),
+    /// A header field.
+    #[error("the manifest states a need with this method and path, and it does not list the header `{0}`")]
+    Header(String),
 }
 
 /// A request after parsing: one spelling, nothing hidden.
-struct Parsed<'a> {
+pub(crate) struct Parsed<'a> {
     door: Door,
     method: Method,
     target: RequestTarget,
@@ -168,17 +96,20 @@ pub fn decide(rights: &Rights, door: Door, request: &Request) -> Result<Allowed,
         })
     };
     let Some(service) = rights.services.get(&request.service) else {
-        let bound = !rights.is_optional_unbound(&request.service);
-        return Err(deny(if bound { DenyReason::ServiceUnknown } else { DenyReason::ServiceNotBound }, None));
+        if !rights.is_optional_unbound(&request.service) {
+            return Err(deny(DenyReason::ServiceUnknown, None));
+        }
+        let parsed = parse(door, request).ok();
+        let reason = DenyReason::ServiceNotBound;
+        let suggestion = parsed.and_then(|parsed| denial::suggest(&request.service, &parsed, &reason));
+        return Err(deny(reason, suggestion));
     };
     let parsed = parse(door, request).map_err(|reason| deny(reason, None))?;
-    let (rule, body) = covering_rule(service, &parsed).map_err(|reason| {
-        let suggestion = suggest(&parsed, &reason);
+    let (rule, body) = granted(&service.grant, &parsed).map_err(|reason| {
+        let suggestion = denial::suggest(&request.service, &parsed, &reason);
         deny(reason, suggestion)
     })?;
-    if !is_needed(service, &parsed) {
-        return Err(deny(DenyReason::NotNeeded, None));
-    }
+    needed(&service.needs, &parsed).map_err(|_| deny(DenyReason::NotNeeded, None))?;
     Ok(Allowed {
         service: request.service.clone(),
         rule: rule.id.clone(),
@@ -192,7 +123,7 @@ pub fn decide(rights: &Rights, door: Door, request: &Request) -> Result<Allowed,
     })
 }
 
-fn parse(door: Door, request: &Request) -> Result<Parsed<'_>, DenyReason> {
+pub(crate) fn parse(door: Door, request: &Request) -> Result<Parsed<'_>, DenyReason> {
     let method = Method::parse(&request.method).ok_or(DenyReason::Method)?;
     let target = RequestTarget::parse(&request.path).map_err(DenyReason::Target)?;
     let headers = header::canonical(&request.headers).map_err(DenyReason::Headers)?;
@@ -207,19 +138,23 @@ fn parse(door: Door, request: &Request) -> Result<Parsed<'_>, DenyReason> {
     Ok(Parsed { door, method, target, headers, body })
 }
 
-/// The first rule that covers the request, with the body to send; or what was wrong for the first that might have.
-fn covering_rule<'a>(
-    service: &'a GrantedService,
+/// The operator's side: the first rule that covers the request, with the body to send; or what was wrong for the first
+/// that might have.
+pub(crate) fn granted<'a>(
+    service: &'a Service,
     request: &Parsed<'_>,
 ) -> Result<(&'a Rule, Option<Vec<u8>>), DenyReason> {
+    if let Some(name) = credential_header(service, request) {
+        return Err(DenyReason::HostHeader(visible::clip(name, 64)));
+    }
     let mut first = None;
-    let candidates = service.grant.rules.iter().filter(|rule| {
+    let candidates = service.rules.iter().filter(|rule| {
         request.door.admits(rule.effect)
             && rule.method == request.method
             && rule.path.matches(request.target.path())
     });
     for rule in candidates {
-        match conditions(rule, request) {
+        match conditions(service, rule, request) {
             Ok(body) => return Ok((rule, body)),
             Err(reason) => first = first.or(Some(reason)),
         }
@@ -227,62 +162,60 @@ fn covering_rule<'a>(
     Err(first.unwrap_or(DenyReason::NoRule(request.door)))
 }
 
+/// The author's side: the first need that covers the request, or, in words, what the first that might have leaves out.
+pub(crate) fn needed<'a>(needs: &'a [NeededRule], request: &Parsed<'_>) -> Result<&'a NeededRule, NotNeeded> {
+    let mut first = None;
+    let candidates = needs.iter().filter(|need| {
+        request.door.admits(need.effect)
+            && need.method == request.method
+            && need.path.matches(request.target.path())
+    });
+    for need in candidates {
+        let key = request.target.keys().find(|key| !need.query.iter().any(|listed| listed == key));
+        let gap = match (key, unlisted_header(&request.headers, &need.headers)) {
+            (None, None) => return Ok(need),
+            (Some(key), _) => NotNeeded::QueryKey(visible::clip(key, 64)),
+            (None, Some(name)) => NotNeeded::Header(visible::clip(name, 64)),
+        };
+        first = first.or(Some(gap));
+    }
+    Err(first.unwrap_or(NotNeeded::Request(request.door)))
+}
+
 /// The conditions of a rule beyond method and path, and the body to send.
-fn conditions(rule: &Rule, request: &Parsed<'_>) -> Result<Option<Vec<u8>>, DenyReason> {
+fn conditions(service: &Service, rule: &Rule, request: &Parsed<'_>) -> Result<Option<Vec<u8>>, DenyReason> {
     if let Some(key) = request.target.keys().find(|key| !rule.query.iter().any(|listed| listed == key)) {
         return Err(DenyReason::QueryKey { rule: rule.id.clone(), key: visible::clip(key, 64) });
+    }
+    if let Some(name) = &rule.idempotency
+        && request.headers.iter().any(|header| header::is_same(&header.name, name))
+    {
+        return Err(DenyReason::HostHeader(name.clone()));
     }
     if let Some(name) = unlisted_header(&request.headers, &rule.headers) {
         return Err(DenyReason::Header { rule: rule.id.clone(), name: visible::clip(name, 64) });
     }
-    if rule.body.is_empty() {
+    let places: Vec<&str> = service.secrets_of(&rule.id).map(|secret| secret.at.as_str()).collect();
+    if rule.body.is_empty() && places.is_empty() {
         return Ok(request.body.map(<[u8]>::to_vec));
     }
-    let body = body::check(&rule.body, &request.headers, request.body);
-    body.map(Some).map_err(|why| DenyReason::Body { rule: rule.id.clone(), why })
+    let body = body::check(&rule.body, &places, &request.headers, request.body);
+    body.map(Some).map_err(|why| match why {
+        BodyError::Placeholder(at) => DenyReason::Placeholder { rule: rule.id.clone(), at },
+        why => DenyReason::Body { rule: rule.id.clone(), why },
+    })
+}
+
+/// A field of the request that a server could take for the credential's.
+fn credential_header<'a>(service: &Service, request: &'a Parsed<'_>) -> Option<&'a str> {
+    let credential = &service.credential.as_ref()?.header;
+    let mut names = request.headers.iter().map(|header| header.name.as_str());
+    names.find(|name| header::is_same(name, credential))
 }
 
 fn unlisted_header<'a>(headers: &'a [Header], listed: &[String]) -> Option<&'a str> {
     let allowed = |name: &str| header::ALWAYS.contains(&name) || listed.iter().any(|listed| listed == name);
     headers.iter().map(|header| header.name.as_str()).find(|name| !allowed(name))
-}
-
-/// Whether the author said that such requests are needed.
-fn is_needed(service: &GrantedService, request: &Parsed<'_>) -> bool {
-    service.needs.iter().any(|need| {
-        request.door.admits(need.effect)
-            && need.method == request.method
-            && need.path.matches(request.target.path())
-            && request.target.keys().all(|key| need.query.iter().any(|listed| listed == key))
-            && unlisted_header(&request.headers, &need.headers).is_none()
-    })
-}
-
-/// A rule for exactly this method, path, query and these headers. Body conditions are for a person to write.
-fn suggest(request: &Parsed<'_>, reason: &DenyReason) -> Option<String> {
-    if !matches!(reason, DenyReason::NoRule(_) | DenyReason::QueryKey { .. } | DenyReason::Header { .. }) {
-        return None;
-    }
-    let effect = match (request.door, request.method) {
-        (Door::Fetch, _) => RuleEffect::Read,
-        (Door::Perform, Method::Delete) => RuleEffect::Destroy,
-        (Door::Perform, _) => RuleEffect::Mutate,
-    };
-    let path = quoted(request.target.path());
-    let mut rule =
-        format!("- {{id: NAME, method: {}, path: {path}, effect: {}", request.method, effect_word(effect));
-    let mut keys: Vec<String> = request.target.keys().map(quoted).collect();
-    keys.sort();
-    keys.dedup();
-    let beyond = request.headers.iter().map(|header| header.name.as_str());
-    let beyond: Vec<String> = beyond.filter(|name| !header::ALWAYS.contains(name)).map(quoted).collect();
-    for (field, list) in [("query", keys), ("headers", beyond)] {
-        if !list.is_empty() {
-            rule.push_str(&format!(", {field}: [{}]", list.join(", ")));
-        }
-    }
-    rule.push('}');
-    Some(rule)
 }
 
 #[cfg(test)]

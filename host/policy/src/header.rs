@@ -5,6 +5,7 @@
 //! where the request goes or who sends it.
 
 use crate::message::Header;
+use crate::visible;
 
 /// What a guest may set without being listed.
 pub(crate) const ALWAYS: [&str; 4] = ["accept", "content-type", "if-match", "if-none-match"];
@@ -14,27 +15,41 @@ const COUNT: usize = 32;
 /// The most bytes of names and values in one request.
 const BYTES: usize = 16 * 1024;
 
-const NEVER: [&str; 20] = [
-    "host",
+/// Set by nobody. What the egress writes itself (`OURS` in its `wire.rs`) is among them, so that a rule that lists such a
+/// field is refused when the binding is read and not when the first request is sent.
+const NEVER: [&str; 28] = [
+    // the message's frame and the connection
     "connection",
     "content-encoding",
     "content-length",
     "expect",
-    "forwarded",
+    "http2-settings",
     "keep-alive",
     "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
     "via",
+    // an answer that cannot be read cannot be scrubbed of secrets
+    "accept-encoding",
+    // which server, and for whom
+    "client-ip",
+    "forwarded",
+    "host",
+    "true-client-ip",
+    "x-client-ip",
+    "x-host",
+    "x-original-host",
+    "x-real-ip",
+    // another method or path than the one that was judged
     "x-http-method",
     "x-http-method-override",
     "x-method-override",
     "x-original-method",
     "x-original-uri",
     "x-original-url",
+    "x-override-url",
     "x-rewrite-url",
-    "x-real-ip",
 ];
 
 const NEVER_PREFIXES: [&str; 2] = ["proxy-", "x-forwarded-"];
@@ -47,12 +62,19 @@ pub(crate) fn is_token(name: &str) -> bool {
 
 /// Whether a field may be set by nobody. The name is in lower case.
 pub(crate) fn is_forbidden(name: &str) -> bool {
-    // Some servers read `_` and `-` as one.
     let name = name.replace('_', "-");
     NEVER.contains(&name.as_str()) || NEVER_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Checks what a guest set, and writes it in one form: names in lower case, values trimmed.
+/// Whether a server could take two names for one: those that hand fields on as variables (CGI, WSGI, PHP) read `_`
+/// and `-` as one. The names are in lower case.
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
+    let dashed = |byte| if byte == b'_' { b'-' } else { byte };
+    one.bytes().map(dashed).eq(other.bytes().map(dashed))
+}
+
+/// Checks what a guest set, and writes it in one form: names in lower case, values trimmed. What nobody may set is
+/// refused here, because no rule could let it pass.
 pub(crate) fn canonical(headers: &[Header]) -> Result<Vec<Header>, String> {
     if headers.len() > COUNT {
         return Err(format!("more than {COUNT} header fields"));
@@ -66,11 +88,14 @@ pub(crate) fn canonical(headers: &[Header]) -> Result<Vec<Header>, String> {
             return Err("a header name is not a token".to_owned());
         }
         let name = header.name.to_ascii_lowercase();
+        if is_forbidden(&name) {
+            return Err(format!("`{}` can never be set by a capability", visible::clip(&name, 64)));
+        }
         if !header.value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
             return Err(format!("the value of `{name}` is not visible ASCII"));
         }
         // Servers differ in which of two they take.
-        if plain.iter().any(|earlier| earlier.name == name) {
+        if plain.iter().any(|earlier| is_same(&earlier.name, &name)) {
             return Err(format!("`{name}` is given twice"));
         }
         plain.push(Header { name, value: header.value.trim_matches(' ').to_owned() });
@@ -104,6 +129,7 @@ mod tests {
             (vec![one("a", "\t")], "not visible ASCII"),
             (vec![one("a", "é")], "not visible ASCII"),
             (vec![one("a", "x"), one("A", "y")], "given twice"),
+            (vec![one("x-a", "x"), one("X_A", "y")], "given twice"),
             (vec![one("a", "x"); 33], "more than 32"),
             (vec![one("a", &"x".repeat(16 * 1024))], "more than 16 KiB"),
         ] {
@@ -114,9 +140,18 @@ mod tests {
 
     #[test]
     fn forbidden() {
-        for name in
-            ["host", "x_http_method_override", "x-forwarded-for", "proxy-authorization", "transfer-encoding"]
-        {
+        for name in [
+            "host",
+            "x_http_method_override",
+            "x-http-method_override",
+            "x-forwarded-for",
+            "proxy-authorization",
+            "transfer-encoding",
+            "accept-encoding",
+            "http2-settings",
+            "http2_settings",
+            "expect",
+        ] {
             assert!(is_forbidden(name), "{name}");
         }
         for name in ["accept", "cookie", "idempotency-key", "range", "authorization"] {

@@ -1,7 +1,7 @@
 //! A JSON value that means one thing: to us, and to the server that reads what we write of it.
 //!
-//! JSON leaves open what twin keys mean, and many parsers treat keys that differ in case as twins. Such a body
-//! would be judged by one reading and obeyed by another, so it is refused. Numbers are integers of 64 bits, which
+//! JSON leaves open what twin keys mean, and many parsers treat keys that differ in case as twins, or end them at NUL.
+//! Such a body would be judged by one reading and obeyed by another, so it is refused. Numbers are integers of 64 bits, which
 //! survive unchanged; a number with a fraction or an exponent is refused, because rewriting it could change it.
 //! The order of keys is kept.
 
@@ -40,9 +40,14 @@ impl Json {
         Ok(value)
     }
 
-    /// Writes the value anew, without white space.
+    /// Writes the value anew, without white space. That is never longer than what it was read from.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
         serde_json::to_vec(self)
+    }
+
+    /// Writes the value anew behind what a buffer holds.
+    pub(crate) fn write(&self, to: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        serde_json::to_writer(to, self)
     }
 }
 
@@ -110,6 +115,9 @@ impl<'de> Visitor<'de> for Reader<'_> {
         let mut entries = Vec::new();
         let mut seen = HashSet::new();
         while let Some(key) = map.next_key::<String>()? {
+            if key.contains('\0') {
+                return Err(A::Error::custom("a key holds NUL, where a server may take it to end"));
+            }
             if !seen.insert(fold(&key)) {
                 return Err(A::Error::custom("two keys of one object are equal or differ in case only"));
             }
@@ -122,6 +130,9 @@ impl<'de> Visitor<'de> for Reader<'_> {
 
 /// A key without regard to case. Upper first: some letters, such as the long s, meet others only there.
 fn fold(key: &str) -> String {
+    if key.is_ascii() {
+        return key.to_ascii_lowercase();
+    }
     key.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 
@@ -182,6 +193,7 @@ mod tests {
             ("{\"k\":1,\"\u{212a}\":2}", "equal or differ in case"),
             ("{\"\u{3c3}\":1,\"\u{3c2}\":2}", "equal or differ in case"),
             ("[{\"x\":{\"a\":1,\"A\":2}}]", "equal or differ in case"),
+            ("{\"a\":1,\"a\\u0000b\":2}", "holds NUL"),
             ("1.0", "fraction"),
             ("1e2", "fraction"),
             ("-0", "fraction"),

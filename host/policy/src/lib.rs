@@ -10,6 +10,7 @@ pub mod binding;
 pub mod body;
 pub mod decide;
 pub mod digest;
+pub mod explain;
 pub mod grant_path;
 mod header;
 mod json;

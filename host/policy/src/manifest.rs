@@ -157,7 +157,7 @@ pub struct Manifest {
 }
 
 /// Names of arguments that are the host's own flags.
-const RESERVED: [&str; 4] = ["json", "dry_run", "execute", "help"];
+const RESERVED: [&str; 5] = ["json", "dry_run", "execute", "help", "trace_checks"];
 
 impl Manifest {
     /// Checks that the arguments can be flags: an object with properties whose names are small letters, digits and

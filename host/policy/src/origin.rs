@@ -53,7 +53,9 @@ impl Origin {
     ///
     /// Everything else, with the part that is wrong.
     pub fn parse(text: &str) -> Result<Self, OriginError> {
-        let refuse = |why| OriginError { text: text.to_owned(), why };
+        // What stands before `@` may be a password.
+        let shown = || text.rsplit_once('@').map_or_else(|| text.to_owned(), |(_, host)| format!("…@{host}"));
+        let refuse = |why| OriginError { text: shown(), why };
         if text.bytes().any(|byte| byte <= b' ' || byte == 0x7f || byte == b'\\') {
             return Err(refuse("white space, control characters and backslashes are not allowed"));
         }
@@ -71,15 +73,25 @@ impl Origin {
         if rest.contains(['*', '%']) {
             return Err(refuse("wildcards and percent signs are not allowed"));
         }
+        if rest.ends_with(':') {
+            return Err(refuse("the port is missing after the colon"));
+        }
         let url = Url::parse(text).map_err(|_| refuse("the host or the port is malformed"))?;
         let host = match url.host() {
             Some(Host::Domain(name)) if name.ends_with('.') => {
                 return Err(refuse("the host ends with a dot"));
             }
+            // Some letters are mapped to a dot, and an empty label is no name.
+            Some(Host::Domain(name)) if name.contains("..") || dots(name) != dots(rest) => {
+                return Err(refuse("the dots of the host are not single full stops"));
+            }
             Some(Host::Domain(name)) => name.to_owned(),
             // The URL standard reads `0x7f.1` and `2130706433` as addresses. Only the plain form is accepted.
             Some(Host::Ipv4(address)) if authority_host(rest) == address.to_string() => address.to_string(),
             Some(Host::Ipv4(_)) => return Err(refuse("write an IPv4 address as four decimal numbers")),
+            Some(Host::Ipv6(address)) if address.to_ipv4_mapped().is_some() => {
+                return Err(refuse("write an IPv4 address as four decimal numbers"));
+            }
             Some(Host::Ipv6(address)) => format!("[{address}]"),
             None => return Err(refuse("the host is missing")),
         };
@@ -106,6 +118,10 @@ impl Origin {
     pub fn address(&self) -> Option<IpAddr> {
         self.host.trim_start_matches('[').trim_end_matches(']').parse().ok()
     }
+}
+
+fn dots(text: &str) -> usize {
+    text.matches('.').count()
 }
 
 /// The host part of an authority as it was written.
@@ -164,6 +180,10 @@ mod tests {
             "https://user@mail.example",
             "https://*.example",
             "https://mail.example.",
+            "https://mail..example",
+            "https://mail\u{3002}example",
+            "https://mail.example:",
+            "https://[::ffff:10.0.0.1]",
             "https://mail.example:0",
             "https://mail.example:70000",
             "https://0x7f.1",

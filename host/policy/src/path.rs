@@ -3,8 +3,10 @@
 //! Every server reads unusual paths in its own way, and each difference has been somebody's way past an allow
 //! list. So a path is taken only in its plain spelling, checked in this order: length; ASCII without controls; no
 //! other form than `/path?query`; characters that may stand in a path; no escape that hides `/`, `.`, `\`, `%` or
-//! a control character, and none that is needless; no empty, `.` or `..` segment. What goes out is written anew
+//! a control character, that is needless, or that is not UTF-8; no empty, `.` or `..` segment. What goes out is written anew
 //! from what was parsed.
+
+use percent_encoding::percent_decode_str;
 
 use crate::query::{self, Pair};
 
@@ -45,6 +47,9 @@ pub enum TargetError {
     /// An escape that stands for a separator or a control character.
     #[error("the escape `%{0:02X}` could be read as something else by the server")]
     Hidden(u8),
+    /// Escapes that are not UTF-8, such as the overlong form of a slash.
+    #[error("its escapes are not UTF-8 text")]
+    Encoding,
     /// An escape of a character that needs none.
     #[error("the escape `%{0:02X}` is needless; write the character")]
     Needless(u8),
@@ -115,6 +120,8 @@ impl RequestTarget {
 pub(crate) fn canonical_path(path: &str) -> Result<String, TargetError> {
     let segments = path.strip_prefix('/').ok_or(TargetError::Form)?;
     let plain = canonical(path, b"/", path_escape)?;
+    // Lax decoders read `%C0%AF` as a slash.
+    percent_decode_str(&plain).decode_utf8().map_err(|_| TargetError::Encoding)?;
     let last = segments.split('/').count() - 1;
     for (index, segment) in segments.split('/').enumerate() {
         // Some servers drop `;parameters` before they walk the path.
@@ -218,6 +225,8 @@ mod tests {
             ("/a%3bb", TargetError::Hidden(b';')),
             ("/a%00", TargetError::Hidden(0)),
             ("/a%0d%0a", TargetError::Hidden(b'\r')),
+            ("/a%c0%afb", TargetError::Encoding),
+            ("/a%ff", TargetError::Encoding),
             ("/%61dmin", TargetError::Needless(b'a')),
             ("/a%", TargetError::Escape),
             ("/a%4", TargetError::Escape),

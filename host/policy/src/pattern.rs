@@ -46,6 +46,9 @@ pub enum PatternError {
     /// A query.
     #[error("it holds a `?`; list query keys in `query`")]
     Query,
+    /// Escapes in lower case, which no request has when it is compared.
+    #[error("write its escapes in upper case, such as %C3")]
+    Case,
     /// A literal part that no request can have.
     #[error("{0}")]
     Literal(#[from] TargetError),
@@ -81,7 +84,7 @@ impl PathPattern {
         if !(open && sample.is_empty()) {
             let plain = canonical_path(&sample)?;
             if plain != sample {
-                return Err(TargetError::Escape.into());
+                return Err(PatternError::Case);
             }
         }
         Ok(Self { text: text.to_owned(), segments, open })
@@ -177,7 +180,7 @@ mod tests {
             ("//**", PatternError::Literal(TargetError::EmptySegment)),
             ("/a/../b", PatternError::Literal(TargetError::DotSegment)),
             ("/a%2fb", PatternError::Literal(TargetError::Hidden(b'/'))),
-            ("/b%c3%a9", PatternError::Literal(TargetError::Escape)),
+            ("/b%c3%a9", PatternError::Case),
             ("/a b", PatternError::Literal(TargetError::Encode(' '))),
         ] {
             assert_eq!(PathPattern::parse(pattern), Err(error), "{pattern}");

@@ -241,7 +241,7 @@ impl Join<'_> {
     }
 }
 
-fn needed(rule: &RuleNeed) -> Result<NeededRule, String> {
+pub(crate) fn needed(rule: &RuleNeed) -> Result<NeededRule, String> {
     let method = Method::parse(&rule.method).ok_or_else(|| format!("`{}` is not a method", rule.method))?;
     let path = PathPattern::parse(&rule.path)
         .map_err(|why| format!("`{}` is not a path pattern: {why}", rule.path))?;

@@ -1,7 +1,7 @@
 //! One rule of a service: which requests it covers, and what they do there.
 //!
 //! Checked here, in order: id, method, path, effect against the safety class, query keys, header names, body
-//! conditions. A rule that could never match, or that grants what nobody may have, is an error of the file.
+//! conditions, the idempotency header. A rule that could never match, or that grants what nobody may have, is an error of the file.
 
 use std::fmt;
 
@@ -52,6 +52,19 @@ pub struct Rule {
     pub headers: Vec<String>,
     /// Conditions on the body, all of which must hold; where there is none, any body passes.
     pub body: Vec<Predicate>,
+    /// The header field, in lower case, in which the host says which effect this is, so that a server does it once
+    /// however often it is sent. The guest cannot set it.
+    pub idempotency: Option<String>,
+}
+
+impl Rule {
+    /// Whether a request that may have arrived can be sent again: it reads, it is PUT or DELETE, or the server knows
+    /// it by its idempotency header.
+    pub fn is_repeatable(&self) -> bool {
+        self.effect == RuleEffect::Read
+            || matches!(self.method, Method::Put | Method::Delete)
+            || self.idempotency.is_some()
+    }
 }
 
 impl Method {
@@ -99,6 +112,7 @@ pub(crate) struct Written {
     headers: Vec<At<String>>,
     #[serde(default)]
     body: Entries<At<Vec<Scalar>>>,
+    idempotency: Option<At<String>>,
 }
 
 /// The most severe effect that a safety class allows.
@@ -124,15 +138,15 @@ impl Written {
             return Err(Wrong::at(&self.effect, "the rule's effect is above the binding's safety class")
                 .hint("read-only allows read; mutating allows read and mutate; destructive allows all"));
         }
-        Ok(Rule {
-            query: query(&self.query)?,
-            headers: headers(&self.headers, credential)?,
-            body: body(self.body, self.method, &self.id)?,
-            id: self.id.value,
-            method: self.method,
-            path,
-            effect: self.effect.value,
-        })
+        let query = query(&self.query)?;
+        let headers = headers(&self.headers, credential)?;
+        let body = body(self.body, self.method, &self.id)?;
+        let idempotency = match &self.idempotency {
+            Some(name) => Some(idempotency(name, self.effect.value, &headers, credential)?),
+            None => None,
+        };
+        let (id, method, effect) = (self.id.value, self.method, self.effect.value);
+        Ok(Rule { id, method, path, effect, query, headers, body, idempotency })
     }
 }
 
@@ -152,28 +166,51 @@ fn query(written: &[At<String>]) -> Result<Vec<String>, Wrong> {
 }
 
 fn headers(written: &[At<String>], credential: Option<&str>) -> Result<Vec<String>, Wrong> {
-    let mut names = Vec::new();
+    let mut names: Vec<String> = Vec::new();
     for written in written {
         bounded(&names, written)?;
-        let name = written.value.to_ascii_lowercase();
-        if !header::is_token(&name) {
-            return Err(Wrong::at(written, format!("`{name}` is not a header name")));
-        }
+        let name = header_name(written, credential)?;
         if header::is_forbidden(&name) {
             return Err(Wrong::at(written, format!("`{name}` can never be set by a capability")));
         }
-        if credential == Some(name.as_str()) {
-            return Err(Wrong::at(
-                written,
-                format!("`{name}` carries the credential; only the host sets it"),
-            ));
-        }
-        if names.contains(&name) {
+        if names.iter().any(|earlier| header::is_same(earlier, &name)) {
             return Err(Wrong::at(written, format!("the header `{name}` is listed twice")));
         }
         names.push(name);
     }
     Ok(names)
+}
+
+/// A header's name in lower case, if it is one and not the credential's.
+fn header_name(written: &At<String>, credential: Option<&str>) -> Result<String, Wrong> {
+    let name = written.value.to_ascii_lowercase();
+    if !header::is_token(&name) {
+        return Err(Wrong::at(written, format!("`{name}` is not a header name")));
+    }
+    if credential.is_some_and(|credential| header::is_same(credential, &name)) {
+        return Err(Wrong::at(written, format!("`{name}` carries the credential; only the host sets it")));
+    }
+    Ok(name)
+}
+
+fn idempotency(
+    written: &At<String>,
+    effect: RuleEffect,
+    headers: &[String],
+    credential: Option<&str>,
+) -> Result<String, Wrong> {
+    if effect == RuleEffect::Read {
+        return Err(Wrong::at(written, "a rule with `effect: read` needs no idempotency header; remove it"));
+    }
+    let name = header_name(written, credential)?;
+    if header::is_forbidden(&name) || header::ALWAYS.iter().any(|always| header::is_same(always, &name)) {
+        return Err(Wrong::at(written, format!("`{name}` cannot be an idempotency header")));
+    }
+    if headers.iter().any(|listed| header::is_same(listed, &name)) {
+        let text = format!("`{name}` is filled by the host, so a capability cannot set it");
+        return Err(Wrong::at(written, text).hint("remove it from `headers`"));
+    }
+    Ok(name)
 }
 
 fn body(written: Entries<At<Vec<Scalar>>>, method: Method, id: &At<String>) -> Result<Vec<Predicate>, Wrong> {

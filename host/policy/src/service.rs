@@ -1,17 +1,22 @@
 //! A service as a binding grants it: one origin, who may be dialled, what is added, which requests pass.
 //!
-//! Checked here, in order: origin, addresses, plain HTTP only to loopback, TLS, credential, then each rule.
+//! Checked here, in order: origin, addresses, plain HTTP only to loopback, TLS, credential, then each rule, and last
+//! the secrets that go into bodies, which name rules.
+
+mod secret;
+pub(crate) mod tls;
 
 use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::address;
-use crate::grant_path;
 use crate::header;
 use crate::manifest::Safety;
 use crate::name;
 use crate::origin::{Origin, Scheme};
 use crate::rule::{self, Rule};
+pub use crate::service::secret::BodySecret;
+pub use crate::service::tls::{Fingerprint, FingerprintError, Tls};
 use crate::yaml::{At, Wrong};
 
 /// The most rules of one service.
@@ -32,13 +37,8 @@ pub struct Service {
     pub credential: Option<Credential>,
     /// The requests that pass, in the order of the file.
     pub rules: Vec<Rule>,
-}
-
-/// A certificate authority of one's own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tls {
-    /// A PEM file, relative to the workspace; its certificates are the only roots.
-    pub ca: String,
+    /// What the host writes into the bodies of some of them.
+    pub secrets: Vec<BodySecret>,
 }
 
 /// A header field with a secret in it.
@@ -59,17 +59,13 @@ pub struct Credential {
 #[serde(deny_unknown_fields, expecting = "a service, a map with `origin` and `rules`")]
 pub(crate) struct Written {
     origin: At<String>,
-    tls: Option<WrittenTls>,
+    tls: Option<At<tls::Written>>,
     #[serde(default)]
     addresses: Vec<At<String>>,
     credential: Option<WrittenCredential>,
     rules: At<Vec<rule::Written>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a map, such as {ca: tls/internal-ca.pem}")]
-struct WrittenTls {
-    ca: At<String>,
+    #[serde(default)]
+    secrets: Vec<secret::Written>,
 }
 
 #[derive(Deserialize)]
@@ -86,20 +82,45 @@ struct WrittenCredential {
 
 impl Written {
     pub(crate) fn check(self, safety: Safety) -> Result<Service, Wrong> {
-        let origin = Origin::parse(&self.origin.value).map_err(|why| Wrong::at(&self.origin, why))?;
-        let addresses = addresses(&self.addresses)?;
-        if origin.scheme() == Scheme::Http
-            && (addresses.is_empty() || !addresses.iter().all(address::is_loopback))
-        {
-            return Err(Wrong::at(&self.origin, "plain http: is for loopback only")
-                .hint("use https:, or list nothing but loopback: `addresses: [127.0.0.1]`"));
-        }
-        let tls = self.tls.map(|tls| tls.check(&origin)).transpose()?;
+        let (origin, addresses) = reach(&self.origin, &self.addresses)?;
+        let tls = self.tls.map(|tls| tls::check(tls, &origin)).transpose()?;
         let credential = self.credential.map(WrittenCredential::check).transpose()?;
         let rules =
             rules(self.rules, safety, credential.as_ref().map(|credential| credential.header.as_str()))?;
-        Ok(Service { origin, tls, addresses, credential, rules })
+        let secrets = secret::check(self.secrets, &rules)?;
+        Ok(Service { origin, tls, addresses, credential, rules, secrets })
     }
+}
+
+impl Service {
+    /// The rule with that id.
+    pub fn rule(&self, id: &str) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.id == id)
+    }
+
+    /// What the host writes into the bodies of that rule's requests.
+    pub fn secrets_of(&self, rule: &str) -> impl Iterator<Item = &BodySecret> {
+        self.secrets.iter().filter(move |secret| secret.rule == rule)
+    }
+
+    /// The names of all secrets that go out with a request under a rule: the credential's and those in the body.
+    pub fn secrets_with(&self, rule: &str) -> impl Iterator<Item = &str> {
+        let credential = self.credential.iter().map(|credential| credential.secret.as_str());
+        credential.chain(self.secrets_of(rule).map(|place| place.name.as_str()))
+    }
+}
+
+/// An origin and the ranges in which it may be dialled.
+pub(crate) fn reach(origin: &At<String>, listed: &[At<String>]) -> Result<(Origin, Vec<IpNet>), Wrong> {
+    let parsed = Origin::parse(&origin.value).map_err(|why| Wrong::at(origin, why))?;
+    let addresses = addresses(listed)?;
+    if parsed.scheme() == Scheme::Http
+        && (addresses.is_empty() || !addresses.iter().all(address::is_loopback))
+    {
+        return Err(Wrong::at(origin, "plain http: is for loopback only")
+            .hint("use https:, or list nothing but loopback: `addresses: [127.0.0.1]`"));
+    }
+    Ok((parsed, addresses))
 }
 
 fn addresses(written: &[At<String>]) -> Result<Vec<IpNet>, Wrong> {
@@ -138,16 +159,6 @@ fn rules(
         rules.push(rule.check(safety, credential)?);
     }
     Ok(rules)
-}
-
-impl WrittenTls {
-    fn check(self, origin: &Origin) -> Result<Tls, Wrong> {
-        if origin.scheme() == Scheme::Http {
-            return Err(Wrong::at(&self.ca, "there is no TLS with an http: origin; remove `tls`"));
-        }
-        grant_path::relative(&self.ca.value).map_err(|why| Wrong::at(&self.ca, why))?;
-        Ok(Tls { ca: self.ca.value })
-    }
 }
 
 impl WrittenCredential {

@@ -1,7 +1,10 @@
 //! `ops.yaml`: the workspace's own settings.
 //!
 //! It names the secrets and the origins that each may be sent to, so that a binding alone cannot carry a secret
-//! somewhere new; and it bounds how long plans and approvals live. Values of secrets are never in it.
+//! somewhere new; and it bounds how long plans and approvals live. Values of secrets are never in it; where somebody
+//! has pasted one, no error shows it: where secrets are named, an error gives the place and not the text.
+
+mod infisical;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,6 +17,7 @@ use crate::limits;
 use crate::name;
 use crate::origin::Origin;
 use crate::scalar::Scalar;
+pub use crate::settings::infisical::Infisical;
 use crate::yaml::{At, Entries, FileError, Source, Wrong};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -21,6 +25,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// Fields of later versions, refused by name.
 const LATER: [&str; 3] = ["records", "agents", "require"];
+/// The fields whose text an error may show.
+const PUBLIC: [&str; 5] = ["workspace", "approvals", "records", "agents", "require"];
 
 /// The settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,12 +37,15 @@ pub struct Settings {
     pub secrets: BTreeMap<String, Secret>,
     /// What holds for every approval.
     pub approvals: Approvals,
+    /// Where `infisical:` sources are read.
+    pub infisical: Option<Infisical>,
 }
 
 /// Where a secret comes from and where it may go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Secret {
-    /// `env:NAME` or `file:PATH`; a relative path is relative to the workspace.
+    /// `env:NAME`, `file:PATH` (a relative path is relative to the workspace), `systemd:NAME` (a credential of the
+    /// service), or `infisical:PROJECT/ENVIRONMENT/NAME` (with folders between the last two, where there are some).
     pub from: String,
     /// The origins that it may be sent to; never empty.
     pub origins: Vec<Origin>,
@@ -89,7 +98,8 @@ pub enum SecretRefused {
     },
     /// The secret may not go to that origin.
     #[error(
-        "service `{service}` sends the secret `{secret}` to {origin}, which is not among its `origins` in ops.yaml"
+        "service `{service}` sends the secret `{secret}` to {origin}, which is not among its `origins` in ops.yaml; \
+         add there `\"{origin}\"`"
     )]
     Origin {
         /// The service.
@@ -109,6 +119,7 @@ struct Written {
     secrets: Entries<WrittenSecret>,
     #[serde(default)]
     approvals: WrittenApprovals,
+    infisical: Option<infisical::Written>,
 }
 
 #[derive(Deserialize)]
@@ -138,26 +149,28 @@ impl Settings {
     ///
     /// Everything that is wrong with the file, one at a time, with its place.
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, FileError> {
-        let source = Source::new(file, bytes)?;
+        let source = Source::private(file, bytes, &PUBLIC)?;
         let written: Written = source.parse(&LATER)?;
         written.check().map_err(|wrong| source.wrong(wrong))
     }
 
-    /// Checks that each credential of a binding goes where its secret may go.
+    /// Checks that each secret of a binding, in a header or in a body, goes where it may go.
     ///
     /// # Errors
     ///
     /// The first service with a secret that is not named, or not for its origin.
     pub fn admit(&self, binding: &Binding) -> Result<(), SecretRefused> {
         for (name, service) in &binding.services {
-            let Some(credential) = &service.credential else { continue };
-            let (origin, secret) = (service.origin.clone(), credential.secret.clone());
-            match self.secrets.get(&secret) {
-                None => return Err(SecretRefused::Unknown { service: name.clone(), secret, origin }),
-                Some(known) if !known.origins.contains(&origin) => {
-                    return Err(SecretRefused::Origin { service: name.clone(), secret, origin });
+            let credential = service.credential.iter().map(|credential| &credential.secret);
+            for secret in credential.chain(service.secrets.iter().map(|secret| &secret.name)) {
+                let (service, secret, origin) = (name.clone(), secret.clone(), service.origin.clone());
+                match self.secrets.get(&secret) {
+                    None => return Err(SecretRefused::Unknown { service, secret, origin }),
+                    Some(known) if !known.origins.contains(&origin) => {
+                        return Err(SecretRefused::Origin { service, secret, origin });
+                    }
+                    Some(_) => {}
                 }
-                Some(_) => {}
             }
         }
         Ok(())
@@ -167,12 +180,27 @@ impl Settings {
 impl Written {
     fn check(self) -> Result<Settings, Wrong> {
         name::check_word(&self.workspace.value).map_err(|why| Wrong::at(&self.workspace, why))?;
-        let mut secrets = BTreeMap::new();
+        let (mut secrets, mut remote) = (BTreeMap::new(), None);
         for (key, secret) in self.secrets.0 {
             name::check_word(&key.value).map_err(|why| Wrong::at(&key, why))?;
-            secrets.insert(key.value, secret.check()?);
+            let secret = secret.check()?;
+            if secret.from.starts_with("infisical:") {
+                remote.get_or_insert(key.clone());
+            }
+            secrets.insert(key.value, secret);
         }
-        Ok(Settings { workspace: self.workspace.value, secrets, approvals: self.approvals.check()? })
+        let infisical = self.infisical.map(|written| written.check(&secrets)).transpose()?;
+        if let (Some(key), None) = (remote, &infisical) {
+            let text = format!(
+                "the secret `{}` is read from Infisical, and this file does not say where that is",
+                key.value
+            );
+            return Err(Wrong::at(&key, text).hint(
+                "add `infisical: {origin: \"https://HOST\", client_id: ID, client_secret: NAME}`, NAME being another secret",
+            ));
+        }
+        let approvals = self.approvals.check()?;
+        Ok(Settings { workspace: self.workspace.value, secrets, approvals, infisical })
     }
 }
 
@@ -193,26 +221,39 @@ impl WrittenSecret {
     }
 }
 
-/// Checks the syntax of a secret's source.
+/// Checks the syntax of a secret's source. No text here repeats it: somebody may have pasted the secret itself.
 fn source(from: &At<String>) -> Result<(), Wrong> {
-    let hint = "write \"env:NAME\" or \"file:PATH\"";
-    match from.value.split_once(':') {
+    let why = match from.value.split_once(':') {
         Some(("env", name)) => {
             let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-            if name.is_empty() || !plain || name.starts_with(|first: char| first.is_ascii_digit()) {
-                return Err(Wrong::at(from, format!("`{name}` is not the name of an environment variable")));
-            }
-            Ok(())
+            let digit = name.starts_with(|first: char| first.is_ascii_digit());
+            (name.is_empty() || !plain || digit)
+                .then_some("what follows `env:` is not the name of an environment variable")
         }
         Some(("file", path)) => {
             let inside = path.strip_prefix('/').unwrap_or(path);
-            grant_path::relative(inside).map_err(|why| Wrong::at(from, why))
+            // No shell reads it, so `~` would be a folder of that name.
+            (path.starts_with('~') || grant_path::relative(inside).is_err()).then_some(
+                "what follows `file:` is not a plain path; it may begin with `/`, not with `~`, and has no empty part, `.` or `..`",
+            )
         }
-        Some((kind @ ("systemd" | "infisical"), _)) => {
-            Err(Wrong::at(from, format!("secrets from `{kind}:` are not available in this version"))
-                .hint(hint))
+        Some(("systemd", name)) => {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+            let fits =
+                !name.is_empty() && name.len() <= 255 && !name.starts_with('.') && name.bytes().all(plain);
+            (!fits).then_some("what follows `systemd:` is not the name of a credential")
         }
-        _ => Err(Wrong::at(from, "this is no source of a secret").hint(hint)),
+        Some(("infisical", path)) => (!infisical::is_source(path)).then_some(
+            "what follows `infisical:` is PROJECT/ENVIRONMENT/NAME, or with folders before the name",
+        ),
+        _ => Some("this is no source of a secret"),
+    };
+    match why {
+        None => Ok(()),
+        Some(why) => Err(Wrong::at(from, why).hint(
+            "write \"env:NAME\", \"file:PATH\", \"systemd:NAME\" or \"infisical:PROJECT/ENVIRONMENT/NAME\"; the secret itself \
+             does not belong here",
+        )),
     }
 }
 
@@ -234,100 +275,4 @@ impl WrittenApprovals {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<Settings, String> {
-        Settings::parse("ops/ops.yaml", text.as_bytes()).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn whole_and_least() {
-        let settings = parse(
-            "workspace: demo\nsecrets:\n  mail-token: {from: \"env:MAIL_TOKEN\", origins: [\"https://mail.example.internal\"]}\n  \
-             other: {from: file:/etc/ops/token, origins: [\"https://a.example:8443\"]}\n\
-             approvals: {plan: 8h, approval: 30m, self: refused, destructive: 2}\n",
-        )
-        .unwrap();
-        assert_eq!(
-            settings.secrets["mail-token"].origins[0].to_string(),
-            "https://mail.example.internal:443"
-        );
-        assert_eq!(settings.approvals.approval, Duration::from_secs(1800));
-        assert_eq!((settings.approvals.own, settings.approvals.destructive), (Own::Refused, 2));
-        assert_eq!(parse("workspace: demo").unwrap().approvals, Approvals::default());
-    }
-
-    #[test]
-    fn refused() {
-        for (text, message) in [
-            ("{}", "the field `workspace` is missing"),
-            ("workspace: Demo", "is not a name"),
-            ("workspace: demo\nrecords: {retention: 30d}", "`records` is not available in this version"),
-            ("workspace: demo\nagents: {}", "`agents` is not available in this version"),
-            ("workspace: demo\nrequire: {landlock: true}", "`require` is not available in this version"),
-            ("workspace: demo\nsecret: {}", "did you mean `secrets`?"),
-            (
-                "workspace: demo\nsecrets: {a: {from: \"env:A B\", origins: [\"https://x\"]}}",
-                "environment variable",
-            ),
-            (
-                "workspace: demo\nsecrets: {a: {from: \"systemd:x\", origins: [\"https://x\"]}}",
-                "not available in this version",
-            ),
-            (
-                "workspace: demo\nsecrets: {a: {from: \"infisical:x\", origins: [\"https://x\"]}}",
-                "not available in this version",
-            ),
-            ("workspace: demo\nsecrets: {a: {from: \"file:../x\", origins: [\"https://x\"]}}", "holds `..`"),
-            (
-                "workspace: demo\nsecrets: {a: {from: hunter2, origins: [\"https://x\"]}}",
-                "no source of a secret",
-            ),
-            ("workspace: demo\nsecrets: {a: {from: \"env:A\", origins: []}}", "list at least one"),
-            ("workspace: demo\nsecrets: {a: {from: \"env:A\", origins: [\"https://*.x\"]}}", "wildcards"),
-            ("workspace: demo\nsecrets: {a: {from: \"env:A\"}}", "the field `origins` is missing"),
-            ("workspace: demo\nsecrets: {A: {from: \"env:A\", origins: [\"https://x\"]}}", "is not a name"),
-            ("workspace: demo\napprovals: {plan: 25h}", "at most 24h"),
-            ("workspace: demo\napprovals: {approval: 61m}", "at most 1h"),
-            ("workspace: demo\napprovals: {destructive: 0}", "from 1 to 3"),
-            (
-                "workspace: demo\napprovals: {self: maybe}",
-                "unknown word `maybe`, expected one of `refused`, `allowed`",
-            ),
-        ] {
-            let error = parse(text).unwrap_err();
-            assert!(error.contains(message) && error.starts_with("ops/ops.yaml:"), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn secrets_go_only_where_they_may() {
-        let binding = |origin: &str| {
-            let text = format!(
-                "{{capability: a.b, component: c.wasm, safety: read-only, services: {{mail: {{origin: \"{origin}\", \
-                 credential: {{secret: token, header: Authorization, as: \"Bearer {{}}\"}}, \
-                 rules: [{{id: r, method: GET, path: /, effect: read}}]}}}}}}"
-            );
-            Binding::parse("b.yaml", text.as_bytes()).unwrap()
-        };
-        let known =
-            "workspace: demo\nsecrets: {token: {from: \"env:T\", origins: [\"https://mail.example\"]}}";
-        let settings = parse(known).unwrap();
-        assert_eq!(settings.admit(&binding("https://MAIL.example:443")), Ok(()));
-        assert!(
-            settings
-                .admit(&binding("https://evil.example"))
-                .unwrap_err()
-                .to_string()
-                .contains("not among its")
-        );
-        assert!(settings.admit(&binding("https://mail.example:444")).is_err());
-        let error = parse("workspace: demo").unwrap().admit(&binding("https://mail.example")).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("token: {from: \"env:NAME\", origins: [\"https://mail.example:443\"]}")
-        );
-    }
-}
+mod tests;

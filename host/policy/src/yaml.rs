@@ -54,6 +54,8 @@ pub(crate) struct Wrong {
 pub(crate) struct Source<'a> {
     file: &'a str,
     text: &'a str,
+    /// The top-level fields whose text may be shown; `None` where all of it may.
+    public: Option<&'a [&'a str]>,
 }
 
 /// A map in the order of the file, with the place of each key. The parser refuses duplicate keys.
@@ -72,6 +74,15 @@ pub fn parse<T: DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<T, FileErr
 impl<'a> Source<'a> {
     /// Checks length, encoding and characters.
     pub(crate) fn new(file: &'a str, bytes: &'a [u8]) -> Result<Self, FileError> {
+        Self::open(file, bytes, None)
+    }
+
+    /// The same, and errors show the text of these top-level fields only: elsewhere people paste secrets.
+    pub(crate) fn private(file: &'a str, bytes: &'a [u8], public: &'a [&'a str]) -> Result<Self, FileError> {
+        Self::open(file, bytes, Some(public))
+    }
+
+    fn open(file: &'a str, bytes: &'a [u8], public: Option<&'a [&'a str]>) -> Result<Self, FileError> {
         if bytes.len() > FILE_BYTES {
             let message = format!("the file has {} bytes; at most {FILE_BYTES} are read", bytes.len());
             return Err(FileError {
@@ -91,7 +102,7 @@ impl<'a> Source<'a> {
         })?;
         // A byte order mark is what some editors put in front of UTF-8.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let source = Self { file, text };
+        let source = Self { file, text, public };
         for (line, number) in text.split('\n').zip(1..) {
             if let Some((column, message, hint)) = misleading(line.strip_suffix('\r').unwrap_or(line)) {
                 return Err(source.error(number, column, message.to_owned(), Some(hint.to_owned())));
@@ -103,8 +114,11 @@ impl<'a> Source<'a> {
     /// Parses the text. `later` lists fields that are known and not available yet.
     pub(crate) fn parse<T: DeserializeOwned>(&self, later: &[&str]) -> Result<T, FileError> {
         serde_saphyr::from_str_with_options(self.text, options()).map_err(|error| {
-            let (message, hint) = explain::explain(&error, later);
             let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
+            let (message, hint) = match self.is_private(line) {
+                true => explain::without_values(&error, later),
+                false => explain::explain(&error, later),
+            };
             self.error(line, column, message, hint)
         })
     }
@@ -116,8 +130,21 @@ impl<'a> Source<'a> {
 
     fn error(&self, line: u64, column: u64, message: String, hint: Option<String>) -> FileError {
         let index = usize::try_from(line).ok().and_then(|line| line.checked_sub(1));
-        let snippet = index.and_then(|index| self.text.lines().nth(index)).map(str::to_owned);
+        let shown = index.filter(|_| !self.is_private(line));
+        let snippet = shown.and_then(|index| self.text.lines().nth(index)).map(str::to_owned);
         FileError { file: self.file.to_owned(), line, column, message, snippet, hint }
+    }
+}
+
+impl Source<'_> {
+    /// Whether a line, from 1, may belong to a field that is not shown. Only lines that surely belong to one that is do
+    /// not: those from its name at the left margin on. A file in one pair of braces has none of them.
+    fn is_private(&self, line: u64) -> bool {
+        let Some(public) = self.public else { return false };
+        let before = self.text.lines().zip(1..=line).map(|(text, _)| text);
+        let heads = before.filter(|text| !text.is_empty() && !text.starts_with([' ', '#']));
+        let field = heads.last().and_then(|head| head.split_once(':')).map(|(field, _)| field);
+        !field.is_some_and(|field| public.contains(&field))
     }
 }
 

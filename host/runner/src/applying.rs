@@ -129,6 +129,11 @@ impl Applying {
         Ok(())
     }
 
+    /// What a server may know the effect that was begun by, so that it does it once however often it is asked.
+    pub(crate) fn idempotency_key(&self) -> String {
+        format!("{}-{}", self.plan.id, self.performed + 1)
+    }
+
     /// Takes note of what became of the effect that was begun.
     pub(crate) fn end(
         &mut self,
@@ -156,9 +161,9 @@ impl Applying {
                 self.done.push((number, Done::NotSent { why: text(&error) }));
                 Ok(Err(error))
             }
-            Err(SendFailure::Credential(why)) => {
+            Err(SendFailure::Host { code, why }) => {
                 self.done.push((number, Done::NotSent { why: why.clone() }));
-                Err(Ending::denied("credential", why))
+                Err(Ending::denied(code, why))
             }
         }
     }

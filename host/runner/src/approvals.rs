@@ -26,6 +26,7 @@ use crate::record::Record;
 use crate::run::{Actor, Order, Run, What};
 use crate::runner::Runner;
 use crate::statement::{digest, plan_ref};
+use crate::trail::Trail;
 
 /// An approval that was taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,12 +182,15 @@ impl Runner {
             what: What::Apply { plan: stored.id.clone() },
             actor: actor.clone(),
             reports: Arc::new(|_| {}),
+            trace: Arc::new(|_| {}),
             cancel: watch::channel(false).1,
         };
         // The plan's own document may be what is wrong.
         let plan = self.document(&stored.id).ok().map(Arc::new);
         let record = Record { plan, stored_plan: true, approving: true, ..Record::default() };
-        let run = Run { runner: self, key, name: stored.capability, order, now, record, _alive: alive };
+        let name = stored.capability;
+        let trail = Trail::new(self.audit(), &key, &name, order.trace.clone());
+        let run = Run { runner: self, key, name, order, now, record, trail, outbound: None, _alive: alive };
         run.receipt(ending.clone()).receipt
     }
 }

@@ -4,10 +4,13 @@
 //! was asked and answered is written down in order, by the host and never by the guest. When the run must end, the
 //! reason is kept here and the guest is told nothing.
 
+mod url;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use ops_ledger::audit;
 use ops_policy::decide::{Allowed, Denial, DenyReason, Door, decide};
 use ops_policy::digest::Digest;
 use ops_policy::manifest::RuleEffect;
@@ -15,11 +18,11 @@ use ops_policy::message::{Effect, NetError, Outcome, Report, Request, Response};
 use ops_policy::plan::{PlannedEffect, PlannedRead};
 use ops_policy::rights::Rights;
 use ops_policy::visible;
-use ops_sandbox::broker::{Answer, Broker, Stop};
+use ops_sandbox::broker::{Answer, Broker, HttpRequest, Stop};
 
 use crate::applying::Applying;
 use crate::ending::Ending;
-use crate::sends::{SendFailure, Sender};
+use crate::sends::{Kind, SendFailure, Sender};
 
 /// Reports that are passed on in one phase at most; the rest are counted.
 const MAX_REPORTS: u64 = 1000;
@@ -46,17 +49,42 @@ pub(crate) enum Phase {
     Apply(Applying),
 }
 
-/// Answers one guest in one phase.
-pub(crate) struct RunBroker {
-    pub(crate) rights: Arc<Rights>,
-    pub(crate) sender: Sender,
+impl Phase {
+    /// The phase in the audit log's words.
+    pub(crate) fn audited(&self) -> audit::Phase {
+        match self {
+            Self::Read => audit::Phase::Read,
+            Self::Plan { .. } => audit::Phase::Plan,
+            Self::Apply(_) => audit::Phase::Apply,
+        }
+    }
+}
+
+/// Something that was refused to the guest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// How often.
+    pub count: u64,
+    /// The lines of the binding that would allow it, for review, where lines would.
+    pub suggestion: Option<String>,
+}
+
+/// What was asked and answered in one phase.
+pub(crate) struct Seen {
     pub(crate) phase: Phase,
     pub(crate) reads: Vec<PlannedRead>,
     pub(crate) captured: Vec<PlannedEffect>,
-    /// What was refused, in words, and how often.
-    pub(crate) denied: BTreeMap<String, u64>,
+    /// What was refused, in words.
+    pub(crate) denied: BTreeMap<String, Refused>,
     /// Why the run was stopped from here.
     pub(crate) ending: Option<Ending>,
+}
+
+/// Answers one guest in one phase.
+pub(crate) struct RunBroker {
+    rights: Arc<Rights>,
+    sender: Sender,
+    seen: Seen,
     began: Instant,
     clock: u64,
     asked: u64,
@@ -69,11 +97,13 @@ impl RunBroker {
         Self {
             rights,
             sender,
-            phase,
-            reads: Vec::new(),
-            captured: Vec::new(),
-            denied: BTreeMap::new(),
-            ending: None,
+            seen: Seen {
+                phase,
+                reads: Vec::new(),
+                captured: Vec::new(),
+                denied: BTreeMap::new(),
+                ending: None,
+            },
             began: Instant::now(),
             clock: 0,
             asked: 0,
@@ -82,15 +112,24 @@ impl RunBroker {
         }
     }
 
+    /// What was seen, and what it was sent with.
+    pub(crate) fn into_parts(self) -> (Seen, Sender) {
+        (self.seen, self.sender.close())
+    }
+
     /// Ends the run. The first reason is the one that counts.
     fn stop<T>(&mut self, ending: Ending) -> Result<T, Stop> {
-        self.ending.get_or_insert(ending);
+        self.seen.ending.get_or_insert(ending);
         Err(Stop)
     }
 
     fn deny(&mut self, denial: &Denial) -> String {
+        let (trail, phase) = self.sender.trail();
+        trail.denied(phase, denial);
         let text = denial.to_string();
-        *self.denied.entry(visible::clip(&visible::visible(&text), MAX_REPORT)).or_default() += 1;
+        let refused = self.seen.denied.entry(visible::clip(&visible::visible(&text), MAX_REPORT));
+        let refused = refused.or_insert_with(|| Refused { count: 0, suggestion: denial.suggestion() });
+        refused.count += 1;
         match denial.suggestion() {
             Some(rule) => format!("{text}\nthe rule that would allow it, for review:\n{rule}"),
             None => text,
@@ -118,43 +157,67 @@ impl RunBroker {
     async fn read(&mut self, request: Request) -> Result<Result<Response, NetError>, Stop> {
         self.count()?;
         let answer = match decide(&self.rights, Door::Fetch, &request) {
-            Ok(allowed) => match self.sender.send(&allowed, false).await {
+            Ok(allowed) => match self.sender.send(&allowed, &Kind::Read).await {
                 Ok((sent, _)) => Ok(sent.response),
                 Err(SendFailure::Answer { error, .. }) => Err(error),
-                Err(SendFailure::Credential(why)) => return self.stop(Ending::denied("credential", why)),
+                Err(SendFailure::Host { code, why }) => return self.stop(Ending::denied(code, why)),
             },
             Err(denial) => {
                 self.deny(&denial);
                 Err(NetError::NotGranted(denial.to_string()))
             }
         };
+        self.note_read(summary(&request), digest(&request), answer)
+    }
+
+    async fn read_url(&mut self, request: HttpRequest) -> Result<Result<Response, NetError>, Stop> {
+        let why = match url::request_of(&self.rights, &request) {
+            Ok(request) => return self.read(request).await,
+            Err(why) => why,
+        };
+        self.count()?;
+        let (trail, phase) = self.sender.trail();
+        trail.no_service(phase, &request.method, &why);
+        self.seen.denied.entry(visible::clip(&why, MAX_REPORT)).or_default().count += 1;
+        let origin = request.url.split(['?', '#']).next().unwrap_or_default();
+        let asked = visible::clip(&visible::visible(&format!("{} {origin}", request.method)), MAX_REPORT);
+        self.note_read(asked, Digest::of(request.url.as_bytes()), Err(NetError::NotGranted(why)))
+    }
+
+    /// Writes a read and its answer down, and in the apply phase compares it with the plan's.
+    fn note_read(
+        &mut self,
+        summary: String,
+        request: Digest,
+        answer: Result<Response, NetError>,
+    ) -> Result<Result<Response, NetError>, Stop> {
         self.tick();
         let read = PlannedRead {
-            summary: summary(&request),
-            request: digest(&request),
+            summary,
+            request,
             answer: answer_digest(&answer),
             after_effects: u32::try_from(self.effects_so_far()).unwrap_or(u32::MAX),
         };
-        if let Phase::Apply(applying) = &mut self.phase
+        if let Phase::Apply(applying) = &mut self.seen.phase
             && let Err(ending) = applying.check_read(&read, answer.as_ref().err())
         {
             return self.stop(ending);
         }
-        self.reads.push(read);
+        self.seen.reads.push(read);
         Ok(answer)
     }
 
     fn effects_so_far(&self) -> usize {
-        match &self.phase {
+        match &self.seen.phase {
             Phase::Apply(applying) => applying.performed(),
-            _ => self.captured.len(),
+            _ => self.seen.captured.len(),
         }
     }
 
     async fn change(&mut self, effect: Effect) -> Result<Result<Outcome, NetError>, Stop> {
         self.count()?;
         let decision = decide(&self.rights, Door::Perform, &effect.request);
-        let answer = match &mut self.phase {
+        let answer = match &mut self.seen.phase {
             Phase::Read => {
                 self.stop(Ending::denied("effect-denied", "a read-only capability asked for an effect"))?
             }
@@ -188,14 +251,14 @@ impl RunBroker {
         allowed: Option<&Allowed>,
     ) -> Result<Result<Outcome, NetError>, Stop> {
         let limit = self.sender.max_requests();
-        if self.captured.len() as u64 >= limit {
+        if self.seen.captured.len() as u64 >= limit {
             return self.stop(Ending::stopped(
                 "limit-requests",
                 format!("the plan has more effects than the binding's limits.requests, {limit}"),
             ));
         }
         let body = |request: &Request| request.body.as_ref().map_or(0, Vec::len);
-        let planned: usize = self.captured.iter().map(|effect| body(&effect.request)).sum();
+        let planned: usize = self.seen.captured.iter().map(|effect| body(&effect.request)).sum();
         if planned.saturating_add(body(&effect.request)) > MAX_PLANNED_BYTES {
             return self.stop(Ending::stopped(
                 "limit-plan",
@@ -203,7 +266,10 @@ impl RunBroker {
             ));
         }
         let service = allowed.and_then(|allowed| self.rights.services.get(&allowed.service));
-        self.captured.push(PlannedEffect {
+        if let Some(allowed) = allowed {
+            self.sender.trail().0.planned(allowed);
+        }
+        self.seen.captured.push(PlannedEffect {
             summary: effect.summary,
             origin: service.map(|service| service.grant.origin.to_string()),
             rule: allowed.map(|allowed| allowed.rule.clone()),
@@ -220,13 +286,14 @@ impl RunBroker {
         effect: Effect,
         allowed: Allowed,
     ) -> Result<Result<Outcome, NetError>, Stop> {
-        let Phase::Apply(applying) = &mut self.phase else {
+        let Phase::Apply(applying) = &mut self.seen.phase else {
             return Err(Stop);
         };
         if let Err(ending) = applying.begin(&effect) {
             return self.stop(ending);
         }
-        let sent = self.sender.send(&allowed, true).await;
+        let kind = Kind::Effect { key: applying.idempotency_key() };
+        let sent = self.sender.send(&allowed, &kind).await;
         match applying.end(sent) {
             Ok(answer) => Ok(answer),
             Err(ending) => self.stop(ending),
@@ -237,6 +304,10 @@ impl RunBroker {
 impl Broker for RunBroker {
     fn fetch(&mut self, request: Request) -> Answer<'_, Result<Response, NetError>> {
         Box::pin(self.read(request))
+    }
+
+    fn fetch_url(&mut self, request: HttpRequest) -> Answer<'_, Result<Response, NetError>> {
+        Box::pin(self.read_url(request))
     }
 
     fn perform(&mut self, effect: Effect) -> Answer<'_, Result<Outcome, NetError>> {

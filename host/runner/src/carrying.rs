@@ -16,7 +16,6 @@ use crate::key::random;
 use crate::phase::Stage;
 use crate::planning::{changes, clock, word};
 use crate::record::FileOutcome;
-use crate::resolve::schema_errors;
 use crate::run::{Decided, Planned, Run};
 
 /// What the apply phase staged, ready to be committed.
@@ -39,25 +38,6 @@ impl Run<'_> {
             }
             Err(failure) => Err(Ending::of_failure(&failure)),
         }
-    }
-
-    /// Takes the guest's output, if it is what its schema says.
-    pub(crate) fn take_output(&mut self, decided: &Decided, output: String) -> Result<(), Ending> {
-        let value = serde_json::from_str(&output).map_err(|error| {
-            Ending::failed("output", format!("the capability's output is no JSON: {error}"))
-        })?;
-        let errors =
-            schema_errors(&decided.resolved.capability.manifest.output, &value).map_err(|error| {
-                Ending::failed("manifest", format!("the output schema is no JSON Schema: {error}"))
-            })?;
-        if !errors.is_empty() {
-            return Err(Ending::failed(
-                "output",
-                format!("the capability's output is not what its schema says:\n  {}", errors.join("\n  ")),
-            ));
-        }
-        self.record.output = Some(value);
-        Ok(())
     }
 
     /// Step 5: the intent is durable, and the approvals are used up, before anything is sent.
@@ -92,7 +72,7 @@ impl Run<'_> {
             self.order.cancel.clone(),
         );
         let phased = self.guest(decided, Phase::Apply(applying), plan.clock, planned.seed, stage).await?;
-        let Phase::Apply(applying) = &phased.broker.phase else {
+        let Phase::Apply(applying) = &phased.seen.phase else {
             return Err(Ending::stopped("host", "the phase changed"));
         };
         let result = phased.result(&decided.limits()).map_err(|ending| match ending.status {
@@ -106,13 +86,14 @@ impl Run<'_> {
                 if let Some(ending) = applying.missing() {
                     return Err(ending);
                 }
-                self.take_output(decided, output)?;
+                let performed = applying.performed();
+                self.take_output(decided, output).map_err(|ending| after(ending, performed))?;
             }
             // The plan ended here for want of an answer; so does its application.
             Err(Failure::Incomplete { message }) if applying.performed() > 0 => {
                 return Err(Ending::partial(message));
             }
-            Err(failure) => return Err(failure_after(&failure, applying.performed())),
+            Err(failure) => return Err(after(Ending::of_failure(&failure), applying.performed())),
         }
         let changes = changes(decided, &phased.stage)?;
         if plan.incomplete.is_some() && !changes.is_empty() {
@@ -231,12 +212,11 @@ fn check_staged(plan: &Plan, changes: &[(String, FileChange)]) -> Result<(), End
     ))
 }
 
-fn failure_after(failure: &Failure, performed: usize) -> Ending {
-    let ending = Ending::of_failure(failure);
+/// An end that came after effects. They happened, so there is a receipt whatever the guest calls it.
+fn after(ending: Ending, performed: usize) -> Ending {
     if performed == 0 {
         return ending;
     }
-    // Effects happened, so there is a receipt whatever the guest calls it.
     Ending::failed(
         ending.code.unwrap_or("failed"),
         format!("{}\n{performed} effects had been performed", ending.message),

@@ -9,9 +9,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ops_policy::grant_path::{self, Protected};
-use ops_policy::manifest::{Access, Safety};
+use ops_policy::manifest::{Access, RuleEffect, Safety};
 use ops_policy::message::Input;
 use ops_policy::rights::Rights;
+use ops_policy::rule::Rule;
+use ops_policy::service::Tls;
 use ops_sandbox::imports;
 use ops_sandbox::job::Links;
 use serde_json::Value;
@@ -30,6 +32,8 @@ pub(crate) struct Grounds {
     pub(crate) contracts: Vec<(String, Vec<u8>)>,
     /// Private certificate authorities by service.
     pub(crate) authorities: BTreeMap<String, Vec<u8>>,
+    /// The Infisical server's, where it has one of its own.
+    pub(crate) infisical: Option<Vec<u8>>,
 }
 
 impl Run<'_> {
@@ -48,7 +52,8 @@ impl Run<'_> {
             )
         })?;
         self.record.rights = Some(rights.clone());
-        let links = Links { fetch: true, effects: rights.safety != Safety::ReadOnly };
+        let http = rights.services.values().any(|service| service.grant.rules.iter().any(reads));
+        let links = Links { fetch: true, effects: rights.safety != Safety::ReadOnly, http };
         imports::check(component.imports(), links, rights.safety).map_err(|refused| {
             Ending::denied("import", format!("{}: {refused}", workspace.shown(&capability.binding.component)))
         })?;
@@ -58,15 +63,20 @@ impl Run<'_> {
             .map_err(|error| Ending::denied("secret", error.to_string()))?;
         let mut authorities = BTreeMap::new();
         for (name, service) in &rights.services {
-            if let Some(tls) = &service.grant.tls {
-                authorities.insert(name.clone(), pinned.file(workspace, &tls.ca)?);
+            if let Some(Tls::Authority { ca }) = &service.grant.tls {
+                authorities.insert(name.clone(), pinned.file(workspace, ca)?);
             }
         }
+        let infisical = match pinned.settings.infisical.as_ref().and_then(|server| server.tls.as_ref()) {
+            Some(Tls::Authority { ca }) => Some(pinned.file(workspace, ca)?),
+            _ => None,
+        };
         let mut contracts = Vec::new();
         for name in &rights.contracts {
             contracts.push((name.clone(), pinned.file(workspace, &format!("{BINDINGS}/{name}"))?));
         }
-        let grounds = Grounds { links, directories: self.directories(&rights)?, contracts, authorities };
+        let grounds =
+            Grounds { links, directories: self.directories(&rights)?, contracts, authorities, infisical };
         let arguments = match &resolved.wanted {
             Wanted::Call(arguments) => arguments.values.to_string(),
             Wanted::Apply { plan, .. } => plan.input.arguments.clone(),
@@ -119,4 +129,9 @@ pub(crate) fn protected(workspace: &Workspace) -> Vec<Protected> {
         ])
         .map(|(path, what)| Protected { path: path.canonicalize().unwrap_or(path), what })
         .collect()
+}
+
+/// Plain `wasi:http` gets to read, where something may be read at all.
+fn reads(rule: &Rule) -> bool {
+    rule.effect == RuleEffect::Read
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ops_egress::retry::Budget as Retries;
 use ops_policy::manifest::Access;
 use ops_policy::message::Failure;
 use ops_policy::plan::Clock;
@@ -13,10 +14,11 @@ use ops_sandbox::{stage, tree};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
-use crate::broker::{Phase, RunBroker};
+use crate::broker::{Phase, RunBroker, Seen};
 use crate::ending::Ending;
 use crate::run::{Decided, Run};
-use crate::sends::Sender;
+use crate::secrets::Secrets;
+use crate::sends::{Outbound, Sender};
 
 /// The copies that a guest works on. Gone when dropped.
 pub(crate) struct Stage {
@@ -35,7 +37,7 @@ impl Stage {
 /// What one phase left.
 pub(crate) struct Phased {
     pub(crate) end: End,
-    pub(crate) broker: RunBroker,
+    pub(crate) seen: Seen,
     pub(crate) stage: Stage,
 }
 
@@ -69,14 +71,8 @@ impl Run<'_> {
         stage: Stage,
     ) -> Result<Phased, Ending> {
         let limits = decided.limits();
-        let sender = Sender::new(
-            self.runner.egress(),
-            decided.rights.clone(),
-            Arc::new(decided.resolved.pinned.settings.clone()),
-            decided.grounds.authorities.clone(),
-            self.runner.workspace().root().to_path_buf(),
-            limits,
-        );
+        let outbound = self.outbound.take().unwrap_or_else(|| self.new_outbound(decided));
+        let sender = Sender::new(outbound, decided.rights.clone(), limits, phase.audited());
         let broker = RunBroker::new(decided.rights.clone(), sender, phase, self.order.reports.clone());
         let broker = Arc::new(Mutex::new(broker));
         let job = Job {
@@ -97,8 +93,25 @@ impl Run<'_> {
         self.record.printed(stdout, stderr);
         self.record.peak_memory = self.record.peak_memory.max(peak_memory);
         self.record.guest_time += elapsed;
-        self.record.broker(&broker);
-        Ok(Phased { end, broker, stage })
+        let (seen, sender) = broker.into_parts();
+        self.record.phase(&seen, &sender);
+        self.outbound = Some(sender.outbound);
+        Ok(Phased { end, seen, stage })
+    }
+
+    /// What all phases of this run send with.
+    fn new_outbound(&self, decided: &Decided) -> Outbound {
+        let runner = self.runner;
+        let settings = Arc::new(decided.resolved.pinned.settings.clone());
+        let root = runner.workspace().root().to_path_buf();
+        let authority = decided.grounds.infisical.clone();
+        Outbound {
+            egress: runner.egress(),
+            authorities: decided.grounds.authorities.clone(),
+            secrets: Secrets::new(runner.egress(), settings, root, authority),
+            retries: Retries::default(),
+            trail: self.trail.clone(),
+        }
     }
 }
 
@@ -126,7 +139,7 @@ impl Phased {
         &self,
         limits: &ops_policy::limits::Limits,
     ) -> Result<Result<String, Failure>, Ending> {
-        if let Some(ending) = &self.broker.ending {
+        if let Some(ending) = &self.seen.ending {
             return Err(ending.clone());
         }
         match &self.end {

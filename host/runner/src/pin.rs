@@ -12,6 +12,7 @@ use ops_policy::digest::Digest;
 use ops_policy::lock::{self, Change, Component, Lock, SignedLock, VERSION};
 use ops_policy::manifest::{Access, Manifest};
 use ops_policy::rights::Rights;
+use ops_policy::service::Tls;
 use ops_policy::settings::Settings;
 use similar::TextDiff;
 
@@ -82,13 +83,16 @@ pub fn prepare(
     }
     for (_, binding) in &bindings {
         for service in binding.services.values() {
-            if let Some(tls) = &service.tls {
-                add(&tls.ca)?;
+            if let Some(Tls::Authority { ca }) = &service.tls {
+                add(ca)?;
             }
         }
         for contract in &binding.contracts {
             add(&format!("{BINDINGS}/{contract}"))?;
         }
+    }
+    if let Some(Tls::Authority { ca }) = settings.infisical.as_ref().and_then(|server| server.tls.as_ref()) {
+        add(ca)?;
     }
     let components = components(workspace, &bindings, describe)?;
     let old = trusted_lock(workspace, &trust);

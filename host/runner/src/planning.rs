@@ -4,8 +4,10 @@
 //! everything that this rests on, becomes the plan. A stored plan that is to be carried out is taken as it is.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
+use ops_egress::scrub::Scrubber;
 use ops_ledger::store::LedgerError;
 use ops_policy::approval::Mode;
 use ops_policy::digest::Digest;
@@ -15,7 +17,7 @@ use ops_policy::plan::{Change, Clock, Plan, PlannedFile, VERSION};
 use ops_sandbox::stage::{self, ChangeKind, FileChange};
 use ops_sandbox::tree;
 
-use crate::broker::{Phase, RunBroker};
+use crate::broker::{Phase, Seen};
 use crate::ending::Ending;
 use crate::key::{plan_id, random};
 use crate::phase::Stage;
@@ -60,25 +62,60 @@ impl Run<'_> {
                 self.take_output(decided, output)?;
                 None
             }
-            Err(Failure::Incomplete { message }) if !phased.broker.captured.is_empty() => Some(message),
+            Err(Failure::Incomplete { message }) if !phased.seen.captured.is_empty() => Some(message),
             Err(failure) => return Err(Ending::of_failure(&failure)),
         };
         // Files depend on reads only. Where the plan is not whole, what was staged is not whole either.
         let files = if incomplete.is_some() { Vec::new() } else { files(decided, &phased.stage)? };
         let plan = self.compose(
             decided,
-            phased.broker,
+            phased.seen,
             files,
             &phased.stage,
             Draft { seed, clock, incomplete, dry_run },
         )?;
+        self.check_secrets(decided, &plan).await?;
         Ok(Planned { plan: Arc::new(plan), seed })
+    }
+
+    /// A plan is shown, stored and sent to approvers, so no value of a secret may be in it, wherever it came from:
+    /// those that the run has used, and those that its effects would be sent with.
+    async fn check_secrets(&mut self, decided: &Decided, plan: &Plan) -> Result<(), Ending> {
+        let Some(outbound) = &mut self.outbound else { return Ok(()) };
+        let deadline = Instant::now() + decided.limits().time;
+        for effect in &plan.effects {
+            let service = decided.rights.services.get(&effect.request.service).map(|service| &service.grant);
+            let (Some(service), Some(rule)) = (service, &effect.rule) else { continue };
+            for name in service.secrets_with(rule) {
+                // One that cannot be had now is told of when the effect is to be sent.
+                let _ = outbound.secrets.get(name, deadline).await;
+            }
+        }
+        self.record.secrets = outbound.secrets.known();
+        let text = serde_json::to_string(plan).map_err(|error| Ending::stopped("host", error.to_string()))?;
+        let bodies: Vec<_> =
+            plan.effects.iter().filter_map(|effect| effect.request.body.as_deref()).collect();
+        for secret in &self.record.secrets {
+            let scrubber = Scrubber::new([secret]);
+            let holds = |bytes: &[u8]| scrubber.bytes(bytes) != bytes;
+            if holds(text.as_bytes()) || bodies.iter().any(|body| holds(body)) {
+                return Err(Ending::stopped(
+                    "secret",
+                    format!(
+                        "stopped: the plan would hold the value of the secret `{}`; it belongs in ops.yaml under \
+                         `secrets:` only, not in the config, the arguments or a file",
+                        secret.name()
+                    ),
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn compose(
         &self,
         decided: &Decided,
-        broker: RunBroker,
+        seen: Seen,
         files: Vec<PlannedFile>,
         stage: &Stage,
         draft: Draft,
@@ -117,9 +154,9 @@ impl Run<'_> {
             approvals: approvals.into(),
             dry_run: draft.dry_run,
             incomplete: draft.incomplete,
-            effects: broker.captured,
+            effects: seen.captured,
             files,
-            reads: broker.reads,
+            reads: seen.reads,
             directories: stage.trees.iter().map(|(name, tree)| (name.clone(), tree.digest())).collect(),
             contracts: decided
                 .grounds

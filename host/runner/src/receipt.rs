@@ -17,7 +17,9 @@ use ops_policy::plan::Plan;
 use serde_json::{Value, json};
 
 use crate::applying::Done;
+use crate::broker::Refused;
 use crate::ending::{Ending, Status};
+use crate::output::CHECK;
 use crate::run::Run;
 
 /// What a caller gets.
@@ -29,14 +31,15 @@ pub struct Report {
     pub key: Option<String>,
     /// How it ended.
     pub ending: Ending,
-    /// The capability's output, where the run is done: before that, what it says is not so.
+    /// The capability's output, where the run is done or a check that it made failed: before that, what it says is
+    /// not so.
     pub output: Option<Value>,
     /// The plan that this run made, for the caller to see.
     pub plan: Option<Arc<Plan>>,
     /// Whether it was a dry run.
     pub dry_run: bool,
-    /// What was refused to the guest while it ran, in words, and how often. A guest may keep it to itself.
-    pub denied: Vec<(String, u64)>,
+    /// What was refused to the guest while it ran, in words. A guest may keep it to itself.
+    pub denied: Vec<(String, Refused)>,
     /// Where the receipt was written out.
     pub receipt: Option<PathBuf>,
     /// Why it could not be written out, where it could not. The ledger has it all the same.
@@ -76,6 +79,10 @@ impl Run<'_> {
         let scrubber = Scrubber::new(&self.record.secrets);
         let ending = Ending { message: scrubber.text(&ending.message), ..ending };
         self.scrub(&scrubber);
+        // An effect that was refused is on record already.
+        if ending.exit == 4 && ending.code != Some("effect-denied") {
+            self.trail.ended(&ending);
+        }
         let committed = self.keep_plans().and_then(|()| self.commit(&ending, status));
         let (ending, receipt, export_fault) = match committed {
             Err(fault) => (self.no_receipt(&ending, &fault), None, None),
@@ -84,6 +91,7 @@ impl Run<'_> {
                 Err(fault) => (ending, None, Some(fault)),
             },
         };
+        let checked = ending.code == Some(CHECK);
         let plan = match &self.record.new_plan {
             Some((plan, _)) => Some(plan.clone()),
             None => self.record.plan.clone().filter(|_| !self.record.stored_plan),
@@ -92,7 +100,7 @@ impl Run<'_> {
             capability: self.name,
             key: Some(self.key),
             ending,
-            output: self.record.output.filter(|_| status == Status::Done),
+            output: self.record.output.filter(|_| status == Status::Done || checked),
             plan,
             dry_run: self.record.dry_run,
             denied: self.record.denied.into_iter().collect(),

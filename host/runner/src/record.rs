@@ -14,10 +14,10 @@ use serde_json::Value;
 
 use crate::applying::Done;
 use crate::approving::Approved;
-use crate::broker::{Phase, RunBroker};
+use crate::broker::{Phase, Refused, Seen};
 use crate::pinned::Capability;
 use crate::run::Planned;
-use crate::sends::{UseKey, Used};
+use crate::sends::{Sender, UseKey, Used};
 
 /// What became of staged files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,24 +60,31 @@ pub(crate) struct Record {
     pub(crate) peak_memory: u64,
     pub(crate) guest_time: Duration,
     pub(crate) used: BTreeMap<UseKey, Used>,
-    pub(crate) denied: BTreeMap<String, u64>,
+    pub(crate) denied: BTreeMap<String, Refused>,
+    /// Services whose addresses may not be dialled, in words, and how often.
+    pub(crate) undialled: BTreeMap<String, u64>,
     pub(crate) secrets: Vec<Secret>,
 }
 
 impl Record {
-    /// Takes over what the broker of a phase saw.
-    pub(crate) fn broker(&mut self, broker: &RunBroker) {
-        for (key, used) in &broker.sender.used {
+    /// Takes over what was seen and sent in a phase.
+    pub(crate) fn phase(&mut self, seen: &Seen, sender: &Sender) {
+        for (key, used) in &sender.uses {
             let sum = self.used.entry(key.clone()).or_default();
             sum.count += used.count;
             sum.sent += used.sent;
             sum.received += used.received;
         }
-        for (what, count) in &broker.denied {
-            *self.denied.entry(what.clone()).or_default() += count;
+        for (what, refused) in &seen.denied {
+            let sum = self.denied.entry(what.clone()).or_default();
+            sum.count += refused.count;
+            sum.suggestion.clone_from(&refused.suggestion);
         }
-        self.secrets.extend(broker.sender.secrets());
-        if let Phase::Apply(applying) = &broker.phase {
+        for (what, count) in &sender.undialled {
+            *self.undialled.entry(what.clone()).or_default() += count;
+        }
+        self.secrets = sender.outbound.secrets.known();
+        if let Phase::Apply(applying) = &seen.phase {
             self.effects.clone_from(&applying.done);
         }
     }

@@ -8,6 +8,7 @@ use ops_policy::binding::Binding;
 use ops_policy::manifest::{Access, Manifest, RuleEffect, Safety};
 use ops_policy::rights::Rights;
 use ops_policy::rule::Rule;
+use ops_policy::service::Tls;
 use ops_policy::visible::visible;
 
 /// The rights of one capability, for people. `imports` is what its component asks for.
@@ -26,6 +27,15 @@ pub fn rights_text(
         for range in &service.addresses {
             let _ = writeln!(text, "    may be dialled in {range}");
         }
+        match &service.tls {
+            None => {}
+            Some(Tls::Authority { ca }) => {
+                let _ = writeln!(text, "    with a certificate that {} vouches for", visible(ca));
+            }
+            Some(Tls::Pinned { fingerprint }) => {
+                let _ = writeln!(text, "    with the one certificate {fingerprint}");
+            }
+        }
         if let Some(credential) = &service.credential {
             let _ = writeln!(text, "    with the secret `{}` in {}", credential.secret, credential.header);
         }
@@ -39,6 +49,10 @@ pub fn rights_text(
                 rule.id
             );
             conditions_text(&mut text, rule);
+            for place in service.secrets_of(&rule.id) {
+                let (name, at) = (&place.name, visible(&place.at));
+                let _ = writeln!(text, "      with the secret `{name}` put into the body at {at}");
+            }
         }
     }
     for (name, directory) in &rights.directories {
@@ -82,6 +96,9 @@ fn conditions_text(text: &mut String, rule: &Rule) {
         if !names.is_empty() {
             let _ = writeln!(text, "      with the {what} {}", visible(&names.join(", ")));
         }
+    }
+    if let Some(header) = &rule.idempotency {
+        let _ = writeln!(text, "      repeated where no answer comes, with a key in {header}");
     }
     for condition in &rule.body {
         let _ = writeln!(text, "      only with a body in which {}", visible(&condition.to_string()));

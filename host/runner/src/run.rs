@@ -22,6 +22,9 @@ use crate::key::run_key;
 use crate::pinned::{Capability, Pinned};
 use crate::record::Record;
 use crate::runner::Runner;
+use crate::sends::Outbound;
+pub use crate::trail::TraceSink;
+use crate::trail::Trail;
 
 /// Who wants a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +75,8 @@ pub struct Order<'a> {
     pub actor: Actor,
     /// Where the guest's reports go.
     pub reports: ReportSink,
+    /// Where each decision goes as it is made, one line of JSON.
+    pub trace: TraceSink,
     /// Turns `true` when the run should end.
     pub cancel: watch::Receiver<bool>,
 }
@@ -93,6 +98,9 @@ pub(crate) struct Run<'a> {
     pub(crate) order: Order<'a>,
     pub(crate) now: Timestamp,
     pub(crate) record: Record,
+    pub(crate) trail: Trail,
+    /// What the phases send with; there between two of them.
+    pub(crate) outbound: Option<Outbound>,
     /// Says that this process lives, for as long as it does.
     pub(crate) _alive: RunLock,
 }
@@ -188,6 +196,8 @@ impl<'a> Run<'a> {
             Ok(alive) => alive,
             Err(error) => return usage(Ending::usage(format!("{key}: {error}"))),
         };
-        Ok(Self { runner, key, name, order, now, record: Record::default(), _alive: alive })
+        let trail = Trail::new(runner.audit(), &key, &name, order.trace.clone());
+        let record = Record::default();
+        Ok(Self { runner, key, name, order, now, record, trail, outbound: None, _alive: alive })
     }
 }

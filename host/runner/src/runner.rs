@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
-use ops_egress::resolve;
+use ops_egress::resolve::Hickory;
 use ops_egress::send::Egress;
+use ops_ledger::audit::AuditLog;
 use ops_ledger::key::HostKey;
 use ops_ledger::store::{Ledger, LedgerError};
 use ops_sandbox::engine::Sandbox;
@@ -17,6 +18,7 @@ use crate::workspace::{Workspace, WorkspaceError, private_folder};
 pub struct Runner {
     workspace: Workspace,
     ledger: Arc<Ledger>,
+    audit: Arc<AuditLog>,
     key: HostKey,
     egress: Arc<Egress>,
     /// Made when the first component is needed: most commands need none.
@@ -41,10 +43,11 @@ impl Runner {
         let ledger = Ledger::open(workspace.state()).map_err(|error| fail(&error))?;
         let key = HostKey::load_or_create(workspace.state()).map_err(|error| fail(&error))?;
         Ok(Self {
+            audit: Arc::new(AuditLog::new(workspace.state())),
             workspace,
             ledger: Arc::new(ledger),
             key,
-            egress: Arc::new(Egress::new(resolve::System)),
+            egress: Arc::new(Egress::new(Hickory::default())),
             sandbox: OnceLock::new(),
         })
     }
@@ -86,6 +89,10 @@ impl Runner {
 
     pub(crate) fn ledger(&self) -> &Arc<Ledger> {
         &self.ledger
+    }
+
+    pub(crate) fn audit(&self) -> Arc<AuditLog> {
+        self.audit.clone()
     }
 
     pub(crate) fn key(&self) -> &HostKey {

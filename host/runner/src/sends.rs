@@ -1,21 +1,28 @@
-//! From an allowed request to an answer: the credential, the egress, and what the receipt says of it.
+//! From an allowed request to an answer: the secrets, the egress, and whether it is tried again.
 //!
-//! Reads and effects leave the host through this one function. It counts what was used, keeps the deadline of the
-//! phase, and scrubs the credential from what comes back.
+//! Reads and effects leave the host through this one function. In this order, for each try: the audit log can be
+//! written; the budget of requests has one left; the secrets are there; the egress sends; the use is counted and
+//! written down. A request is tried again only where that cannot do a thing twice, within the one budget of retries
+//! that the run has; and once with a secret that was changed meanwhile, where the old one was refused.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ops_egress::secret::{self, Secret, SecretSource};
-use ops_egress::send::{Budget, Egress, SendError, Sent, Target};
+use ops_egress::retry::{Budget as Retries, Tries};
+use ops_egress::secret::Secret;
+use ops_egress::send::{Budget, Egress, Failure, Filling, SendError, Sent, Target};
+use ops_egress::tls::Trust;
 use ops_egress::wire::Credential;
+use ops_ledger::audit;
 use ops_policy::decide::Allowed;
 use ops_policy::limits::Limits;
-use ops_policy::message::NetError;
+use ops_policy::message::{Header, NetError, WireRequest};
 use ops_policy::rights::Rights;
-use ops_policy::settings::Settings;
+use ops_policy::service::{Service, Tls};
+
+use crate::secrets::Secrets;
+use crate::trail::{Came, Trail};
 
 /// How long an effect in flight may take past the run's own limit, so that its answer is not lost for a moment.
 const GRACE: Duration = Duration::from_secs(10);
@@ -38,49 +45,67 @@ pub(crate) struct Used {
     pub(crate) received: u64,
 }
 
-/// Sends what policy allowed.
+/// What the phases of one run share on their way out.
+pub(crate) struct Outbound {
+    pub(crate) egress: Arc<Egress>,
+    /// Certificate authorities by service, read and checked beforehand.
+    pub(crate) authorities: BTreeMap<String, Vec<u8>>,
+    pub(crate) secrets: Secrets,
+    pub(crate) retries: Retries,
+    pub(crate) trail: Trail,
+}
+
+/// Sends what policy allowed, in one phase.
 pub(crate) struct Sender {
-    egress: Arc<Egress>,
+    pub(crate) outbound: Outbound,
+    pub(crate) uses: BTreeMap<UseKey, Used>,
+    /// The request that is on its way. Where the run's time ends meanwhile, nothing else tells of it.
+    in_flight: Option<Allowed>,
+    /// Services whose addresses may not be dialled, in words, and how often that was found.
+    pub(crate) undialled: BTreeMap<String, u64>,
     rights: Arc<Rights>,
-    settings: Arc<Settings>,
-    /// Certificates by service, read and checked beforehand.
-    authorities: BTreeMap<String, Vec<u8>>,
-    root: PathBuf,
     limits: Limits,
+    phase: audit::Phase,
     deadline: Instant,
     left: u64,
-    secrets: BTreeMap<String, Secret>,
-    pub(crate) used: BTreeMap<UseKey, Used>,
+}
+
+/// What kind of request it is.
+pub(crate) enum Kind {
+    /// Nothing changes by it.
+    Read,
+    /// An effect of the plan. Its idempotency key goes out where the rule names a header for it.
+    Effect { key: String },
 }
 
 /// Why nothing came back.
 pub(crate) enum SendFailure {
     /// For the guest.
     Answer { error: NetError, maybe_sent: bool, address: Option<String> },
-    /// The credential cannot be had: an operator's matter, so the run ends.
-    Credential(String),
+    /// A secret cannot be had, or the audit log not be written: an operator's matter, so the run ends.
+    Host { code: &'static str, why: String },
+}
+
+/// A request with all that it needs but its secrets, which may change between two tries.
+struct Outgoing<'a> {
+    allowed: &'a Allowed,
+    service: &'a Service,
+    request: WireRequest,
+    deadline: Instant,
 }
 
 impl Sender {
-    pub(crate) fn new(
-        egress: Arc<Egress>,
-        rights: Arc<Rights>,
-        settings: Arc<Settings>,
-        authorities: BTreeMap<String, Vec<u8>>,
-        root: PathBuf,
-        limits: Limits,
-    ) -> Self {
+    pub(crate) fn new(outbound: Outbound, rights: Arc<Rights>, limits: Limits, phase: audit::Phase) -> Self {
         Self {
-            egress,
+            outbound,
+            uses: BTreeMap::new(),
+            in_flight: None,
+            undialled: BTreeMap::new(),
             rights,
-            settings,
-            authorities,
-            root,
             limits,
+            phase,
             deadline: Instant::now() + limits.time,
             left: limits.requests,
-            secrets: BTreeMap::new(),
-            used: BTreeMap::new(),
         }
     }
 
@@ -89,84 +114,211 @@ impl Sender {
         self.limits.requests
     }
 
-    /// The secrets that were read, for scrubbing what the run leaves.
-    pub(crate) fn secrets(&self) -> Vec<Secret> {
-        self.secrets.values().cloned().collect()
+    /// Where this phase's decisions are written down.
+    pub(crate) fn trail(&self) -> (&Trail, audit::Phase) {
+        (&self.outbound.trail, self.phase)
     }
 
-    /// Sends one request. `effect` is waited for a little past the deadline, because it cannot be asked again.
+    /// Sends one request, more than once where that is safe and of use. An effect is waited for a little past the
+    /// deadline, because it cannot be asked again.
     pub(crate) async fn send(
         &mut self,
         allowed: &Allowed,
-        effect: bool,
+        kind: &Kind,
     ) -> Result<(Sent, String), SendFailure> {
-        let plain = |error| SendFailure::Answer { error, maybe_sent: false, address: None };
-        let Some(service) = self.rights.services.get(&allowed.service).map(|service| service.grant.clone())
+        let rights = self.rights.clone();
+        let bound = rights.services.get(&allowed.service).map(|service| &service.grant);
+        let Some((service, rule)) = bound.and_then(|service| Some((service, service.rule(&allowed.rule)?)))
         else {
-            return Err(plain(NetError::NotGranted(format!("service `{}` is not bound", allowed.service))));
+            let error = NetError::NotGranted(format!("service `{}` is not bound", allowed.service));
+            return Err(SendFailure::Answer { error, maybe_sent: false, address: None });
         };
-        self.left = self.left.checked_sub(1).ok_or_else(|| {
-            plain(NetError::Limit(format!(
-                "the binding allows {} requests in a phase (limits.requests)",
-                self.limits.requests
-            )))
-        })?;
-        let credential = match &service.credential {
-            None => None,
-            Some(credential) => {
-                let secret = self.secret(&credential.secret).map_err(SendFailure::Credential)?;
-                Some((format!("{}{{}}{}", credential.before, credential.after), &credential.header, secret))
+        let mut request = allowed.request.clone();
+        let mut deadline = self.deadline;
+        if let Kind::Effect { key } = kind {
+            let header = rule.idempotency.clone().map(|name| Header { name, value: key.clone() });
+            request.headers.extend(header);
+            deadline = deadline.max(Instant::now() + GRACE);
+        }
+        let outgoing = Outgoing { allowed, service, request, deadline };
+        let is_effect = matches!(kind, Kind::Effect { .. });
+        let mut tries = Tries::new();
+        let (mut maybe_sent, mut refreshed) = (false, false);
+        loop {
+            let outcome = match self.attempt(&outgoing).await {
+                // An operator's matter in a second try does not undo the first.
+                Err(SendFailure::Host { why, .. }) if maybe_sent && is_effect => {
+                    let error = NetError::Connection(why);
+                    return Err(SendFailure::Answer { error, maybe_sent, address: None });
+                }
+                outcome => outcome?,
+            };
+            let refused = outcome.as_ref().is_ok_and(|sent| sent.response.status == 401);
+            if refused && !refreshed && self.left > 0 {
+                refreshed = true;
+                if self.refresh(&outgoing).await {
+                    continue;
+                }
             }
-        };
+            // What surely did not arrive may be sent again whatever it is.
+            let safe = rule.is_repeatable() || outcome.as_ref().is_err_and(|error| !error.sent);
+            let left = deadline.saturating_duration_since(Instant::now());
+            let pause = match safe && self.left > 0 {
+                true => self.outbound.retries.next(&mut tries, outcome.as_ref(), left),
+                false => None,
+            };
+            let Some(pause) = pause else {
+                return finished(outcome, maybe_sent && is_effect, &allowed.service);
+            };
+            maybe_sent |= outcome.is_err_and(|error| error.sent);
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// One connection, one request.
+    async fn attempt(&mut self, outgoing: &Outgoing<'_>) -> Result<Result<Sent, SendError>, SendFailure> {
+        let host = |code| move |why| SendFailure::Host { code, why };
+        self.outbound.trail.ready().map_err(host("audit"))?;
+        self.left = self.left.checked_sub(1).ok_or_else(|| {
+            let limit = self.limits.requests;
+            let error =
+                NetError::Limit(format!("the binding allows {limit} requests in a phase (limits.requests)"));
+            SendFailure::Answer { error, maybe_sent: false, address: None }
+        })?;
+        let Outgoing { service, allowed, .. } = outgoing;
+        let mut credential = None;
+        if let Some(known) = &service.credential {
+            let secret = self.secret(&known.secret, outgoing).await.map_err(host("secret"))?;
+            credential = Some((format!("{}{{}}{}", known.before, known.after), &known.header, secret));
+        }
+        let mut bodies = Vec::new();
+        for place in service.secrets_of(&allowed.rule) {
+            let secret = self.secret(&place.name, outgoing).await.map_err(host("secret"))?;
+            bodies.push((place.at.as_str(), secret));
+        }
+        let fillings: Vec<_> = bodies.iter().map(|(at, secret)| Filling { at, secret }).collect();
         let target = Target {
             service: &allowed.service,
             origin: &service.origin,
             addresses: &service.addresses,
-            ca: self.authorities.get(&allowed.service).map(Vec::as_slice),
+            trust: match &service.tls {
+                None => Trust::System,
+                Some(Tls::Pinned { fingerprint }) => Trust::Pinned(fingerprint.bytes()),
+                // An authority that is not there is one that signed nothing.
+                Some(Tls::Authority { .. }) => Trust::Authority(
+                    self.outbound.authorities.get(&allowed.service).map(Vec::as_slice).unwrap_or_default(),
+                ),
+            },
             credential: credential.as_ref().map(|(form, header, secret)| Credential { header, form, secret }),
+            fillings: &fillings,
+            mask: &self.outbound.secrets.known(),
         };
-        let deadline = if effect { self.deadline.max(Instant::now() + GRACE) } else { self.deadline };
-        let budget = Budget { deadline, response: self.limits.response };
-        let sent = self.egress.send(&target, &allowed.request, &budget).await;
-        let (address, bytes_sent, received) = match &sent {
-            Ok(sent) => (Some(sent.address), sent.bytes_sent, sent.bytes_received),
-            Err(error) => (error.address, 0, error.received),
+        let budget = Budget { deadline: outgoing.deadline, response: self.limits.response };
+        self.in_flight = Some((*allowed).clone());
+        let sent = self.outbound.egress.send(&target, &outgoing.request, &budget).await;
+        self.in_flight = None;
+        self.count(allowed, &sent);
+        Ok(sent)
+    }
+
+    async fn secret(&mut self, name: &str, outgoing: &Outgoing<'_>) -> Result<Secret, String> {
+        self.outbound.secrets.get(name, outgoing.deadline).await
+    }
+
+    /// Reads the secrets of a refused request again; whether one has changed.
+    async fn refresh(&mut self, outgoing: &Outgoing<'_>) -> bool {
+        let names: Vec<_> = outgoing.service.secrets_with(&outgoing.allowed.rule).collect();
+        self.outbound.secrets.refresh(&names, outgoing.deadline).await
+    }
+
+    fn count(&mut self, allowed: &Allowed, sent: &Result<Sent, SendError>) {
+        if let Err(error) = sent
+            && error.failure == Failure::Address
+        {
+            *self.undialled.entry(error.to_string()).or_default() += 1;
+            return self.outbound.trail.undialled(self.phase, allowed, &error.to_string());
+        }
+        let came = match sent {
+            Ok(sent) => Came {
+                address: Some(sent.address.to_string()),
+                sent: sent.bytes_sent,
+                received: sent.bytes_received,
+                status: Some(sent.response.status),
+                failure: None,
+            },
+            Err(error) => Came {
+                address: error.address.map(|address| address.to_string()),
+                sent: 0,
+                received: error.received,
+                status: None,
+                failure: Some(word(&error.error)),
+            },
         };
-        let address = address.map(|address| address.to_string());
-        let path = allowed.request.target.split('?').next().unwrap_or_default().to_owned();
+        self.used(allowed, came);
+    }
+
+    /// Ends the phase: a request that nobody waits for any more was sent, or tried, all the same.
+    pub(crate) fn close(mut self) -> Self {
+        if let Some(allowed) = self.in_flight.take() {
+            self.used(&allowed, Came { failure: Some("timeout"), ..Came::default() });
+        }
+        self
+    }
+
+    fn used(&mut self, allowed: &Allowed, came: Came) {
         let key = UseKey {
             service: allowed.service.clone(),
             rule: allowed.rule.clone(),
             method: allowed.request.method.clone(),
-            path,
-            address: address.clone(),
+            path: allowed.request.target.split('?').next().unwrap_or_default().to_owned(),
+            address: came.address.clone(),
         };
-        let used = self.used.entry(key).or_default();
+        let used = self.uses.entry(key).or_default();
         used.count += 1;
-        used.sent += bytes_sent;
-        used.received += received;
-        match sent {
-            Ok(sent) => {
-                let address = sent.address.to_string();
-                Ok((sent, address))
-            }
-            Err(SendError { error, sent: maybe_sent, .. }) => {
-                Err(SendFailure::Answer { error, maybe_sent, address })
-            }
-        }
+        used.sent += came.sent;
+        used.received += came.received;
+        self.outbound.trail.sent(self.phase, allowed, came);
     }
+}
 
-    /// A secret, read at its first use in the run.
-    fn secret(&mut self, name: &str) -> Result<Secret, String> {
-        if let Some(secret) = self.secrets.get(name) {
-            return Ok(secret.clone());
+/// What the last try says of all of them. An effect that may have arrived before, and was refused now, may have
+/// happened; for a read, only the last try counts.
+fn finished(
+    outcome: Result<Sent, SendError>,
+    maybe_sent: bool,
+    service: &str,
+) -> Result<(Sent, String), SendFailure> {
+    match outcome {
+        Ok(sent) if maybe_sent && sent.response.status >= 400 => Err(SendFailure::Answer {
+            error: NetError::Connection(format!(
+                "service `{service}`: an earlier try got no answer, and the last was answered {}",
+                sent.response.status
+            )),
+            maybe_sent,
+            address: Some(sent.address.to_string()),
+        }),
+        Ok(sent) => {
+            let address = sent.address.to_string();
+            Ok((sent, address))
         }
-        let declared =
-            self.settings.secrets.get(name).ok_or_else(|| format!("ops.yaml declares no secret `{name}`"))?;
-        let source =
-            SecretSource::parse(&declared.from).map_err(|error| format!("secret `{name}`: {error}"))?;
-        let secret = secret::read(name, &source, &self.root).map_err(|error| error.to_string())?;
-        self.secrets.insert(name.to_owned(), secret.clone());
-        Ok(secret)
+        Err(error) => Err(SendFailure::Answer {
+            maybe_sent: maybe_sent || error.sent,
+            address: error.address.map(|address| address.to_string()),
+            error: error.error,
+        }),
+    }
+}
+
+/// A failure in one word, as its kind is written in JSON.
+fn word(error: &NetError) -> &'static str {
+    match error {
+        NetError::NotGranted(_) => "not-granted",
+        NetError::InvalidRequest(_) => "invalid-request",
+        NetError::Unreachable(_) => "unreachable",
+        NetError::Tls(_) => "tls",
+        NetError::Timeout(_) => "timeout",
+        NetError::Connection(_) => "connection",
+        NetError::TooLarge(_) => "too-large",
+        NetError::Limit(_) => "limit",
     }
 }

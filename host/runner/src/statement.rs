@@ -18,6 +18,8 @@ use crate::run::{Actor, Run, What};
 
 /// The longest text of a guest in a receipt, in bytes.
 const MAX_TEXT: usize = 500;
+/// The longest summary of an effect, in bytes: it names all recipients of a message, for one.
+const MAX_SUMMARY: usize = 8 * 1024;
 
 /// A digest in the ledger's type.
 pub(crate) fn digest(digest: Digest) -> LedgerDigest {
@@ -212,13 +214,19 @@ fn denied(record: &Record, ending: &Ending) -> Vec<say::Denial> {
     let mut denied: Vec<_> = record
         .denied
         .iter()
-        .map(|(what, count)| say::Denial {
+        .map(|(what, refused)| say::Denial {
             kind: say::DenialKind::Request,
             what: what.clone(),
             reason: "no grant covers it".into(),
-            count: *count,
+            count: refused.count,
         })
         .collect();
+    denied.extend(record.undialled.iter().map(|(what, count)| say::Denial {
+        kind: say::DenialKind::Address,
+        what: text(what),
+        reason: "no listed range holds the address".into(),
+        count: *count,
+    }));
     if let (4, Some(code)) = (ending.exit, ending.code) {
         let kind = match code {
             "import" => say::DenialKind::Import,
@@ -254,7 +262,7 @@ fn effects(record: &Record, evidence: &mut Evidence) -> Result<Vec<say::EffectRe
         let request = serde_json::to_vec(&effect.request).map_err(EvidenceError::Json)?;
         effects.push(say::EffectRecord {
             number: number as u64,
-            summary: text(&effect.summary),
+            summary: clip(&visible(&effect.summary), MAX_SUMMARY),
             service: text(&effect.request.service),
             rule: effect.rule.clone(),
             method: text(&effect.request.method),

@@ -7,7 +7,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use ops_policy::message::{Effect, NetError, Outcome, Report, Request, Response};
+use ops_policy::message::{Effect, Header, NetError, Outcome, Report, Request, Response, WireRequest};
 use serde::{Deserialize, Serialize};
 
 /// An answer that may take a while. `Err` ends the run at once; the guest never sees it.
@@ -17,10 +17,44 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Stop>> + Send + '
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stop;
 
+/// A request as `wasi:http` has it: to an address, not to a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "WireRequest", into = "WireRequest")]
+pub struct HttpRequest {
+    /// HTTP method, never CONNECT.
+    pub method: String,
+    /// `scheme://authority/path?query`, put together again from the parts that the guest gave. The scheme is `http`
+    /// or `https`, there is an authority, and it has no user. Path and query are as the guest gave them; a fragment
+    /// was cut off.
+    pub url: String,
+    /// Header fields, names in lower case. Never the host, the body's length or framing.
+    pub headers: Vec<Header>,
+    /// The body, where there is one that is not empty.
+    pub body: Option<Vec<u8>>,
+}
+
+/// On its way it has the form of the other requests, with its whole address as the target.
+impl From<HttpRequest> for WireRequest {
+    fn from(request: HttpRequest) -> Self {
+        let HttpRequest { method, url, headers, body } = request;
+        Self { method, target: url, headers, body }
+    }
+}
+
+impl From<WireRequest> for HttpRequest {
+    fn from(request: WireRequest) -> Self {
+        let WireRequest { method, target, headers, body } = request;
+        Self { method, url: target, headers, body }
+    }
+}
+
 /// Who answers a guest.
 pub trait Broker: Send {
     /// Reads from a service.
     fn fetch(&mut self, request: Request) -> Answer<'_, Result<Response, NetError>>;
+
+    /// Reads from an address. No rule but a read rule may let it through, of a service with exactly this origin.
+    fn fetch_url(&mut self, request: HttpRequest) -> Answer<'_, Result<Response, NetError>>;
 
     /// Asks for a change. Once begun it is never cut short from outside: it keeps its own deadline.
     fn perform(&mut self, effect: Effect) -> Answer<'_, Result<Outcome, NetError>>;
@@ -30,6 +64,6 @@ pub trait Broker: Send {
 
     /// What the guest's monotonic clock shows after the last answer, in nanoseconds since the run began.
     ///
-    /// The sandbox asks after each `fetch` and `perform`; between them the clock moves in sleeps only.
+    /// The sandbox asks after each `fetch`, `fetch_url` and `perform`; between them the clock moves in sleeps only.
     fn now(&mut self) -> u64;
 }

@@ -3,12 +3,15 @@
 //! The wall clock stands still. The monotonic clock moves by a microsecond at each reading (so that a loop on it
 //! ends), to what the broker says after each answer, and by the length of each sleep. Sleeps are real, but what the
 //! guest learns of them depends on their lengths only: where several timers wait, the earliest alone comes due,
-//! however late the host wakes up.
+//! however late the host wakes up. Timers that wait while an answer comes are measured anew from where it moved the
+//! clock to, so that they depend on what the broker says and not on how long it took.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use wasmtime::component::{HasData, Resource, ResourceTable};
 use wasmtime_wasi::p2::bindings::clocks::monotonic_clock;
@@ -23,6 +26,8 @@ const READING: u64 = 1_000;
 pub(crate) struct Clock {
     wall: Datetime,
     shared: Arc<Mutex<Shared>>,
+    /// Wakes the timers when an answer has moved the clock.
+    moved: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -35,7 +40,7 @@ struct Shared {
 
 impl Clock {
     pub(crate) fn new(seconds: u64, nanoseconds: u32) -> Self {
-        Self { wall: Datetime { seconds, nanoseconds }, shared: Arc::default() }
+        Self { wall: Datetime { seconds, nanoseconds }, shared: Arc::default(), moved: Arc::default() }
     }
 
     pub(crate) fn wall(&self) -> Datetime {
@@ -50,6 +55,9 @@ impl Clock {
     pub(crate) fn advance_to(&self, time: u64) {
         let mut shared = self.lock();
         shared.now = shared.now.max(time);
+        shared.measure_anew(Instant::now());
+        drop(shared);
+        self.moved.notify_waiters();
     }
 
     fn read(&self) -> u64 {
@@ -60,6 +68,16 @@ impl Clock {
 
     fn timer(&self, deadline: u64) -> Timer {
         Timer { clock: self.clone(), deadline }
+    }
+}
+
+impl Shared {
+    /// Counts the real time of every timer that is not due from now.
+    fn measure_anew(&mut self, real: Instant) {
+        let now = self.now;
+        for (deadline, (over, _)) in self.waiting.range_mut(now.saturating_add(1)..) {
+            *over = real.checked_add(Duration::from_nanos(deadline - now));
+        }
     }
 }
 
@@ -96,10 +114,7 @@ impl Timer {
         };
         if turn {
             shared.now = shared.now.max(self.deadline);
-            let now = shared.now;
-            for (deadline, (over, _)) in shared.waiting.range_mut(now.saturating_add(1)..) {
-                *over = real.checked_add(Duration::from_nanos(deadline - now));
-            }
+            shared.measure_anew(real);
         }
         turn
     }
@@ -120,17 +135,31 @@ impl Drop for Waiting<'_> {
 #[wasmtime_wasi::async_trait]
 impl Pollable for Timer {
     async fn ready(&mut self) {
-        let Some((over, _waiting)) = self.wait() else { return };
-        // Once round, so that every timer of a poll is in the list before one of them can come due.
-        tokio::task::yield_now().await;
-        match over {
-            Some(over) => tokio::time::sleep_until(over).await,
-            None => std::future::pending().await,
-        }
-        if !self.reach() {
+        loop {
+            let mut moved = pin!(self.clock.moved.notified());
+            // From here on, so that no move is missed.
+            moved.as_mut().enable();
+            let Some((over, _waiting)) = self.wait() else { return };
+            // Once round, so that every timer of a poll is in the list before one of them can come due.
+            tokio::task::yield_now().await;
+            tokio::select! {
+                biased;
+                () = &mut moved => continue,
+                () = sleep_until(over) => (),
+            }
+            if self.reach() {
+                return;
+            }
             // An earlier timer has ended this poll or will, and the guest asks again.
-            std::future::pending().await
+            moved.await;
         }
+    }
+}
+
+async fn sleep_until(over: Option<Instant>) {
+    match over {
+        Some(over) => tokio::time::sleep_until(over).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -247,6 +276,32 @@ mod tests {
             if ready.contains(&true) { Poll::Ready(ready) } else { Poll::Pending }
         });
         assert_eq!(ready.await, [true, true]);
+    }
+
+    /// An answer says 6 ms, whether the host took 30 ms for it or none: the timer of 5 ms is due at once, that of 10
+    /// is not, and comes 4 ms later.
+    #[tokio::test]
+    async fn an_answer_decides_which_timers_are_due() {
+        for stall in [30, 0] {
+            let clock = Clock::new(0, 0);
+            let (mut early, mut late) = (clock.timer(5 * MS), clock.timer(10 * MS));
+            let mut futures = [early.ready(), late.ready()];
+            let mut poll =
+                |cx: &mut Context<'_>| futures.each_mut().map(|future| future.as_mut().poll(cx).is_ready());
+            // Into the list, then once round.
+            std::future::poll_fn(|cx| Poll::Ready([poll(cx), poll(cx)])).await;
+            std::thread::sleep(Duration::from_millis(stall));
+            let real = Instant::now();
+            clock.advance_to(6 * MS);
+            let over = clock.lock().waiting.get(&(10 * MS)).unwrap().0.unwrap();
+            assert!(over >= real + Duration::from_millis(4), "{stall}");
+            assert_eq!(std::future::poll_fn(|cx| Poll::Ready(poll(cx))).await, [true, false], "{stall}");
+            drop(futures);
+            let began = Instant::now();
+            late.ready().await;
+            assert!(began.elapsed() >= Duration::from_millis(4));
+            assert_eq!(clock.read(), 10 * MS + READING);
+        }
     }
 
     #[tokio::test]

@@ -20,7 +20,7 @@ pub struct Component {
     exports: Vec<String>,
     from_cache: bool,
     /// The component with its links, for each set of links that it ran with. Nothing of a run is in it.
-    linked: [OnceLock<CapabilityPre<State>>; 4],
+    linked: [OnceLock<CapabilityPre<State>>; 8],
 }
 
 impl Component {
@@ -74,12 +74,16 @@ impl Component {
 
     /// The component with its links, checked against the contract before anything of it runs.
     pub(crate) fn linked(&self, links: Links) -> wasmtime::Result<CapabilityPre<State>> {
-        let [neither, fetch, effects, both] = &self.linked;
-        let kept = match (links.fetch, links.effects) {
-            (false, false) => neither,
-            (true, false) => fetch,
-            (false, true) => effects,
-            (true, true) => both,
+        let [none, fetch, effects, both, http, http_fetch, http_effects, all] = &self.linked;
+        let kept = match (links.http, links.effects, links.fetch) {
+            (false, false, false) => none,
+            (false, false, true) => fetch,
+            (false, true, false) => effects,
+            (false, true, true) => both,
+            (true, false, false) => http,
+            (true, false, true) => http_fetch,
+            (true, true, false) => http_effects,
+            (true, true, true) => all,
         };
         if let Some(linked) = kept.get() {
             return Ok(linked.clone());

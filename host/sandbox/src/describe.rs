@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, watch};
 use crate::bindings::CapabilityPre;
 use crate::bindings::exports::ops::capability::guest;
 use crate::bounds::{Bounds, Driven, Halt};
-use crate::broker::{Answer, Broker, Stop};
+use crate::broker::{Answer, Broker, HttpRequest, Stop};
 use crate::clock::Clock;
 use crate::component::Component;
 use crate::engine::Sandbox;
@@ -114,6 +114,10 @@ struct Nobody;
 
 impl Broker for Nobody {
     fn fetch(&mut self, _: Request) -> Answer<'_, Result<Response, NetError>> {
+        Box::pin(async { Err(Stop) })
+    }
+
+    fn fetch_url(&mut self, _: HttpRequest) -> Answer<'_, Result<Response, NetError>> {
         Box::pin(async { Err(Stop) })
     }
 

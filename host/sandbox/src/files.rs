@@ -1,5 +1,6 @@
 //! The functions on files that would show a guest something of the host: the order of a folder's entries, times,
-//! link counts, folder sizes, and inode numbers. Each replaces the engine's own.
+//! link counts, folder sizes, and inode numbers. And the two that make links, which no folder of a run may have.
+//! Each replaces the engine's own.
 //!
 //! So a listing is sorted, every file was changed at the run's frozen time, and files are numbered in the order in
 //! which the guest asks for them. Everything else about files is the engine's.
@@ -35,6 +36,7 @@ pub(crate) fn link(linker: &mut Linker<State>) -> Result<()> {
     link_listing(&mut files)?;
     link_stat(&mut files)?;
     link_numbers(&mut files)?;
+    refuse_links(&mut files)?;
     linker.allow_shadowing(false);
     Ok(())
 }
@@ -112,6 +114,21 @@ fn link_numbers(files: &mut LinkerInstance<State>) -> Result<()> {
                 answer(hash.and_then(|hash| state.number(hash)))
             })
         },
+    )
+}
+
+/// Symbolic and hard links are refused as on a file system that is read only: the folder does not permit them. What
+/// is staged is searched for them all the same.
+fn refuse_links(files: &mut LinkerInstance<State>) -> Result<()> {
+    const REFUSED: (Result<(), ErrorCode>,) = (Err(ErrorCode::NotPermitted),);
+    files.func_wrap(
+        "[method]descriptor.symlink-at",
+        |_: StoreContextMut<'_, State>, _: (Resource<Descriptor>, String, String)| Ok(REFUSED),
+    )?;
+    files.func_wrap(
+        "[method]descriptor.link-at",
+        |_: StoreContextMut<'_, State>,
+         _: (Resource<Descriptor>, PathFlags, String, Resource<Descriptor>, String)| Ok(REFUSED),
     )
 }
 

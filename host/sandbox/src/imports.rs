@@ -67,9 +67,8 @@ fn check_one(import: &str, links: Links, safety: Safety) -> Result<(), &'static 
         return Err("nothing grants sockets; a service is reached through `ops:capability/fetch`, \
                     by a name under `services:` in the binding");
     }
-    if name.starts_with("wasi:http/") {
-        return Err("`wasi:http` is not available in this version; a service is reached through \
-                    `ops:capability/fetch`, by a name under `services:` in the binding");
+    if let Some(interface) = name.strip_prefix("wasi:http/") {
+        return check_http(interface, version, links);
     }
     if name.starts_with("wasi:") {
         return match BASE.contains(&name) {
@@ -110,12 +109,29 @@ fn check_one(import: &str, links: Links, safety: Safety) -> Result<(), &'static 
     }
 }
 
+/// A client's side of `wasi:http`, and no server's.
+fn check_http(interface: &str, version: &str, links: Links) -> Result<(), &'static str> {
+    match interface {
+        "types" | "outgoing-handler" if !version.starts_with("0.2.") => {
+            Err("guests are WASI 0.2; build it for the target wasm32-wasip2")
+        }
+        "types" | "outgoing-handler" if links.http => Ok(()),
+        "types" | "outgoing-handler" => Err(
+            "the binding grants no service with `effect: read` that it needs; under `services:`, give the service \
+                 an `origin:` and a rule with `effect: read`, which is all that plain `wasi:http` is for",
+        ),
+        _ => Err(
+            "no grant stands for it; of `wasi:http` a guest gets `types` and `outgoing-handler`, to read services",
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const NONE: Links = Links { fetch: false, effects: false };
-    const ALL: Links = Links { fetch: true, effects: true };
+    const NONE: Links = Links { fetch: false, effects: false, http: false };
+    const ALL: Links = Links { fetch: true, effects: true, http: true };
 
     fn refusal(import: &str, links: Links, safety: Safety) -> Option<String> {
         check(&[import.to_owned()], links, safety).err().map(|refused| refused.to_string())
@@ -136,6 +152,13 @@ mod tests {
         let fetch = "ops:capability/fetch@0.1.0";
         assert_eq!(refusal(fetch, ALL, Safety::ReadOnly), None);
         assert!(refusal(fetch, NONE, Safety::ReadOnly).unwrap().contains("`effect: read`"));
+        for http in ["wasi:http/types@0.2.0", "wasi:http/outgoing-handler@0.2.12"] {
+            assert_eq!(refusal(http, ALL, Safety::ReadOnly), None);
+            let without = Links { http: false, ..ALL };
+            assert!(
+                refusal(http, without, Safety::Mutating).unwrap().contains("no service with `effect: read`")
+            );
+        }
         let effects = "ops:capability/effects@0.1.3";
         assert_eq!(refusal(effects, ALL, Safety::Mutating), None);
         assert!(refusal(effects, NONE, Safety::Mutating).unwrap().contains("`effect: mutate`"));
@@ -147,7 +170,10 @@ mod tests {
         for (import, expected) in [
             ("wasi:sockets/tcp@0.2.6", "nothing grants sockets"),
             ("wasi:sockets/ip-name-lookup@0.2.12", "nothing grants sockets"),
-            ("wasi:http/outgoing-handler@0.2.4", "not available in this version"),
+            ("wasi:http/incoming-handler@0.2.4", "of `wasi:http` a guest gets"),
+            ("wasi:http/handler@0.2.4", "of `wasi:http` a guest gets"),
+            ("wasi:http/types@0.3.0", "WASI 0.2"),
+            ("wasi:http/outgoing-handler", "WASI 0.2"),
             ("wasi:keyvalue/store@0.2.0", "no grant stands for it"),
             ("wasi:clocks/timezone@0.2.6", "no grant stands for it"),
             ("wasi:io/poll@0.3.0", "WASI 0.2"),

@@ -12,6 +12,8 @@ pub struct Links {
     pub fetch: bool,
     /// `ops:capability/effects`. Never for a read-only capability.
     pub effects: bool,
+    /// `wasi:http`, for components that are not written for this host. Its requests are for read rules only.
+    pub http: bool,
 }
 
 /// A directory that the guest sees.

@@ -12,6 +12,7 @@ pub mod describe;
 pub mod engine;
 mod files;
 mod host;
+mod http;
 pub mod imports;
 pub mod job;
 mod limits;

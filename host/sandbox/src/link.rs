@@ -1,7 +1,8 @@
 //! The links of a run, made interface by interface, so that what is not named here does not exist for a guest.
 //!
 //! Never a helper that adds everything. Clocks and random sources are ours; of files, what would show the host is
-//! ours; sockets and `wasi:http` are not here at all.
+//! ours; of `wasi:http` the two interfaces of a client are here, with requests that go to our broker; sockets are
+//! not here at all.
 
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{HasData, HasSelf, Linker, ResourceTable, ResourceType, Val};
@@ -9,6 +10,8 @@ use wasmtime::{Engine, Result, StoreContextMut};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
 use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, io, random};
+use wasmtime_wasi_http::WasiHttp;
+use wasmtime_wasi_http::p2::bindings::http::{outgoing_handler, types};
 
 use crate::bindings::ops::capability::{effects, fetch, report};
 use crate::clock::{ClockView, HasClock};
@@ -34,6 +37,11 @@ pub(crate) fn linker(engine: &Engine, links: Links) -> Result<Linker<State>> {
     }
     if links.effects {
         effects::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+    }
+    if links.http {
+        let stable = types::LinkOptions::default();
+        types::add_to_linker::<State, WasiHttp>(&mut linker, &stable, State::http)?;
+        outgoing_handler::add_to_linker::<State, WasiHttp>(&mut linker, State::http)?;
     }
     Ok(linker)
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ops_policy::manifest::Safety;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use wasmtime::Store;
+use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
 use crate::bindings::CapabilityPre;
@@ -39,11 +39,12 @@ impl Sandbox {
             Ok((linked, mut store)) => {
                 let input = convert::input(job.input);
                 let _watch = self.watchdog.watch();
+                let courier = store.data().courier();
                 let driven = bounds
-                    .drive(async {
+                    .drive(courier.beside(async {
                         let guest = linked.instantiate_async(&mut store).await?;
                         guest.ops_capability_guest().call_run(&mut store, &input).await
-                    })
+                    }))
                     .await;
                 let limiter = &store.data().limiter;
                 let end = match driven {
@@ -87,7 +88,10 @@ impl Sandbox {
         store.set_hostcall_fuel(call_bytes);
         store.set_max_component_handles(HANDLES);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
+        store.epoch_deadline_callback(|store| {
+            store.data().http.interrupted();
+            Ok(UpdateDeadline::Yield(1))
+        });
         store
     }
 }

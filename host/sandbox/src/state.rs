@@ -10,6 +10,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 use crate::bounds::Bounds;
 use crate::broker::Broker;
 use crate::clock::Clock;
+use crate::http::Http;
 use crate::job::Mount;
 use crate::limits::Limiter;
 use crate::random::Random;
@@ -27,6 +28,7 @@ pub(crate) struct State {
     pub(crate) limiter: Limiter,
     pub(crate) broker: Arc<Mutex<dyn Broker>>,
     pub(crate) bounds: Arc<Bounds>,
+    pub(crate) http: Http,
     /// The numbers under which a guest knows files, by the host's own identity of each.
     pub(crate) file_numbers: HashMap<(u64, u64), u64>,
 }
@@ -43,7 +45,8 @@ impl State {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
         let (random, limiter) = (Random::new(seed), Limiter::new(memory));
-        Self { wasi, table, clock, random, limiter, broker, bounds, file_numbers: HashMap::new() }
+        let (http, file_numbers) = (Http::new(), HashMap::new());
+        Self { wasi, table, clock, random, limiter, broker, bounds, http, file_numbers }
     }
 
     /// The WASI context of a guest: no arguments, no environment, closed input, and these folders.

@@ -3,8 +3,8 @@
 //! A guest is a core module in text form. The contract's types and the component around it come from `wit/` and from
 //! the few interfaces of WASI that tests call, cut down to what is called.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use ops_policy::message::{Effect, Input, NetError, Outcome, Report, Request, Response};
@@ -12,115 +12,12 @@ use tokio::sync::{Mutex, watch};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-use crate::broker::{Answer, Broker, Stop};
+use crate::broker::{Answer, Broker, HttpRequest, Stop};
 use crate::engine::Sandbox;
 use crate::job::{Job, Limits, Links, Ran};
 
-const WASI: &str = r#"
-package tests:guests;
-
-world guest {
-  import ops:capability/fetch@0.1.0;
-  import ops:capability/effects@0.1.0;
-  import ops:capability/report@0.1.0;
-  import wasi:clocks/monotonic-clock@0.2.6;
-  import wasi:clocks/wall-clock@0.2.6;
-  import wasi:cli/stdout@0.2.6;
-  import wasi:cli/exit@0.2.6;
-  import wasi:filesystem/preopens@0.2.6;
-  import wasi:random/random@0.2.6;
-  import wasi:random/insecure-seed@0.2.6;
-  import wasi:sockets/instance-network@0.2.6;
-  import wasi:sockets/tcp@0.2.6;
-  export ops:capability/guest@0.1.0;
-}
-
-package wasi:io@0.2.6 {
-  interface error { resource error; }
-  interface poll { resource pollable { block: func(); } }
-  interface streams {
-    use error.{error};
-    variant stream-error { last-operation-failed(error), closed }
-    resource output-stream { blocking-write-and-flush: func(contents: list<u8>) -> result<_, stream-error>; }
-  }
-}
-
-package wasi:clocks@0.2.6 {
-  interface monotonic-clock {
-    use wasi:io/poll@0.2.6.{pollable};
-    now: func() -> u64;
-    resolution: func() -> u64;
-    subscribe-duration: func(when: u64) -> pollable;
-  }
-  interface wall-clock {
-    record datetime { seconds: u64, nanoseconds: u32 }
-    now: func() -> datetime;
-  }
-}
-
-package wasi:cli@0.2.6 {
-  interface stdout {
-    use wasi:io/streams@0.2.6.{output-stream};
-    get-stdout: func() -> output-stream;
-  }
-  interface exit { exit: func(status: result); }
-}
-
-package wasi:filesystem@0.2.6 {
-  interface types {
-    use wasi:clocks/wall-clock@0.2.6.{datetime};
-    enum error-code {
-      access, would-block, already, bad-descriptor, busy, deadlock, quota, exist, file-too-large,
-      illegal-byte-sequence, in-progress, interrupted, invalid, io, is-directory, loop, too-many-links,
-      message-size, name-too-long, no-device, no-entry, no-lock, insufficient-memory, insufficient-space,
-      not-directory, not-empty, not-recoverable, unsupported, no-tty, no-such-device, overflow,
-      not-permitted, pipe, read-only, invalid-seek, text-file-busy, cross-device,
-    }
-    enum descriptor-type {
-      unknown, block-device, character-device, directory, fifo, symbolic-link, regular-file, socket,
-    }
-    record directory-entry { %type: descriptor-type, name: string }
-    record descriptor-stat {
-      %type: descriptor-type, link-count: u64, size: u64, data-access-timestamp: option<datetime>,
-      data-modification-timestamp: option<datetime>, status-change-timestamp: option<datetime>,
-    }
-    record metadata-hash-value { lower: u64, upper: u64 }
-    flags path-flags { symlink-follow }
-    resource directory-entry-stream {
-      read-directory-entry: func() -> result<option<directory-entry>, error-code>;
-    }
-    resource descriptor {
-      read-directory: func() -> result<directory-entry-stream, error-code>;
-      stat-at: func(path-flags: path-flags, path: string) -> result<descriptor-stat, error-code>;
-      metadata-hash-at: func(path-flags: path-flags, path: string) -> result<metadata-hash-value, error-code>;
-    }
-  }
-  interface preopens {
-    use types.{descriptor};
-    get-directories: func() -> list<tuple<descriptor, string>>;
-  }
-}
-
-package wasi:random@0.2.6 {
-  interface random {
-    get-random-bytes: func(len: u64) -> list<u8>;
-    get-random-u64: func() -> u64;
-  }
-  interface insecure-seed { insecure-seed: func() -> tuple<u64, u64>; }
-}
-
-package wasi:sockets@0.2.6 {
-  interface network { resource network; }
-  interface instance-network {
-    use network.{network};
-    instance-network: func() -> network;
-  }
-  interface tcp {
-    use wasi:io/poll@0.2.6.{pollable};
-    resource tcp-socket { subscribe: func() -> pollable; }
-  }
-}
-"#;
+/// What the guests of the tests may import.
+const WASI: &str = include_str!("testing/wasi.wit");
 
 /// A guest as the parts of its core module.
 ///
@@ -157,7 +54,7 @@ impl Guest<'_> {
     pub(crate) fn build(&self) -> Vec<u8> {
         let mut resolve = Resolve::default();
         resolve.push_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit")).unwrap();
-        let package = resolve.push_str("tests.wit", WASI).unwrap();
+        let package = resolve.push_str("wasi.wit", WASI).unwrap();
         let world = resolve.select_world(&[package], Some("guest")).unwrap();
         let mut module = wat::parse_str(self.module()).unwrap();
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
@@ -247,7 +144,7 @@ pub(crate) fn job() -> (Job, watch::Sender<bool>) {
     let (sender, cancel) = watch::channel(false);
     let job = Job {
         input: Input { arguments: r#"{"a":1}"#.to_owned(), config: "{}".to_owned(), services: Vec::new() },
-        links: Links { fetch: true, effects: true },
+        links: Links { fetch: true, effects: true, http: true },
         clock_seconds: 1_000,
         clock_nanoseconds: 7,
         seed: [1; 32],
@@ -280,6 +177,10 @@ pub(crate) struct Script {
     pub(crate) performed: Arc<AtomicU64>,
     /// How many reads were answered.
     pub(crate) fetched: Arc<AtomicU64>,
+    /// What an answer to a request by address is instead.
+    pub(crate) error: Option<NetError>,
+    /// What was asked for by address.
+    pub(crate) asked: Arc<std::sync::Mutex<Vec<HttpRequest>>>,
 }
 
 impl Script {
@@ -298,6 +199,14 @@ impl Script {
 impl Broker for Script {
     fn fetch(&mut self, _: Request) -> Answer<'_, Result<Response, NetError>> {
         Box::pin(async { Ok(Ok(self.answer(&self.fetched).await?)) })
+    }
+
+    fn fetch_url(&mut self, request: HttpRequest) -> Answer<'_, Result<Response, NetError>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+        Box::pin(async {
+            let answer = self.answer(&self.fetched).await?;
+            Ok(self.error.clone().map_or(Ok(answer), Err))
+        })
     }
 
     fn perform(&mut self, _: Effect) -> Answer<'_, Result<Outcome, NetError>> {

@@ -48,7 +48,12 @@ impl Imap {
 
     /// The messages in the inbox, whole, oldest first.
     pub(super) fn inbox(&mut self) -> Vec<String> {
-        let selected = self.run("EXAMINE INBOX");
+        self.messages("INBOX")
+    }
+
+    /// The messages in a mailbox, whole, oldest first.
+    pub(super) fn messages(&mut self, mailbox: &str) -> Vec<String> {
+        let selected = self.run(&format!("EXAMINE {mailbox}"));
         if selected.lines.iter().any(|line| line == "* 0 EXISTS") {
             return Vec::new();
         }

@@ -8,22 +8,25 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use ops_tests::scratch::repository;
 use rustix::process::{Pid, Signal, geteuid, kill_process_group};
 use tempfile::TempDir;
 
 use super::imap::Imap;
+use super::lmtp;
 
-/// Where Debian puts the programs: Cyrus' server and its part that speaks JMAP, what sets passwords, and exim.
+/// Where Debian puts the programs: Cyrus' server, its part that speaks JMAP and the one that keeps the index, what sets
+/// passwords, and exim.
 const CYRUS: &str = "/usr/lib/cyrus/bin/master";
 const CYRUS_HTTPD: &str = "/usr/lib/cyrus/bin/httpd";
+const CYRUS_SQUATTER: &str = "/usr/lib/cyrus/bin/squatter";
 const SASLPASSWD: &str = "/usr/sbin/saslpasswd2";
 const EXIM: &str = "/usr/sbin/exim4";
 
 /// Who has a mailbox or administers them; a password each.
-const USERS: [&str; 3] = ["cyrus", "ops", "alice"];
+const USERS: [&str; 6] = ["cyrus", "ops", "alice", "bob", "carol", "dave"];
 
 /// What it takes to start the servers, if it is missing.
 pub(super) fn missing() -> Option<&'static str> {
@@ -57,7 +60,7 @@ struct Ports {
 }
 
 impl MailServer {
-    /// Starts both and waits until they answer, with mailboxes for ops and alice.
+    /// Starts both and waits until they answer, with an inbox for each user and more for ops.
     pub(super) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ports = free_ports();
@@ -82,6 +85,9 @@ impl MailServer {
         let mut admin = server.reader("cyrus");
         for command in [
             "CREATE user/alice",
+            "CREATE user/bob",
+            "CREATE user/carol",
+            "CREATE user/dave",
             "CREATE user/ops",
             r"CREATE user/ops/Drafts (USE (\Drafts))",
             r"CREATE user/ops/Sent (USE (\Sent))",
@@ -101,12 +107,20 @@ impl MailServer {
         Imap::login(self.ports.imap, user, &password(user))
     }
 
-    /// Waits until exim has nothing left to deliver and alice has as many messages, and returns them. Messages are
+    /// Waits until exim has nothing left to deliver and a user has as many messages, and returns them. Messages are
     /// taken by exim before the program is answered, so what is not here then was never sent.
-    pub(super) fn alices_messages(&self, count: usize) -> Vec<String> {
-        let mut alice = self.reader("alice");
-        wait_for("mail to be delivered", || self.queued() == "0" && alice.inbox().len() >= count);
-        alice.inbox()
+    pub(super) fn messages(&self, user: &str, count: usize) -> Vec<String> {
+        let mut reader = self.reader(user);
+        wait_for("mail to be delivered", || self.queued() == "0" && reader.inbox().len() >= count);
+        reader.inbox()
+    }
+
+    /// Puts a message into the inbox of ops, as a neighbour of the mail server does. It is there, and in the index, when
+    /// this returns.
+    pub(super) fn deliver(&self, message: &str) {
+        lmtp::deliver(self.ports.lmtp, "ops@example.test", message);
+        let settings = self.folder.path().join("imapd.conf");
+        check(Command::new(CYRUS_SQUATTER).arg("-C").arg(settings).args(["-i", "user/ops"]));
     }
 
     /// The lines of exim's log that note a message taken.
@@ -141,7 +155,7 @@ fn prepare(folder: &Path, ports: &Ports) {
         fs::write(folder.join(name), text.replace("@DIR@", folder.to_str().unwrap())).unwrap();
     }
     for (owner, folders) in [
-        ("cyrus:mail", ["conf", "spool", "sieve", "run", "run/proc", "run/lock"].as_slice()),
+        ("cyrus:mail", ["conf", "spool", "search", "sieve", "run", "run/proc", "run/lock"].as_slice()),
         ("Debian-exim:Debian-exim", &["exim", "exim/spool", "exim/log"]),
     ] {
         for name in folders {
@@ -190,6 +204,14 @@ fn free_port() -> u16 {
 /// Waits until somebody listens there.
 fn answers(port: u16) {
     wait_for("a server to answer", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+}
+
+/// Waits until the mail server, which notes when a message came in whole seconds, has come to another one. It reads the
+/// kernel's coarse clock, which is behind ours by up to a tick, and none is longer than 10 ms.
+pub(super) fn next_second() {
+    let since_1970 = || SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    let now = since_1970().as_secs();
+    wait_for("the next second", || (since_1970() - Duration::from_millis(20)).as_secs() > now);
 }
 
 /// Asks again and again until the answer is yes.

@@ -6,13 +6,16 @@
 //! A send cannot converge: a second run sends, or stages, a second message with an id of its own. That is what is
 //! asked for, and each needs its own approval.
 
-mod jmap;
 mod message;
+mod recipients;
+mod server;
 
 use std::fs;
 
+use communications_common::Lane;
 use message::Message;
 use ops_guest::{Ctx, Failure, capability};
+use recipients::Recipients;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -20,9 +23,18 @@ use serde::{Deserialize, Serialize};
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// The recipient's address, in one of the domains that the binding allows.
-    #[schemars(length(min = 3, max = 254))]
-    to: String,
+    /// A recipient's address, in one of the domains that the binding allows; without any, its default recipient.
+    #[serde(default)]
+    #[schemars(length(max = 20), inner(length(min = 3, max = 254)))]
+    to: Vec<String>,
+    /// Who gets a copy; may be given more than once, like the other two.
+    #[serde(default)]
+    #[schemars(length(max = 20), inner(length(min = 3, max = 254)))]
+    cc: Vec<String>,
+    /// Who gets a copy without being named in the message.
+    #[serde(default)]
+    #[schemars(length(max = 20), inner(length(min = 3, max = 254)))]
+    bcc: Vec<String>,
     /// The subject line.
     #[serde(default = "subject")]
     #[schemars(length(max = 200))]
@@ -46,6 +58,7 @@ fn body() -> String {
 struct Config {
     from: String,
     allowed_recipient_domains: Vec<String>,
+    default_recipient: Option<String>,
     domain: Option<String>,
 }
 
@@ -61,24 +74,19 @@ enum Status {
     Sent,
 }
 
-/// Which way it went.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Lane {
-    /// Into the outbox.
-    Simulation,
-    /// To the mail server.
-    Live,
-}
-
 /// The message, without its text, and what became of it.
 #[derive(Serialize, JsonSchema)]
 pub struct Output {
     status: Status,
     lane: Lane,
     from: String,
-    to: String,
+    to: Vec<String>,
+    cc: Vec<String>,
+    /// Who got a copy without being named in the message: here and in the envelope only.
+    bcc: Vec<String>,
     subject: String,
+    /// The size of the text, in bytes.
+    size: u64,
     /// The message's own id, without angle brackets.
     message_id: String,
     /// The record's place in the outbox, in a simulation.
@@ -107,18 +115,20 @@ pub struct Output {
         directory("outbox", stage, optional),
         config("from", "The address that test messages come from."),
         config("allowed_recipient_domains", "The domains that test messages may go to, as a list."),
+        config("default_recipient", "Who gets a test message that names nobody.", optional),
         config("domain", "The domain in message ids, where it is not that of `from`.", optional),
     )
 )]
 fn send_test(ctx: &Ctx, input: Input) -> Result<Output, Failure> {
     let message = Message::new(ctx, input, &ctx.config()?)?;
-    if !ctx.is_bound("mail") {
+    let lane = Lane::of(ctx);
+    if lane == Lane::Simulation {
         let record = stage(ctx, &message)?;
-        return Ok(output(Status::Simulated, Lane::Simulation, message, Some(record), None));
+        return Ok(output(Status::Simulated, lane, message, Some(record), None));
     }
-    Ok(match jmap::send(ctx, &message)? {
-        None => output(Status::Planned, Lane::Live, message, None, None),
-        sent => output(Status::Sent, Lane::Live, message, None, sent),
+    Ok(match server::send(ctx, &message)? {
+        None => output(Status::Planned, lane, message, None, None),
+        sent => output(Status::Sent, lane, message, None, sent),
     })
 }
 
@@ -141,9 +151,11 @@ fn output(
     lane: Lane,
     message: Message,
     record: Option<String>,
-    sent: Option<jmap::Sent>,
+    sent: Option<server::Sent>,
 ) -> Output {
-    let Message { from, to, subject, message_id, .. } = message;
+    let size = message.size();
+    let Message { from, recipients, subject, message_id, .. } = message;
+    let Recipients { to, cc, bcc } = recipients;
     let (email_id, submission_id) = sent.map(|sent| (sent.email_id, sent.submission_id)).unzip();
-    Output { status, lane, from, to, subject, message_id, record, email_id, submission_id }
+    Output { status, lane, from, to, cc, bcc, subject, size, message_id, record, email_id, submission_id }
 }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::{Outcome, open, print, print_json};
 use crate::args::Cap;
-use crate::progress::Progress;
+use crate::progress::{Progress, Trace};
 use crate::terminal::Terminal;
 use crate::{flags, output, say};
 
@@ -68,10 +68,14 @@ fn show(runner: &Runner, name: &str, json: bool) -> Outcome {
 fn call(runner: &Runner, name: &str, words: &[String]) -> Outcome {
     let json = Cell::new(false);
     let help = Cell::new(None);
+    let trace = Trace::default();
+    // Decisions are made before the words can be read by the capability's schema.
+    trace.set(words.iter().any(|word| word == "--trace-checks"));
     let report = {
         let arguments = Box::new(|manifest: &_| match flags::read(manifest, words) {
             Ok(typed) => {
                 json.set(typed.json);
+                trace.set(typed.trace);
                 Ok(Arguments { values: typed.values, dry_run: typed.dry_run })
             }
             Err(error) => {
@@ -80,18 +84,25 @@ fn call(runner: &Runner, name: &str, words: &[String]) -> Outcome {
                 Err(text)
             }
         });
-        drive(runner, What::Call { capability: name.to_owned(), arguments })?
+        drive(runner, What::Call { capability: name.to_owned(), arguments }, &trace)?
     };
     // Help and clap's own errors are printed by clap, with its colours and to its stream.
     if let Some(error) = help.take() {
         let _ = error.print();
-        return Ok(if error.use_stderr() { 2 } else { 0 });
+        if !error.use_stderr() {
+            return Ok(0);
+        }
+        // Wrong words are not read as far as `--json`, and a program that gave it waits for an envelope.
+        if words.iter().any(|word| word == "--json") {
+            print_json(&output::envelope(&report))?;
+        }
+        return Ok(2);
     }
     finish(runner, &report, json.get())
 }
 
 /// Runs an order to its end, with Ctrl-C, progress and the person at the terminal.
-pub(crate) fn drive(runner: &Runner, what: What<'_>) -> Result<Report, String> {
+pub(crate) fn drive(runner: &Runner, what: What<'_>, trace: &Trace) -> Result<Report, String> {
     let engine = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -100,7 +111,13 @@ pub(crate) fn drive(runner: &Runner, what: What<'_>) -> Result<Report, String> {
     listen(cancel)?;
     let progress = Progress::new();
     let mut terminal = Terminal::new(cancelled.clone());
-    let order = Order { what, actor: actor(), reports: progress.sink(), cancel: cancelled };
+    let order = Order {
+        what,
+        actor: actor(),
+        reports: progress.sink(),
+        trace: progress.trace(trace),
+        cancel: cancelled,
+    };
     let report = engine.block_on(async {
         let run = runner.run(order, &mut terminal);
         tokio::pin!(run);
@@ -169,9 +186,12 @@ pub(crate) fn finish(runner: &Runner, report: &Report, json: bool) -> Outcome {
     if let (false, Some(value)) = (json, &report.output) {
         print(output::text(value).trim_end())?;
     }
-    for (what, count) in report.denied.iter().filter(|(what, _)| !report.ending.message.contains(what)) {
-        let times = if *count == 1 { String::new() } else { format!(", {count} times") };
+    for (what, refused) in report.denied.iter().filter(|(what, _)| !report.ending.message.contains(what)) {
+        let times = if refused.count == 1 { String::new() } else { format!(", {} times", refused.count) };
         say::note(format!("refused: {what}{times}"));
+        if let Some(lines) = &refused.suggestion {
+            say::note(format!("the rule that would allow it, for review:\n{lines}"));
+        }
     }
     say::ending(&report.ending);
     if let Some(key) = &report.key

@@ -1,6 +1,7 @@
 //! One file for each group of commands. Each returns the exit code, or a text about wrong usage (exit 2).
 
 mod cap;
+mod explain;
 mod plan;
 mod receipts;
 mod setup;
@@ -26,6 +27,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Pin(pin) => setup::pin(&open(workspace)?, &pin),
         Command::Status(json) => status::status(&open(workspace)?, json.json),
         Command::Cap(command) => cap::run(workspace, command),
+        Command::Explain(asked) => explain::run(&open(workspace)?, asked),
         Command::Plan(command) => plan::run(workspace, command),
         Command::Receipts(command) => receipts::run(workspace, command),
     }

@@ -14,6 +14,7 @@ use serde_json::json;
 use super::cap::{actor, drive, finish};
 use super::{Outcome, open, print, print_json};
 use crate::args::Plan;
+use crate::progress::Trace;
 use crate::{output, say, signing};
 
 /// The longest signature file that is read, in bytes.
@@ -25,13 +26,13 @@ pub(crate) fn run(workspace: Option<&Path>, command: Plan) -> Outcome {
         Plan::Show { file: Some(file), json, .. } => show_file(&file, json.json),
         Plan::Show { id, json, .. } => show(&open(workspace)?, &id.unwrap_or_default(), json.json),
         Plan::Export { id, to } => export(&open(workspace)?, &id, &to),
-        Plan::Approve { id, key, signature, apply, json } => {
+        Plan::Approve { id, key, signature, apply, trace_checks, json } => {
             let runner = open(workspace)?;
             let code = approve(&runner, &id, key.as_deref(), signature.as_deref())?;
-            if code == 0 && apply { carry_out(&runner, id, json.json) } else { Ok(code) }
+            if code == 0 && apply { carry_out(&runner, id, json.json, trace_checks) } else { Ok(code) }
         }
         Plan::Reject { id } => reject(&open(workspace)?, &id),
-        Plan::Apply { id, json } => carry_out(&open(workspace)?, id, json.json),
+        Plan::Apply { id, trace_checks, json } => carry_out(&open(workspace)?, id, json.json, trace_checks),
     }
 }
 
@@ -151,7 +152,9 @@ fn show_refused(refused: &Refused) -> u8 {
     refused.ending.exit
 }
 
-fn carry_out(runner: &Runner, plan: String, json: bool) -> Outcome {
-    let report = drive(runner, What::Apply { plan })?;
+fn carry_out(runner: &Runner, plan: String, json: bool, trace: bool) -> Outcome {
+    let shown = Trace::default();
+    shown.set(trace);
+    let report = drive(runner, What::Apply { plan }, &shown)?;
     finish(runner, &report, json)
 }

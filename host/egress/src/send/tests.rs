@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use ops_policy::message::Header;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ServerConfig, SupportedProtocolVersion};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -21,7 +22,11 @@ use crate::secret::Secret;
 
 mod answer;
 mod encryption;
+mod hostile;
+mod names;
+mod pinned;
 mod request;
+mod secrets;
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
 
@@ -43,18 +48,27 @@ impl Script {
 }
 
 impl Resolve for Arc<Script> {
-    fn resolve<'a>(&'a self, _host: &'a str) -> Lookup<'a> {
+    fn resolve<'a>(&'a self, _host: &'a str, _until: Instant) -> Lookup<'a> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let answer = self.answers.lock().unwrap().pop_front();
         Box::pin(async move { answer.ok_or_else(|| std::io::Error::other("no such name")) })
     }
 }
 
+/// A trust that owns what it rests on.
+enum Anchor {
+    System,
+    Authority(String),
+    Pinned([u8; 32]),
+}
+
 /// What a test sends, with defaults that each test changes where it matters.
 struct Case {
     origin: Origin,
     listed: Vec<IpNet>,
-    ca: Option<String>,
+    trust: Anchor,
+    fillings: Vec<(&'static str, Secret)>,
+    mask: Vec<Secret>,
     header: Option<(&'static str, &'static str)>,
     secret: Secret,
     request: WireRequest,
@@ -67,7 +81,9 @@ impl Case {
         Self {
             origin: Origin::parse(origin).unwrap(),
             listed: vec!["127.0.0.0/8".parse().unwrap()],
-            ca: None,
+            trust: Anchor::System,
+            fillings: vec![],
+            mask: vec![],
             header: None,
             secret: Secret::for_test("mail-token", "hunter2-hunter2"),
             request: WireRequest { method: "GET".into(), target: "/".into(), headers: vec![], body: None },
@@ -91,20 +107,31 @@ impl Case {
     }
 
     async fn send_with(&self, resolver: &Arc<Script>) -> Result<Sent, SendError> {
+        self.send_through(&Egress::new(Arc::clone(resolver))).await
+    }
+
+    async fn send_through(&self, egress: &Egress) -> Result<Sent, SendError> {
+        let fillings: Vec<_> = self.fillings.iter().map(|(at, secret)| Filling { at, secret }).collect();
         let target = Target {
             service: "mail",
             origin: &self.origin,
             addresses: &self.listed,
-            ca: self.ca.as_ref().map(String::as_bytes),
+            trust: match &self.trust {
+                Anchor::System => Trust::System,
+                Anchor::Authority(pem) => Trust::Authority(pem.as_bytes()),
+                Anchor::Pinned(fingerprint) => Trust::Pinned(*fingerprint),
+            },
             credential: self.header.map(|(header, form)| Credential { header, form, secret: &self.secret }),
+            fillings: &fillings,
+            mask: &self.mask,
         };
         let budget = Budget { deadline: Instant::now() + self.time, response: self.most };
-        Egress::new(Arc::clone(resolver)).send(&target, &self.request, &budget).await
+        egress.send(&target, &self.request, &budget).await
     }
 }
 
 /// Reads a request: the head, and the body that its content-length announces.
-async fn read_request<S: AsyncRead + Unpin>(stream: &mut S) -> String {
+pub(crate) async fn read_request<S: AsyncRead + Unpin>(stream: &mut S) -> String {
     let mut seen = Vec::new();
     loop {
         let text = String::from_utf8_lossy(&seen).into_owned();
@@ -162,34 +189,59 @@ impl Ca {
         Self { pem, issuer: Issuer::new(params, key) }
     }
 
-    /// A TLS server with a certificate of this CA; `None` where no request arrived.
-    async fn serve(&self, name: &str, years: (i32, i32)) -> (SocketAddr, JoinHandle<Option<String>>) {
+    /// A certificate of this CA, and its key.
+    fn issue(&self, name: &str, years: (i32, i32)) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_before = rcgen::date_time_ymd(years.0, 1, 1);
         params.not_after = rcgen::date_time_ymd(years.1, 1, 1);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap().der().clone();
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
-            .unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let server = tokio::spawn(async move {
-            let stream = listener.accept().await.unwrap().0;
-            let stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await.ok()?;
-            Some(answer(stream, OK.into()).await)
-        });
-        (address, server)
+        (certificate, PrivateKeyDer::try_from(key.serialize_der()).unwrap())
     }
+
+    /// A TLS server with a certificate of this CA; `None` where no request arrived.
+    async fn serve(&self, name: &str, years: (i32, i32)) -> (SocketAddr, JoinHandle<Option<String>>) {
+        let (certificate, key) = self.issue(name, years);
+        serve_tls(certificate, &key, rustls::ALL_VERSIONS).await
+    }
+}
+
+/// A TLS server that shows this certificate and signs with this key, which need not be its own.
+async fn serve_tls(
+    certificate: CertificateDer<'static>,
+    key: &PrivateKeyDer<'static>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> (SocketAddr, JoinHandle<Option<String>>) {
+    let acceptor = acceptor(certificate, key, versions);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move {
+        let stream = listener.accept().await.unwrap().0;
+        let stream = acceptor.accept(stream).await.ok()?;
+        Some(answer(stream, OK.into()).await)
+    });
+    (address, server)
+}
+
+fn acceptor(
+    certificate: CertificateDer<'static>,
+    key: &PrivateKeyDer<'static>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> TlsAcceptor {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = rustls::crypto::ring::sign::any_supported_type(key).unwrap();
+    let shown = SingleCertAndKey::from(CertifiedKey::new(vec![certificate], key));
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(shown));
+    TlsAcceptor::from(Arc::new(config))
 }
 
 fn tls_case(ca: &Ca, name: &str, address: SocketAddr) -> Case {
     let mut case = Case::new(&format!("https://{name}:{}", address.port()));
-    case.ca = Some(ca.pem.clone());
+    case.trust = Anchor::Authority(ca.pem.clone());
     case
 }
 

@@ -95,10 +95,10 @@ pub struct Use {
     /// How often.
     #[serde(with = "wire::integer")]
     pub count: u64,
-    /// Bytes of request bodies.
+    /// HTTP bytes that were sent, the head included; of a request that was answered.
     #[serde(with = "wire::integer")]
     pub bytes_sent: u64,
-    /// Bytes of response bodies.
+    /// HTTP bytes that came back, the head included.
     #[serde(with = "wire::integer")]
     pub bytes_received: u64,
 }

@@ -2,6 +2,7 @@ use super::*;
 use crate::approval::{Accept, Mode};
 use crate::manifest::RuleEffect;
 use crate::scalar::Scalar;
+use crate::service::Tls;
 
 /// The binding of the design, as an operator would write it.
 const MAIL: &str = r#"capability: communications.mail.send.test
@@ -164,11 +165,93 @@ fn fields_of_later_versions() {
     refused(&[
         ("invoke: []", "lock: \"mail/{to}\"", "`lock` is not available in this version"),
         ("invoke: []", "record: full", "`record` is not available in this version"),
-        ("invoke: []", "secrets: []", "`secrets` is not available in this version"),
         ("invoke: []", "invoke: [a.b]", "`invoke` is not available in this version"),
         ("id: send,", "id: send, for: undo,", "`for` is not available in this version"),
-        ("id: send,", "id: send, idempotency: X-Key,", "`idempotency` is not available in this version"),
     ]);
+}
+
+#[test]
+fn certificates() {
+    let pin = vec!["AB"; 32].join(":");
+    let pinned = with("{ca: tls/internal-ca.pem}", &format!("{{fingerprint: \"{pin}\"}}")).unwrap();
+    let Some(Tls::Pinned { fingerprint }) = pinned.services["mail"].tls else { panic!("not pinned") };
+    assert_eq!((fingerprint.bytes(), fingerprint.to_string()), ([0xab; 32], pin.clone()));
+    let unquoted = with("{ca: tls/internal-ca.pem}", &format!("\n      fingerprint: {pin}")).unwrap();
+    assert_eq!(unquoted, pinned);
+    refused(&[
+        ("tls: {ca: tls/internal-ca.pem}", "tls: {}", "exactly one of the two"),
+        (
+            "tls: {ca: tls/internal-ca.pem}",
+            &format!("tls: {{ca: a.pem, fingerprint: \"{pin}\"}}"),
+            "exactly one of the two",
+        ),
+        ("tls: {ca: tls/internal-ca.pem}", "tls: {fingerprint: \"AB:CD\"}", "64 hex digits"),
+        ("tls: {ca: tls/internal-ca.pem}", "tls: {fingerprints: x}", "did you mean `fingerprint`?"),
+        ("tls: {ca: tls/internal-ca.pem}", "tls: system", "expected a map, such as {"),
+    ]);
+}
+
+#[test]
+fn idempotency_headers() {
+    let keyed = |field: &str| with("headers: [Idempotency-Key]", field);
+    let binding = keyed("idempotency: Idempotency-Key").unwrap();
+    let send = binding.services["mail"].rule("send").unwrap();
+    assert_eq!(send.idempotency.as_deref(), Some("idempotency-key"));
+    assert!(
+        send.is_repeatable() && !parse(MAIL).unwrap().services["mail"].rule("send").unwrap().is_repeatable()
+    );
+    for (field, why) in [
+        ("idempotency: Host", "cannot be an idempotency header"),
+        ("idempotency: Accept", "cannot be an idempotency header"),
+        ("idempotency: If_Match", "cannot be an idempotency header"),
+        ("idempotency: Authorization", "carries the credential"),
+        ("idempotency: \"a b\"", "is not a header name"),
+        ("headers: [X-Key], idempotency: x_key", "is filled by the host"),
+    ] {
+        let error = keyed(field).unwrap_err();
+        assert!(error.contains(why), "{field}: {error}");
+    }
+    refused(&[("id: query,", "id: query, idempotency: X-Key,", "needs no idempotency header")]);
+}
+
+#[test]
+fn secrets_in_bodies() {
+    let with_secrets = |list: &str| with("directories:\n", &format!("    secrets: [{list}]\ndirectories:\n"));
+    let binding =
+        with_secrets("{name: a, at: /auth/password, rule: send}, {name: b, at: /auth/token, rule: send}")
+            .unwrap();
+    let mail = &binding.services["mail"];
+    let places: Vec<&str> = mail.secrets_of("send").map(|secret| secret.at.as_str()).collect();
+    assert_eq!(places, ["/auth/password", "/auth/token"]);
+    assert_eq!(mail.secrets_of("query").count(), 0);
+    for (list, why) in [
+        ("{name: A, at: /x, rule: send}", "is not a name"),
+        ("{name: a, at: x, rule: send}", "a pointer begins with `/`"),
+        ("{name: a, at: /~x, rule: send}", "in a pointer"),
+        ("{name: a, at: /x/*, rule: send}", "a secret goes to one place"),
+        ("{name: a, at: /x, rule: sent}", "did you mean `send`?"),
+        ("{name: a, at: /x, rule: session}", "GET requests have no body"),
+        ("{name: a, at: /x, rule: send}, {name: b, at: /x, rule: send}", "where the secret `a` goes already"),
+        (
+            "{name: a, at: /x, rule: send}, {name: b, at: /x/y, rule: send}",
+            "where the secret `a` goes already",
+        ),
+        (
+            "{name: a, at: /x/y, rule: send}, {name: b, at: /x, rule: send}",
+            "where the secret `a` goes already",
+        ),
+        ("{name: a, at: /x}", "the field `rule` is missing"),
+        ("{name: a, at: /x, rule: send, to: b}", "unknown field `to`"),
+    ] {
+        let error = with_secrets(list).unwrap_err();
+        assert!(error.contains(why), "{list}: {error}");
+    }
+    assert!(with_secrets("{name: a, at: /x, rule: send}, {name: b, at: /xy, rule: send}").is_ok());
+    assert!(with_secrets("{name: a, at: /x, rule: send}, {name: a, at: /x, rule: query}").is_ok());
+    let text =
+        MAIL.replace("directories:\n", "    secrets: [{name: a, at: /v, rule: query}]\ndirectories:\n");
+    let error = parse(&text.replace("\"/methodCalls/*/0\"", "\"/v\"")).unwrap_err();
+    assert!(error.contains("has a condition on `/v`"), "{error}");
 }
 
 #[test]
@@ -218,6 +301,9 @@ fn services() {
         ("path: /jmap/, effect: read", "path: /../x, effect: read", "dot segment"),
         ("effect: mutate", "effect: destroy", "above the binding's safety class"),
         ("[Idempotency-Key]", "[Authorization]", "carries the credential"),
+        ("[Idempotency-Key]", "[accept-encoding]", "can never be set"),
+        ("[Idempotency-Key]", "[HTTP2-Settings]", "can never be set"),
+        ("[Idempotency-Key]", "[X-A, x_a]", "listed twice"),
         ("[Idempotency-Key]", "[X-HTTP-Method-Override]", "can never be set"),
         ("[Idempotency-Key]", "[Host]", "can never be set"),
         ("[Idempotency-Key]", "[\"a:b\"]", "is not a header name"),

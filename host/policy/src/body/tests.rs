@@ -10,7 +10,8 @@ fn texts(values: &[&str]) -> Vec<Scalar> {
 
 fn run(pointer: &str, allowed: Vec<Scalar>, body: &str) -> Result<String, BodyError> {
     let predicate = Predicate::new(pointer, allowed).unwrap();
-    check(&[predicate], &json_header(), Some(body.as_bytes())).map(|bytes| String::from_utf8(bytes).unwrap())
+    check(&[predicate], &[], &json_header(), Some(body.as_bytes()))
+        .map(|bytes| String::from_utf8(bytes).unwrap())
 }
 
 #[test]
@@ -105,15 +106,57 @@ fn the_body_must_be_plain() {
         (vec![header("content-type", "application/json"), header("content-type", "text/plain")], false),
         (vec![header("content-type", "application/json"), header("content-encoding", "gzip")], false),
     ] {
-        assert_eq!(check(&predicate, &headers, body).is_ok(), ok, "{headers:?}");
+        assert_eq!(check(&predicate, &[], &headers, body).is_ok(), ok, "{headers:?}");
     }
-    assert_eq!(check(&predicate, &json_header(), None), Err(BodyError::Missing));
+    assert_eq!(check(&predicate, &[], &json_header(), None), Err(BodyError::Missing));
     for bytes in
         [&b"{\"a\":\"x\",\"A\":\"y\"}"[..], b"{\"a\":\"x\"}{}", b"\xff\xfe{", b"", b"{\"a\":\"x\",\"b\":1.5}"]
     {
         assert!(
-            matches!(check(&predicate, &json_header(), Some(bytes)), Err(BodyError::Json(_))),
+            matches!(check(&predicate, &[], &json_header(), Some(bytes)), Err(BodyError::Json(_))),
             "{bytes:?}"
         );
     }
+}
+
+const LOGIN: &str =
+    r#"{"auth":{"user":"me","password":"[secret]"},"keys":["[secret]","x"],"note":"[secret]"}"#;
+
+#[test]
+fn secrets_are_written_over_the_placeholder() {
+    for (values, filled) in [
+        (vec![], LOGIN.to_owned()),
+        (vec![("/auth/password", "hunter2")], LOGIN.replacen("[secret]", "hunter2", 1)),
+        (
+            vec![("/keys/0", "a\"b\\\n\u{1}é"), ("/auth/password", "[secret]")],
+            LOGIN.replace("[\"[secret]\"", r#"["a\"b\\\n\u0001é""#),
+        ),
+        (vec![("/note", "")], LOGIN.replace("\"note\":\"[secret]\"", "\"note\":\"\"")),
+    ] {
+        let body = fill(LOGIN.as_bytes(), &values).unwrap();
+        assert_eq!(String::from_utf8_lossy(&body), filled);
+    }
+    // The whole is written without the buffer growing, whatever the secret is made of.
+    let secret = "\u{1}".repeat(5000);
+    let body = fill(LOGIN.as_bytes(), &[("/note", &secret)]).unwrap();
+    assert!(body.capacity() == LOGIN.len() + 30_000 && body.len() > 30_000);
+}
+
+#[test]
+fn a_place_without_the_placeholder_is_not_filled() {
+    for at in ["/auth/user", "/auth", "/keys", "/keys/1", "/keys/2", "/keys/*", "/none", "auth", ""] {
+        let error = fill(LOGIN.as_bytes(), &[("/note", "hunter2"), (at, "hunter2")]).unwrap_err();
+        assert_eq!(error, BodyError::Placeholder(at.to_owned()));
+    }
+    assert!(fill(LOGIN.as_bytes(), &[("/note", "a"), ("/note", "b")]).is_err());
+    assert!(matches!(fill(b"{\"a\":1,\"A\":2}", &[]), Err(BodyError::Json(_))));
+}
+
+#[test]
+fn a_body_is_checked_for_its_placeholders() {
+    let run = |places: &[&str], body: &str| check(&[], places, &json_header(), Some(body.as_bytes()));
+    assert_eq!(run(&["/auth/password", "/note"], LOGIN).unwrap(), LOGIN.as_bytes());
+    assert_eq!(run(&["/note", "/auth/user"], LOGIN), Err(BodyError::Placeholder("/auth/user".to_owned())));
+    assert_eq!(run(&["/note"], "{\"Note\":\"[secret]\"}"), Err(BodyError::Placeholder("/note".to_owned())));
+    assert!(matches!(run(&["/note"], "{\"note\":\"[secret]\",\"x\":1e9}"), Err(BodyError::Json(_))));
 }

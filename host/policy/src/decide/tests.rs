@@ -138,7 +138,6 @@ fn denials_say_what_was_missing() {
     };
     for (door, asked, words, suggestion) in [
         (Door::Fetch, with(|r| r.service = "pve".to_owned()), "manifest does not name this service", None),
-        (Door::Fetch, with(|r| r.service = "spare".to_owned()), "the service is optional", None),
         (Door::Fetch, request("TRACE", log), "no rule can grant this method", None),
         (Door::Fetch, request("get", log), "no rule can grant this method", None),
         (Door::Fetch, request("GET", "/vms/../log"), "dot segment", None),
@@ -186,7 +185,8 @@ fn denials_say_what_was_missing() {
     ] {
         let denial = decide(&rights(), door, &asked).unwrap_err();
         assert!(denial.to_string().contains(words), "{denial}");
-        assert_eq!(denial.suggestion().as_deref(), suggestion, "{denial}");
+        let lines = suggestion.map(|rule| format!("services:\n  mail:\n    rules:\n      {rule}"));
+        assert_eq!(denial.suggestion(), lines, "{denial}");
     }
 }
 
@@ -240,8 +240,136 @@ fn a_large_body_is_refused() {
 fn a_suggestion_works_when_it_is_added() {
     let asked = Request { headers: vec![header("Range", "x")], ..request("GET", "/vms/214/status?start=1") };
     let denial = decide(&rights(), Door::Fetch, &asked).unwrap_err();
-    let line = denial.suggestion().unwrap().replace("NAME", "added");
-    let rights =
-        rights_for(&format!("{}      {line}\n", RULES), vec![need("GET", "/vms/**", RuleEffect::Read)]);
+    let lines = denial.suggestion().unwrap().replace("NAME", "added");
+    let line = lines.strip_prefix("services:\n  mail:\n    rules:\n").unwrap();
+    let rights = rights_for(&format!("{RULES}{line}\n"), vec![need("GET", "/vms/**", RuleEffect::Read)]);
     assert_eq!(decide(&rights, Door::Fetch, &asked).unwrap().rule, "added");
+
+    let asked = Request { service: "spare".to_owned(), ..request("DELETE", "/x") };
+    let denial = decide(&rights, Door::Perform, &asked).unwrap_err();
+    assert_eq!(denial.reason, DenyReason::ServiceNotBound);
+    let lines = denial.suggestion().unwrap();
+    let lines = lines.replace("NAME", "added").replace("https://…", "https://spare.example");
+    let text = format!(
+        "capability: a.b\ncomponent: a.wasm\nsafety: destructive\napproval: {{mode: manual}}\n{lines}"
+    );
+    let binding = Binding::parse("b.yaml", text.as_bytes()).unwrap();
+    assert_eq!(binding.services["spare"].rules[0].effect, RuleEffect::Destroy);
+}
+
+/// Rights with a service of these lines, which the author needs with any POST under `/`.
+fn rights_to_post(service: &str) -> Rights {
+    let text = format!(
+        "capability: a.b\ncomponent: a.wasm\nsafety: destructive\napproval: {{mode: manual}}\nservices:\n  mail:\n    \
+         origin: https://m.example\n{service}"
+    );
+    let binding = Binding::parse("b.yaml", text.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+    let needs = ["/{x}"].map(|path| need("POST", path, RuleEffect::Mutate)).to_vec();
+    Rights::intersect(&manifest(needs), &binding).unwrap()
+}
+
+#[test]
+fn a_body_with_a_secret_is_parsed_and_holds_the_placeholder() {
+    let rights = rights_to_post(
+        "    rules:\n      - {id: login, method: POST, path: /login, effect: mutate}\n      \
+         - {id: other, method: POST, path: /other, effect: mutate}\n    \
+         secrets: [{name: password, at: /auth/password, rule: login}]\n",
+    );
+    let posts = |path: &str, body: Option<&str>| {
+        let asked = Request {
+            headers: vec![header("content-type", "application/json")],
+            body: body.map(|body| body.as_bytes().to_vec()),
+            ..request("POST", path)
+        };
+        decide(&rights, Door::Perform, &asked)
+            .map(|allowed| (allowed.rule, allowed.request.body.map(|body| String::from_utf8(body).unwrap())))
+    };
+    let sent = posts("/login", Some(" {\"auth\": {\"password\": \"[secret]\"}}")).unwrap();
+    assert_eq!(sent, ("login".to_owned(), Some("{\"auth\":{\"password\":\"[secret]\"}}".to_owned())));
+    let missing = DenyReason::Placeholder { rule: "login".to_owned(), at: "/auth/password".to_owned() };
+    for body in ["{}", "{\"auth\":{\"password\":\"guess\"}}", "{\"auth\":{\"password\":[\"[secret]\"]}}"] {
+        assert_eq!(posts("/login", Some(body)).unwrap_err().reason, missing, "{body}");
+    }
+    for body in [None, Some(""), Some("{\"auth\":{\"password\":\"[secret]\",\"Password\":\"x\"}}")] {
+        let denial = posts("/login", body).unwrap_err();
+        assert!(
+            matches!(denial.reason, DenyReason::Body { .. }) && denial.suggestion().is_none(),
+            "{denial}"
+        );
+    }
+    // A rule without a secret in it takes any body.
+    assert!(posts("/other", Some("{}")).is_ok());
+    let text = posts("/login", Some("{}")).unwrap_err().to_string();
+    assert!(text.contains("the body does not hold \"[secret]\" there"), "{text}");
+}
+
+#[test]
+fn each_field_of_a_body_secret_counts() {
+    let text = |secret: &str| {
+        format!(
+            "    rules:\n      - {{id: login, method: POST, path: /login, effect: mutate}}\n      \
+             - {{id: other, method: POST, path: /other, effect: mutate}}\n    secrets: [{secret}]\n"
+        )
+    };
+    // Which of the two requests, with the placeholder in two places, pass under each rule.
+    let decisions = |secret: &str| {
+        let rights = rights_to_post(&text(secret));
+        ["/login", "/other"].map(|path| {
+            ["{\"a\":\"[secret]\"}", "{\"b\":\"[secret]\"}"].map(|body| {
+                let headers = vec![header("content-type", "application/json")];
+                let asked = Request { headers, body: Some(body.into()), ..request("POST", path) };
+                decide(&rights, Door::Perform, &asked).is_ok()
+            })
+        })
+    };
+    assert_eq!(decisions("{name: s, at: /a, rule: login}"), [[true, false], [true, true]]);
+    assert_eq!(decisions("{name: s, at: /b, rule: login}"), [[false, true], [true, true]]);
+    assert_eq!(decisions("{name: s, at: /a, rule: other}"), [[true, true], [true, false]]);
+    // The name decides where it may go: see `Settings::admit`.
+    let secret = |name: &str| {
+        let rights = rights_to_post(&text(&format!("{{name: {name}, at: /a, rule: login}}")));
+        rights.services["mail"]
+            .grant
+            .secrets_of("login")
+            .map(|secret| secret.name.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!((secret("s"), secret("t")), (vec!["s".to_owned()], vec!["t".to_owned()]));
+}
+
+#[test]
+fn an_idempotency_header_and_the_method_make_a_rule_repeatable() {
+    for (method, effect, field, repeatable) in [
+        ("POST", "read", "", true),
+        ("POST", "mutate", "", false),
+        ("POST", "mutate", ", idempotency: X-Key", true),
+        ("PATCH", "destroy", "", false),
+        ("PUT", "mutate", "", true),
+        ("DELETE", "destroy", "", true),
+        ("GET", "mutate", "", false),
+    ] {
+        let rule = format!("    rules: [{{id: r, method: {method}, path: /x, effect: {effect}{field}}}]\n");
+        let rights = rights_to_post(&rule);
+        let rule = rights.services["mail"].grant.rule("r").unwrap();
+        assert_eq!(rule.is_repeatable(), repeatable, "{method} {effect}{field}");
+    }
+}
+
+#[test]
+fn what_the_host_fills_no_guest_sets() {
+    let rights = rights_to_post(
+        "    credential: {secret: token, header: X-Api-Key, as: \"{}\"}\n    \
+         rules: [{id: r, method: POST, path: /x, effect: mutate, idempotency: Idempotency-Key}]\n",
+    );
+    for name in ["x-api-key", "X_API_KEY", "Idempotency-Key", "idempotency_key"] {
+        let asked = Request { headers: vec![header(name, "1")], ..request("POST", "/x") };
+        let denial = decide(&rights, Door::Perform, &asked).unwrap_err();
+        assert!(
+            matches!(denial.reason, DenyReason::HostHeader(_)) && denial.suggestion().is_none(),
+            "{denial}"
+        );
+    }
+    let asked = Request { headers: vec![header("Host", "evil.example")], ..request("POST", "/x") };
+    let denial = decide(&rights, Door::Perform, &asked).unwrap_err().to_string();
+    assert!(denial.contains("`host` can never be set by a capability"), "{denial}");
 }

@@ -18,7 +18,9 @@ pub(super) fn explain(error: &Error, later: &[&str]) -> (String, Option<String>)
         Error::SerdeMissingField { field, .. } => (format!("the field `{field}` is missing"), None),
         Error::SerdeInvalidType { unexpected, expected, .. }
         | Error::SerdeInvalidValue { unexpected, expected, .. } => {
-            (format!("expected {expected}, found {unexpected}"), None)
+            // serde's word for what YAML writes as `~` or leaves out.
+            let found = if unexpected == "unit value" { "nothing" } else { unexpected };
+            (format!("expected {expected}, found {found}"), None)
         }
         Error::DuplicateMappingKey { key: Some(key), .. } => {
             (format!("the key `{key}` is given twice"), None)
@@ -38,6 +40,28 @@ pub(super) fn explain(error: &Error, later: &[&str]) -> (String, Option<String>)
         Error::Unexpected { expected, .. } => (format!("expected {}", structure(expected)), None),
         Error::Budget { breach, .. } => plain(budget(breach)),
         other => syntax(UserMessageFormatter.format_message(other.without_snippet()).into_owned()),
+    }
+}
+
+/// The same without any value of the file, for a place where somebody may have pasted a secret.
+pub(super) fn without_values(error: &Error, later: &[&str]) -> (String, Option<String>) {
+    match error {
+        Error::SerdeInvalidType { expected, .. } | Error::SerdeInvalidValue { expected, .. } => {
+            (format!("expected {expected}"), None)
+        }
+        Error::QuotingRequired { .. } => (
+            "the value is a text that YAML could take for something else".to_owned(),
+            Some("quote it".to_owned()),
+        ),
+        Error::SerdeUnknownField { field, expected, .. } => {
+            let (message, hint) = unknown("field", field, expected);
+            (message.replacen(&format!(" `{field}`"), "", 1), hint)
+        }
+        Error::SerdeMissingField { .. }
+        | Error::NullIntoString { .. }
+        | Error::Unexpected { .. }
+        | Error::Budget { .. } => explain(error, later),
+        _ => syntax("this is not the YAML that is read here".to_owned()),
     }
 }
 

@@ -1,7 +1,9 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use ops_egress::resolve;
+use ops_egress::resolve::Hickory;
+use ops_egress::retry::Budget as Retries;
 use ops_egress::send::Egress;
+use ops_ledger::audit::AuditLog;
 use ops_policy::binding::Binding;
 use ops_policy::manifest::{Manifest, Need, NeedKind, RuleNeed, Safety};
 use ops_policy::message::Undo;
@@ -9,6 +11,9 @@ use ops_policy::settings::Settings;
 use serde_json::json;
 
 use super::*;
+use crate::secrets::Secrets;
+use crate::sends::Outbound;
+use crate::trail::Trail;
 
 /// A broker in the plan phase, for a capability that may change one service and make two requests.
 fn planning() -> RunBroker {
@@ -36,16 +41,22 @@ fn planning() -> RunBroker {
                    \u{20}     - {id: a, method: POST, path: /a, effect: mutate}\nlimits: {requests: 10}\n";
     let binding = Binding::parse("b", binding.as_bytes()).unwrap();
     let rights = Arc::new(Rights::intersect(&manifest, &binding).unwrap());
-    let settings = Settings::parse("ops.yaml", b"workspace: demo\n").unwrap();
-    let sender = Sender::new(
-        Arc::new(Egress::new(resolve::System)),
-        rights.clone(),
-        Arc::new(settings),
-        BTreeMap::new(),
-        PathBuf::from("/"),
-        binding.limits,
-    );
+    let sender = Sender::new(outbound(), rights.clone(), binding.limits, audit::Phase::Plan);
     RunBroker::new(rights, sender, Phase::Plan { dry_run: false }, Arc::new(|_| {}))
+}
+
+/// What a run sends with; its audit log lies nowhere.
+fn outbound() -> Outbound {
+    let egress = Arc::new(Egress::new(Hickory::default()));
+    let settings = Arc::new(Settings::parse("ops.yaml", b"workspace: demo\n").unwrap());
+    let log = Arc::new(AuditLog::new(Path::new("/nowhere")));
+    Outbound {
+        egress: egress.clone(),
+        authorities: BTreeMap::new(),
+        secrets: Secrets::new(egress, settings, PathBuf::from("/"), None),
+        retries: Retries::default(),
+        trail: Trail::new(log, "CAP-1", "a.b", Arc::new(|_| {})),
+    }
 }
 
 fn request(path: &str, body: Option<Vec<u8>>) -> Request {
@@ -65,8 +76,8 @@ async fn a_guest_cannot_ask_for_ever() {
         assert!(answered <= 10 + MAX_REFUSED, "it is answered for ever");
     }
     assert_eq!(answered, 10 + MAX_REFUSED);
-    assert_eq!(broker.ending.and_then(|ending| ending.code), Some("limit-requests"));
-    assert_eq!(broker.denied.values().sum::<u64>(), answered);
+    assert_eq!(broker.seen.ending.and_then(|ending| ending.code), Some("limit-requests"));
+    assert_eq!(broker.seen.denied.values().map(|refused| refused.count).sum::<u64>(), answered);
 }
 
 #[tokio::test]
@@ -76,7 +87,7 @@ async fn a_plan_is_never_longer_than_people_can_be_shown() {
         assert_eq!(broker.perform(effect(vec![b'x'; 8 << 20])).await, Ok(Ok(Outcome::Planned)));
     }
     assert_eq!(broker.perform(effect(vec![b'x'])).await, Err(Stop));
-    assert_eq!(broker.ending.and_then(|ending| ending.code), Some("limit-plan"));
+    assert_eq!(broker.seen.ending.and_then(|ending| ending.code), Some("limit-plan"));
 }
 
 #[tokio::test]
@@ -86,7 +97,7 @@ async fn more_effects_than_requests_are_no_plan() {
         assert_eq!(broker.perform(effect(vec![])).await, Ok(Ok(Outcome::Planned)));
     }
     assert_eq!(broker.perform(effect(vec![])).await, Err(Stop));
-    assert_eq!(broker.ending.and_then(|ending| ending.code), Some("limit-requests"));
+    assert_eq!(broker.seen.ending.and_then(|ending| ending.code), Some("limit-requests"));
 }
 
 #[tokio::test]
@@ -94,5 +105,5 @@ async fn an_effect_that_is_not_granted_ends_the_run() {
     let mut broker = planning();
     let other = Effect { request: request("/b", None), ..effect(vec![]) };
     assert_eq!(broker.perform(other).await, Err(Stop));
-    assert_eq!(broker.ending.and_then(|ending| ending.code), Some("effect-denied"));
+    assert_eq!(broker.seen.ending.and_then(|ending| ending.code), Some("effect-denied"));
 }

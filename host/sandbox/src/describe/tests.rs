@@ -22,12 +22,20 @@ async fn one_that_does_not_say_it_is_refused() {
       (import "wasi:sockets/instance-network@0.2.6" "instance-network" (func $network (result i32)))
       (import "wasi:io/poll@0.2.6" "[method]pollable.block" (func $block (param i32)))"#;
     let log = r#"(import "ops:capability/report@0.1.0" "log" (func $log (param i32 i32 i32)))"#;
+    let http = r#"
+      (import "wasi:http/types@0.2.6" "[constructor]fields" (func $fields (result i32)))
+      (import "wasi:http/types@0.2.6" "[constructor]outgoing-request" (func $request (param i32) (result i32)))
+      (import "wasi:http/types@0.2.6" "[method]future-incoming-response.subscribe"
+        (func $wait (param i32) (result i32)))
+      (import "wasi:http/outgoing-handler@0.2.6" "handle" (func $handle (param i32 i32 i32 i32)))
+      (import "wasi:io/poll@0.2.6" "[method]pollable.block" (func $block (param i32)))"#;
     let sleep = r#"
       (import "wasi:clocks/monotonic-clock@0.2.6" "subscribe-duration" (func $timer (param i64) (result i32)))
       (import "wasi:io/poll@0.2.6" "[method]pollable.block" (func $block (param i32)))"#;
     for (imports, describe, expected) in [
         ("", "unreachable", "wasm `unreachable` instruction executed"),
         (socket, "(call $block (call $wait (call $network))) unreachable", "wasi:sockets/instance-network"),
+        (http, "(call $block (call $wait (call $request (call $fields)))) unreachable", "wasi:http/types"),
         (log, "(call $log (i32.const 0) (i32.const 0) (i32.const 0)) unreachable", "ops:capability/report"),
         ("", "(loop $again (br $again)) unreachable", "more than 100 ms"),
         (sleep, "(call $block (call $timer (i64.const -1))) unreachable", "more than 100 ms"),

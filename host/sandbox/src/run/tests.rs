@@ -1,7 +1,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ops_policy::message::Failure;
+use ops_policy::message::{Failure, NetError};
 
 use super::*;
 use crate::job::{Links, Mount};
@@ -189,6 +189,64 @@ async fn a_read_in_flight_is_dropped() {
     assert_eq!(script.fetched.load(Ordering::Relaxed), 0);
 }
 
+const HTTP: &str = r#"
+  (import "wasi:http/types@0.2.6" "[constructor]fields" (func $fields (result i32)))
+  (import "wasi:http/types@0.2.6" "[constructor]outgoing-request" (func $request (param i32) (result i32)))
+  (import "wasi:http/types@0.2.6" "[method]outgoing-request.set-scheme"
+    (func $scheme (param i32 i32 i32 i32 i32) (result i32)))
+  (import "wasi:http/types@0.2.6" "[method]outgoing-request.set-authority"
+    (func $authority (param i32 i32 i32 i32) (result i32)))
+  (import "wasi:http/types@0.2.6" "[method]outgoing-request.set-path-with-query"
+    (func $path (param i32 i32 i32 i32) (result i32)))
+  (import "wasi:http/outgoing-handler@0.2.6" "handle" (func $handle (param i32 i32 i32 i32)))
+  (import "wasi:http/types@0.2.6" "[method]future-incoming-response.subscribe"
+    (func $wait (param i32) (result i32)))
+  (import "wasi:http/types@0.2.6" "[method]future-incoming-response.get" (func $get (param i32 i32)))
+  (import "wasi:http/types@0.2.6" "[method]incoming-response.status" (func $status (param i32) (result i32)))"#;
+
+/// `GET http://h.test/t`: whether it is an error, its code or the status, and the clock, all in letters.
+const GET: &str = r"
+  (local.set $handle (call $request (call $fields)))
+  (i64.store (i32.const 200) (i64.const 0x742f_7473_6574_2e68))
+  (drop (call $authority (local.get $handle) (i32.const 1) (i32.const 200) (i32.const 6)))
+  (drop (call $path (local.get $handle) (i32.const 1) (i32.const 206) (i32.const 2)))
+  (drop (call $scheme (local.get $handle) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0)))
+  (call $handle (local.get $handle) (i32.const 0) (i32.const 0) (i32.const 64))
+  (if (i32.load8_u (i32.const 64)) (then unreachable))
+  (local.set $handle (i32.load (i32.const 72)))
+  (call $block (call $wait (local.get $handle)))
+  (call $get (local.get $handle) (i32.const 128))
+  (call $spell (i64.load8_u (i32.const 144)))
+  (if (i32.load8_u (i32.const 144)) (then (call $spell (i64.load8_u (i32.const 152))))
+    (else (call $spell (i64.extend_i32_u (call $status (i32.load (i32.const 152)))))))
+  (call $spell (call $now))
+  (call $spelled)";
+
+/// The place of `HTTP-request-denied` among the error codes.
+const DENIED: u64 = 15;
+
+#[tokio::test]
+async fn plain_http_goes_the_brokers_way() {
+    let imports = &format!("{HTTP} {CLOCKS}");
+    for (error, expected) in
+        [(None, [0, 204, 60_001_000]), (Some(NetError::NotGranted("no".to_owned())), [1, DENIED, 60_001_000])]
+    {
+        let script = Script { now: 60_000_000, error, ..Script::default() };
+        let ran = run(guest(imports, GET), job().0, script.clone()).await;
+        let End::Output(text) = ran.end else { panic!("{:?}", ran.end) };
+        assert_eq!(text.as_bytes().chunks(16).map(number).collect::<Vec<u64>>(), expected);
+        let asked = std::mem::take(&mut *script.asked.lock().unwrap());
+        let asked: Vec<_> = asked.into_iter().map(|asked| (asked.method, asked.url, asked.headers)).collect();
+        assert_eq!(asked, [("GET".to_owned(), "http://h.test/t".to_owned(), Vec::new())]);
+    }
+    let ran = run(guest(imports, GET), job().0, Script { stop: true, ..Script::default() }).await;
+    assert_eq!(ran.end, End::Stopped);
+    let ran = run(guest(imports, GET), job().0, Script { panic: true, ..Script::default() }).await;
+    assert_eq!(ran.end, End::HostPanicked("the broker panicked".to_owned()));
+    let slow = Script { delay: Duration::from_secs(3_600), ..Script::default() };
+    assert_eq!(run(guest(imports, GET), short(100), slow).await.end, End::OutOfTime);
+}
+
 /// Random bytes, hash seed, both clocks before and after a sleep and an answer, all in letters.
 #[tokio::test]
 async fn two_runs_of_one_seed_are_the_same() {
@@ -230,9 +288,10 @@ async fn what_is_not_linked_is_refused_by_name() {
     let sockets =
         r#"(import "wasi:sockets/instance-network@0.2.6" "instance-network" (func $network (result i32)))"#;
     for (imports, links, expected) in [
-        (sockets, Links { fetch: true, effects: true }, "wasi:sockets/instance-network@0.2.6"),
-        (FETCH, Links { fetch: true, effects: false }, "ops:capability/effects@0.1.0"),
-        (FETCH, Links { fetch: false, effects: true }, "ops:capability/fetch@0.1.0"),
+        (sockets, Links { fetch: true, effects: true, http: true }, "wasi:sockets/instance-network@0.2.6"),
+        (HTTP, Links { fetch: true, effects: true, http: false }, "wasi:http/outgoing-handler@0.2.6"),
+        (FETCH, Links { fetch: true, effects: false, http: true }, "ops:capability/effects@0.1.0"),
+        (FETCH, Links { fetch: false, effects: true, http: true }, "ops:capability/fetch@0.1.0"),
     ] {
         let (mut job, _cancel) = job();
         job.links = links;
@@ -310,4 +369,35 @@ async fn files_show_nothing_of_the_host() {
     job.mounts[0].host = folder.path().join("gone");
     let ran = run(guest(imports, list), job, Script::default()).await;
     assert_eq!(ran.end, End::NotStarted("the copy of the folder `/in` cannot be opened".to_owned()));
+}
+
+/// A symbolic and a hard link `b` to the file `a`, in a folder that may be changed: each an error, and which.
+#[tokio::test]
+async fn no_link_is_made() {
+    const NOT_PERMITTED: u64 = 31;
+    let imports = r#"
+      (import "wasi:filesystem/preopens@0.2.6" "get-directories" (func $folders (param i32)))
+      (import "wasi:filesystem/types@0.2.6" "[method]descriptor.symlink-at"
+        (func $symlink (param i32 i32 i32 i32 i32 i32)))
+      (import "wasi:filesystem/types@0.2.6" "[method]descriptor.link-at"
+        (func $link (param i32 i32 i32 i32 i32 i32 i32 i32)))"#;
+    let link = r"
+      (call $folders (i32.const 64))
+      (local.set $handle (i32.load (i32.load (i32.const 64))))
+      (i32.store16 (i32.const 200) (i32.const 0x6261))
+      (call $symlink (local.get $handle) (i32.const 200) (i32.const 1) (i32.const 201) (i32.const 1) (i32.const 80))
+      (call $spell (i64.load8_u (i32.const 80))) (call $spell (i64.load8_u (i32.const 81)))
+      (call $link (local.get $handle) (i32.const 0) (i32.const 200) (i32.const 1)
+        (local.get $handle) (i32.const 201) (i32.const 1) (i32.const 80))
+      (call $spell (i64.load8_u (i32.const 80))) (call $spell (i64.load8_u (i32.const 81)))
+      (call $spelled)";
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a"), "a").unwrap();
+    let (mut job, _cancel) = job();
+    job.mounts = vec![Mount { guest: "/in".to_owned(), host: folder.path().to_owned(), writable: true }];
+    let ran = run(guest(imports, link), job, Script::default()).await;
+    let End::Output(text) = ran.end else { panic!("{:?}", ran.end) };
+    let answers: Vec<u64> = text.as_bytes().chunks(16).map(number).collect();
+    assert_eq!(answers, [1, NOT_PERMITTED, 1, NOT_PERMITTED]);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }

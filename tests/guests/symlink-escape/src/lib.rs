@@ -1,7 +1,7 @@
-//! Hostile: plants symlinks that lead out of its directory, reads through them, and leaves them behind.
+//! Hostile: tries to plant symlinks that lead out of its directory, and to read through them.
 //!
-//! What must stop it: following is refused in the guest (`read` is empty), and a symlink in a staged result is an
-//! error that names its path, so the run does not end `done` and nothing is committed.
+//! What must stop it: no link is made (`refused` says `not permitted` for each, `read` is empty), so there is nothing
+//! to follow and nothing to stage.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -30,6 +30,7 @@ async fn the_server_sees_exactly_the_rebuilt_request() {
     assert_eq!(sent.response, Response { status: 200, headers: vec![length], body: b"hi".to_vec() });
 }
 
+/// Names are looked up only for requests that will be sent: a look-up alone can carry data out.
 #[tokio::test]
 async fn a_guests_own_credential_field_is_refused_before_anything_is_dialled() {
     let resolver = Script::new(&[&["127.0.0.1"]]);
@@ -57,7 +58,8 @@ async fn a_name_that_rebinds_to_loopback_does_not_reach_it() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let mut case = Case::new(&format!("https://mail.test:{port}"));
-    (case.listed, case.ca, case.time) = (vec![], Some(Ca::new().pem), Duration::from_millis(300));
+    (case.listed, case.trust, case.time) =
+        (vec![], Anchor::Authority(Ca::new().pem), Duration::from_millis(300));
     // A documentation address stands for a public one: it is listed so that it passes, and nobody is there.
     case.listed.push("192.0.2.0/24".parse().unwrap());
     let resolver = Script::new(&[&["192.0.2.1"], &["127.0.0.1"]]);
@@ -112,10 +114,27 @@ async fn a_name_that_does_not_resolve_is_unreachable() {
     assert!(!error.sent);
 }
 
+/// Some `Host` and some forwarding fields have chosen the destination elsewhere. Here they choose nothing.
+#[tokio::test]
+async fn fields_of_the_guest_do_not_choose_the_destination() {
+    let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, server) = serve(OK).await;
+    let mut case = Case::plain(address);
+    for name in ["x-forwarded-host", "forwarded", "x-original-url", "origin", "referer"] {
+        let value = format!("http://{}/", elsewhere.local_addr().unwrap());
+        case.request.headers.push(Header { name: name.into(), value });
+    }
+    assert_eq!(case.send().await.unwrap().address, address);
+    assert!(server.await.unwrap().contains(&format!("\r\nhost: {address}\r\n")));
+    let accepted = tokio::time::timeout(Duration::from_millis(50), elsewhere.accept()).await;
+    assert!(accepted.is_err(), "a field of the guest was followed");
+}
+
 #[tokio::test]
 async fn a_refused_port_is_unreachable_and_nothing_was_sent() {
     let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let error = Case::plain(address).send().await.unwrap_err();
-    assert!(matches!(error.error, NetError::Unreachable(_)), "{error:?}");
+    let text = "service `mail`: the connection was refused; is it running, and at that port?";
+    assert_eq!(error.error, NetError::Unreachable(text.into()));
     assert_eq!((error.address, error.sent, error.received), (Some(address), false, 0));
 }

@@ -40,6 +40,7 @@ impl Plain {
                 .iter()
                 .map(|words| body::Predicate::new("/calls/*/0", allowed(words)).unwrap())
                 .collect(),
+            idempotency: None,
         }
     }
 }
@@ -87,7 +88,7 @@ fn decide_with(rules: &[Plain], asked: &Asked) -> Option<(String, RuleEffect)> {
     mail.needs = Method::ALL
         .into_iter()
         .flat_map(|method| [RuleEffect::Read, RuleEffect::Mutate].map(|effect| (method, effect)))
-        .map(|(method, effect)| crate::rights::NeededRule { method, effect, ..pattern.clone() })
+        .map(|(method, effect)| NeededRule { method, effect, ..pattern.clone() })
         .collect();
     decide(&rights, asked.door, &asked.request()).ok().map(|allowed| (allowed.rule, allowed.effect))
 }

@@ -1,0 +1,151 @@
+//! What a run tells the audit log: one line for each decision, written before the guest learns of it.
+//!
+//! Where the log cannot be written, nothing more is sent: a decision that is on no record must have no effect.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use ops_ledger::audit::{AuditLog, Decision, Phase, Record};
+use ops_policy::decide::{Allowed, Denial};
+use ops_policy::visible::{clip, visible};
+
+use crate::ending::Ending;
+
+/// The longest text in a line, in bytes.
+const MAX_TEXT: usize = 500;
+
+/// Where lines go as they are written, for `--trace-checks`.
+pub type TraceSink = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// One run's lines.
+#[derive(Clone)]
+pub(crate) struct Trail {
+    log: Arc<AuditLog>,
+    run: String,
+    capability: String,
+    trace: TraceSink,
+    fault: Arc<Mutex<Option<String>>>,
+}
+
+/// What came of a request that was allowed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Came {
+    pub(crate) address: Option<String>,
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
+    pub(crate) status: Option<u16>,
+    pub(crate) failure: Option<&'static str>,
+}
+
+impl Trail {
+    pub(crate) fn new(log: Arc<AuditLog>, run: &str, capability: &str, trace: TraceSink) -> Self {
+        Self { log, run: run.to_owned(), capability: capability.to_owned(), trace, fault: Arc::default() }
+    }
+
+    /// Fails if the log cannot be written.
+    pub(crate) fn ready(&self) -> Result<(), String> {
+        if let Some(fault) = self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+            return Err(fault);
+        }
+        self.log.ready().map_err(|error| unwritten(&error))
+    }
+
+    /// A request that was allowed and sent, or tried.
+    pub(crate) fn sent(&self, phase: Phase, allowed: &Allowed, came: Came) {
+        self.write(Record {
+            address: came.address,
+            sent: Some(came.sent),
+            received: Some(came.received),
+            status: came.status,
+            outcome: came.failure.map(str::to_owned),
+            ..self.allowed(phase, allowed)
+        });
+    }
+
+    /// A request that a rule allows, to a name that has no address which may be dialled.
+    pub(crate) fn undialled(&self, phase: Phase, allowed: &Allowed, missing: &str) {
+        let decision = Decision::Denied;
+        self.write(Record { decision, missing: Some(text(missing)), ..self.allowed(phase, allowed) });
+    }
+
+    /// An effect that was allowed and written down.
+    pub(crate) fn planned(&self, allowed: &Allowed) {
+        self.write(Record { outcome: Some("planned".into()), ..self.allowed(Phase::Plan, allowed) });
+    }
+
+    /// A request that was refused.
+    pub(crate) fn denied(&self, phase: Phase, denial: &Denial) {
+        self.write(Record {
+            service: Some(visible(&denial.service)),
+            missing: Some(text(&denial.reason.to_string())),
+            method: Some(visible(&denial.method)),
+            path: Some(visible(&denial.path)),
+            ..self.record(phase, Decision::Denied)
+        });
+    }
+
+    /// A request to an address that is no service's.
+    pub(crate) fn no_service(&self, phase: Phase, method: &str, missing: &str) {
+        self.write(Record {
+            missing: Some(text(missing)),
+            method: Some(clip(&visible(method), 16)),
+            ..self.record(phase, Decision::Denied)
+        });
+    }
+
+    /// A run that was refused or stopped.
+    pub(crate) fn ended(&self, ending: &Ending) {
+        let first = ending.message.lines().next().unwrap_or_default();
+        let missing = text(&format!("{}: {first}", ending.code.unwrap_or("stopped")));
+        self.write(Record { missing: Some(missing), ..self.record(Phase::Run, Decision::Denied) });
+    }
+
+    fn allowed(&self, phase: Phase, allowed: &Allowed) -> Record {
+        let path = allowed.request.target.split('?').next().unwrap_or_default();
+        Record {
+            service: Some(allowed.service.clone()),
+            rule: Some(allowed.rule.clone()),
+            method: Some(allowed.request.method.clone()),
+            path: Some(text(path)),
+            ..self.record(phase, Decision::Allowed)
+        }
+    }
+
+    fn record(&self, phase: Phase, decision: Decision) -> Record {
+        Record {
+            time: Timestamp::now(),
+            run: self.run.clone(),
+            capability: self.capability.clone(),
+            phase,
+            decision,
+            service: None,
+            rule: None,
+            missing: None,
+            method: None,
+            path: None,
+            address: None,
+            sent: None,
+            received: None,
+            status: None,
+            outcome: None,
+        }
+    }
+
+    fn write(&self, record: Record) {
+        match self.log.write(&record) {
+            Ok(line) => (self.trace)(&line),
+            Err(error) => {
+                let mut fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+                fault.get_or_insert_with(|| unwritten(&error));
+            }
+        }
+    }
+}
+
+fn unwritten(error: &dyn std::fmt::Display) -> String {
+    format!("the audit log cannot be written, so nothing is sent: {error}")
+}
+
+fn text(text: &str) -> String {
+    clip(&visible(text), MAX_TEXT)
+}
