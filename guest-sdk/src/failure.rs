@@ -34,8 +34,8 @@ impl Failure {
         Self::Failed(message.into())
     }
 
-    /// What happened, in words: the text without its code. For a capability that reports a failure as one finding
-    /// among others.
+    /// What happened, in the words in which the host shows it when it ends the run. For a capability that reports a
+    /// failure as one finding among others.
     pub fn why(&self) -> String {
         match self {
             Self::InvalidInput(why)
@@ -43,17 +43,20 @@ impl Failure {
             | Self::Conflict(why)
             | Self::Incomplete(why)
             | Self::Failed(why) => why.clone(),
-            Self::Upstream(upstream) => upstream.message.clone(),
+            Self::Upstream(Upstream { service, status, message }) => {
+                format!("service `{service}` answered {status}: {message}")
+            }
             Self::RateLimited(RateLimit { service, seconds: Some(seconds) }) => {
-                format!("{service} asks to be left alone for {seconds} s")
+                format!("service `{service}` asks to be left alone for {seconds} seconds")
             }
             Self::RateLimited(RateLimit { service, seconds: None }) => {
-                format!("{service} asks to be left alone for a while")
+                format!("service `{service}` asks to be left alone for a while")
             }
         }
     }
 
-    /// The service answered, but not with a status that the capability can use.
+    /// The service answered, but not with a status that the capability can use. The message follows the name of the
+    /// service and the status, which the host puts before it.
     pub(crate) fn of_status(request: &Request, response: &Response) -> Self {
         let (service, asked) = (request.service().to_owned(), request.line());
         let message = match response.status {
@@ -61,32 +64,31 @@ impl Failure {
                 return Self::RateLimited(RateLimit { service, seconds: wait(response) });
             }
             401 => format!(
-                "{service} refused {asked} with status 401: the credential of the binding is missing or wrong"
+                "{asked}: the credential of the binding is missing or wrong; check its secret, and `as:`"
             ),
             403 => format!(
-                "{service} refused {asked} with status 403: the credential of the binding may not do this"
+                "{asked}: the credential of the binding may not do this; allow it at the service, or bind another"
             ),
-            status => match excerpt(&response.body) {
-                Some(text) => format!("{service} answered {asked} with status {status}: {text}"),
-                None => format!("{service} answered {asked} with status {status}"),
+            _ => match excerpt(&response.body) {
+                Some(text) => format!("{asked}: {text}"),
+                None => asked,
             },
         };
         Self::Upstream(Upstream { service, status: response.status, message })
     }
 
-    /// There was no answer.
+    /// There was no answer. The host's reason names the service, and says what went wrong in a whole sentence.
     pub(crate) fn of_net(request: &Request, error: NetError) -> Self {
-        let (what, why) = match error {
-            NetError::NotGranted(why) => return Self::NotGranted(why),
-            NetError::InvalidRequest(why) => ("is not a request that can be sent", why),
-            NetError::Unreachable(why) => ("did not reach it", why),
-            NetError::Tls(why) => ("did not get through TLS", why),
-            NetError::Timeout(why) => ("was not answered in time", why),
-            NetError::Connection(why) => ("lost its connection", why),
-            NetError::TooLarge(why) => ("was answered with too much", why),
-            NetError::Limit(why) => ("is beyond a limit of the binding", why),
-        };
-        Self::Failed(format!("{}: {} {what}: {why}", request.service(), request.line()))
+        match error {
+            NetError::NotGranted(why) => Self::NotGranted(why),
+            NetError::InvalidRequest(why)
+            | NetError::Unreachable(why)
+            | NetError::Tls(why)
+            | NetError::Timeout(why)
+            | NetError::Connection(why)
+            | NetError::TooLarge(why)
+            | NetError::Limit(why) => Self::Failed(format!("{}: {why}", request.line())),
+        }
     }
 }
 
@@ -159,21 +161,30 @@ mod tests {
     fn other_statuses_say_what_was_asked_and_answered() {
         let request = Request::get("web", "/a?b=1");
         let long = "é".repeat(500);
-        for (status, body, part) in [
-            (500, "boom", "web answered GET /a?b=1 with status 500: boom"),
-            (404, "", "web answered GET /a?b=1 with status 404"),
-            (401, "secret details", "status 401: the credential of the binding is missing or wrong"),
-            (403, "secret details", "status 403: the credential of the binding may not do this"),
-            (500, long.as_str(), "é…"),
+        let short = format!("GET /a?b=1: {}…", "é".repeat(EXCERPT));
+        for (status, body, told) in [
+            (500, "boom", "GET /a?b=1: boom"),
+            (404, "", "GET /a?b=1"),
+            (
+                401,
+                "secret details",
+                "GET /a?b=1: the credential of the binding is missing or wrong; check its secret, and `as:`",
+            ),
+            (
+                403,
+                "secret details",
+                "GET /a?b=1: the credential of the binding may not do this; allow it at the service, or bind another",
+            ),
+            (500, long.as_str(), short.as_str()),
         ] {
             let Failure::Upstream(upstream) = Failure::of_status(&request, &response(status, &[], body))
             else {
                 panic!("{status} is an upstream failure");
             };
             assert_eq!((upstream.service.as_str(), upstream.status), ("web", status));
-            assert!(upstream.message.contains(part), "{}", upstream.message);
-            assert!(!upstream.message.contains("secret"), "{}", upstream.message);
-            assert_eq!(Failure::Upstream(upstream.clone()).why(), upstream.message);
+            assert_eq!(upstream.message, told);
+            // In the host's words, in which the service and the status stand once.
+            assert_eq!(Failure::Upstream(upstream).why(), format!("service `web` answered {status}: {told}"));
         }
     }
 
@@ -181,14 +192,29 @@ mod tests {
     fn a_refusal_stays_a_refusal() {
         let failure = Failure::of_net(&Request::get("web", "/"), NetError::NotGranted("no rule".into()));
         assert_eq!(failure, Failure::NotGranted("no rule".into()));
-        let failure = Failure::of_net(&Request::get("web", "/"), NetError::Timeout("20s".into()));
-        assert_eq!(failure, Failure::Failed("web: GET / was not answered in time: 20s".into()));
+    }
+
+    #[test]
+    fn a_missing_answer_is_told_in_the_hosts_words() {
+        let request = Request::get("web", "/a?b=1");
+        for error in [
+            NetError::InvalidRequest,
+            NetError::Unreachable,
+            NetError::Tls,
+            NetError::Timeout,
+            NetError::Connection,
+            NetError::TooLarge,
+            NetError::Limit,
+        ] {
+            let failure = Failure::of_net(&request, error("service `web`: this went wrong".into()));
+            assert_eq!(failure, Failure::Failed("GET /a?b=1: service `web`: this went wrong".into()));
+        }
     }
 
     #[test]
     fn a_rate_limit_is_told_in_words() {
         let limited = |seconds| Failure::RateLimited(RateLimit { service: "web".into(), seconds });
-        assert_eq!(limited(Some(30)).why(), "web asks to be left alone for 30 s");
-        assert_eq!(limited(None).why(), "web asks to be left alone for a while");
+        assert_eq!(limited(Some(30)).why(), "service `web` asks to be left alone for 30 seconds");
+        assert_eq!(limited(None).why(), "service `web` asks to be left alone for a while");
     }
 }

@@ -19,7 +19,7 @@ type Test = (&'static str, &'static str, fn(&Yard));
 const HELLO: &str = "{id: hello, method: GET, path: /hello, effect: read}";
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let tests: [Test; 9] = [
+    let tests: [Test; 10] = [
         ("an_allowed_read_is_a_line", "reads-service", an_allowed_read),
         ("a_denied_read_is_a_line_with_what_was_missing", "ungranted-path", a_denied_read),
         ("a_plan_and_its_apply_are_lines", "changes", a_plan_and_its_apply),
@@ -28,6 +28,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             what_to_write(yard, "safety: mutating\napproval: {mode: manual}\n", "POST /forbidden");
         }),
         ("a_query_is_in_no_line", "asks", a_query),
+        ("a_secret_that_is_asked_for_by_its_value_is_in_no_line", "asks", by_its_value),
         ("a_failure_is_a_line_with_its_kind", "reads-service", a_failure),
         ("what_is_refused_before_the_run_is_a_line", "opens-socket", before_the_run),
         ("a_log_that_others_can_read_stops_the_run", "reads-service", not_ours_alone),
@@ -159,11 +160,17 @@ fn a_plan_and_its_apply(yard: &Yard) {
     let before = lines(yard).len();
     yard.approve(&plan).ends("done", 0, None);
     let address = server.origin().replace("http://", "");
-    let line = json!({"phase": "apply", "decision": "allowed", "service": "web", "rule": "put", "method": "PUT",
-                      "path": "/item", "address": address, "status": 200});
+    let line = |outcome: Value| {
+        let mut line = json!({"phase": "apply", "decision": "allowed", "service": "web", "rule": "put",
+                              "method": "PUT", "path": "/item"});
+        line.as_object_mut().unwrap().extend(outcome.as_object().unwrap().clone());
+        line
+    };
+    // Whatever happens to the host while it is on its way, the log says that it was sent.
+    let expected = [line(json!({"outcome": "sending"})), line(json!({"address": address, "status": 200}))];
     let applied = lines(yard).split_off(before);
     let applied = applied.iter().filter(|line| line["phase"] == "apply").map(known);
-    assert_eq!(applied.collect::<Vec<_>>(), [line]);
+    assert_eq!(applied.collect::<Vec<_>>(), expected);
 }
 
 fn a_query(yard: &Yard) {
@@ -217,4 +224,27 @@ fn not_ours_alone(yard: &Yard) {
     let _ = run.says("audit.jsonl").says("0600");
     assert_eq!(saw(&server), ["GET /hello"], "it was sent, and no line says so");
     fs::set_permissions(file(yard), fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+/// However a guest came by the value of a secret: it is in no message, no receipt and no line, and its wrong usage after
+/// a service was asked leaves a receipt all the same.
+fn by_its_value(yard: &Yard) {
+    const SECRET: &str = "hunter2-hunter2";
+    let server = Server::answering("hello");
+    let origins = json!([server.origin()]);
+    yard.scratch.write(
+        "ops/ops.yaml",
+        &format!("workspace: demo\nsecrets:\n  token: {{from: \"env:TOKEN\", origins: {origins}}}\n"),
+    );
+    let grants = web(&server, &[HELLO]);
+    let credential = "    credential: {secret: token, header: X-Token, as: \"{}\"}\n    rules:";
+    yard.bind(&format!("safety: read-only\n{}", grants.replacen("    rules:", credential, 1)));
+    let asked = ["web/hello", "web/hello?hunter2-hunter2", "nowhere/hunter2-hunter2", SECRET];
+    let words: Vec<_> = asked.iter().flat_map(|what| ["--ask", what]).collect();
+    let ran = ops_tests::scratch::ran(yard.command(&words).env("TOKEN", SECRET));
+    let run = yard.ended(ran).ends("failed", 1, Some("invalid-input"));
+    let run = run.says("[secret token]");
+    assert!(!run.ran.stderr.contains(SECRET) && !run.ran.stdout.contains(SECRET), "{}", run.ran.stderr);
+    assert_eq!(yard.files_with(SECRET), <[PathBuf; 0]>::default());
+    assert_eq!(saw(&server), ["GET /hello"]);
 }

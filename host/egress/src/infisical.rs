@@ -9,11 +9,12 @@
 //! `v3/secrets/raw` endpoints.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use ipnet::IpNet;
 use ops_policy::body::PLACEHOLDER;
-use ops_policy::message::{Header, WireRequest};
+use ops_policy::message::{Header, NetError, WireRequest};
 use ops_policy::origin::Origin;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -21,7 +22,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::secret::{Secret, SecretError, is_plain};
-use crate::send::{Budget, Egress, Filling, Target};
+use crate::send::{Budget, Egress, Filling, SendError, Sent, Target};
 use crate::tls::Trust;
 use crate::wire::Credential;
 
@@ -129,7 +130,27 @@ struct FoundSecret {
     secret_value_hidden: bool,
 }
 
-/// Reads one secret. `name` is what `ops.yaml` calls it.
+/// One request to Infisical and what came of it, for the audit log. It holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// The method.
+    pub method: String,
+    /// The path without the query. It names the secret that was asked for.
+    pub path: String,
+    /// The address that was dialled.
+    pub address: Option<SocketAddr>,
+    /// HTTP bytes that were sent, the head included.
+    pub sent: u64,
+    /// HTTP bytes that were received, the head included.
+    pub received: u64,
+    /// The answer's status; `None` where there is no whole answer.
+    pub status: Option<u16>,
+    /// Why there is no answer.
+    pub failure: Option<NetError>,
+}
+
+/// Reads one secret. `name` is what `ops.yaml` calls it. What was sent on the way comes back whatever the end, in its
+/// order: at most a login and a request for the secret.
 ///
 /// # Errors
 ///
@@ -142,80 +163,125 @@ pub async fn read(
     client_secret: &Secret,
     place: &Place,
     deadline: Instant,
-) -> Result<Secret, SecretError> {
+) -> (Result<Secret, SecretError>, Vec<Exchange>) {
+    let mut reading = Reading { egress, server, deadline, exchanges: Vec::new() };
+    let outcome = reading.secret(name, client_secret, place).await;
     let from = format_args!("infisical:{place}").to_string();
-    let wrong = |why| SecretError::new(name, &from, why);
-    let token = log_in(egress, server, client_secret, deadline).await.map_err(wrong)?;
-    ask(egress, server, name, &token, place, deadline).await.map_err(wrong)
+    (outcome.map_err(|why| SecretError::new(name, &from, why)), reading.exchanges)
 }
 
-async fn log_in(
-    egress: &Egress,
-    server: &Server<'_>,
-    client_secret: &Secret,
+/// The way to one secret.
+struct Reading<'a> {
+    egress: &'a Egress,
+    server: &'a Server<'a>,
     deadline: Instant,
-) -> Result<Secret, String> {
-    let body = json!({"clientId": server.client_id, "clientSecret": PLACEHOLDER}).to_string();
-    let request = WireRequest {
-        method: "POST".to_owned(),
-        target: "/api/v1/auth/universal-auth/login".to_owned(),
-        headers: vec![header("accept"), header("content-type")],
-        body: Some(body.into_bytes()),
-    };
-    let fillings = [Filling { at: "/clientSecret", secret: client_secret }];
-    let target = Target { fillings: &fillings, ..target(server) };
-    let (status, body) = send(egress, &target, &request, deadline).await?;
-    match status {
-        200 => {}
-        400 | 401 | 403 | 404 => {
-            return Err(format!(
-                "Infisical does not take the client id with the secret `{}` ({status}); check `infisical:` in ops.yaml",
-                client_secret.name()
-            ));
-        }
-        _ => return Err(format!("Infisical answered {status} to the login")),
-    }
-    let login: Login =
-        serde_json::from_slice(&body).map_err(|_| "Infisical's answer to the login is not understood")?;
-    let token = Zeroizing::new(login.access_token.into_bytes());
-    Secret::checked("infisical-access-token", token)
-        .map_err(|why| format!("the access token that Infisical gave {why}"))
+    exchanges: Vec<Exchange>,
 }
 
-async fn ask(
-    egress: &Egress,
-    server: &Server<'_>,
-    name: &str,
-    token: &Secret,
-    place: &Place,
-    deadline: Instant,
-) -> Result<Secret, String> {
-    let request = WireRequest {
-        method: "GET".to_owned(),
-        target: place.target(),
-        headers: vec![header("accept")],
-        body: None,
-    };
-    let credential = Credential { header: "authorization", form: "Bearer {}", secret: token };
-    let target = Target { credential: Some(credential), ..target(server) };
-    let (status, body) = send(egress, &target, &request, deadline).await?;
-    match status {
-        200 => {}
-        401 | 403 => return Err(format!("Infisical does not let this machine identity read it ({status})")),
-        404 => {
-            return Err(
-                "Infisical has no secret of this name in this project, environment and folder".to_owned()
-            );
+impl Reading<'_> {
+    async fn secret(&mut self, name: &str, client_secret: &Secret, place: &Place) -> Result<Secret, String> {
+        let token = self.log_in(client_secret).await?;
+        self.ask(name, &token, place).await
+    }
+
+    async fn log_in(&mut self, client_secret: &Secret) -> Result<Secret, String> {
+        let body = json!({"clientId": self.server.client_id, "clientSecret": PLACEHOLDER}).to_string();
+        let request = WireRequest {
+            method: "POST".to_owned(),
+            target: "/api/v1/auth/universal-auth/login".to_owned(),
+            headers: vec![header("accept"), header("content-type")],
+            body: Some(body.into_bytes()),
+        };
+        let fillings = [Filling { at: "/clientSecret", secret: client_secret }];
+        let target = Target { fillings: &fillings, ..target(self.server) };
+        let (status, body) = self.send(&target, &request).await?;
+        match status {
+            200 => {}
+            400 | 401 | 403 | 404 => {
+                return Err(format!(
+                    "Infisical does not take the client id with the secret `{}` ({status}); check `infisical:` in \
+                     ops.yaml",
+                    client_secret.name()
+                ));
+            }
+            _ => return Err(format!("Infisical answered {status} to the login")),
         }
-        _ => return Err(format!("Infisical answered {status}")),
+        let login: Login =
+            serde_json::from_slice(&body).map_err(|_| "Infisical's answer to the login is not understood")?;
+        let token = Zeroizing::new(login.access_token.into_bytes());
+        Secret::checked("infisical-access-token", token)
+            .map_err(|why| format!("the access token that Infisical gave {why}"))
     }
-    // The parser's own words are not shown: they may repeat the value.
-    let found: Found = serde_json::from_slice(&body).map_err(|_| "Infisical's answer is not understood")?;
-    let value = Zeroizing::new(found.secret.secret_value.into_bytes());
-    if found.secret.secret_value_hidden {
-        return Err("Infisical does not let this machine identity see its value".to_owned());
+
+    async fn ask(&mut self, name: &str, token: &Secret, place: &Place) -> Result<Secret, String> {
+        let request = WireRequest {
+            method: "GET".to_owned(),
+            target: place.target(),
+            headers: vec![header("accept")],
+            body: None,
+        };
+        let credential = Credential { header: "authorization", form: "Bearer {}", secret: token };
+        let target = Target { credential: Some(credential), ..target(self.server) };
+        let (status, body) = self.send(&target, &request).await?;
+        match status {
+            200 => {}
+            401 | 403 => {
+                return Err(format!("Infisical does not let this machine identity read it ({status})"));
+            }
+            404 => {
+                return Err(
+                    "Infisical has no secret of this name in this project, environment and folder".to_owned()
+                );
+            }
+            _ => return Err(format!("Infisical answered {status}")),
+        }
+        // The parser's own words are not shown: they may repeat the value.
+        let found: Found =
+            serde_json::from_slice(&body).map_err(|_| "Infisical's answer is not understood")?;
+        let value = Zeroizing::new(found.secret.secret_value.into_bytes());
+        if found.secret.secret_value_hidden {
+            return Err("Infisical does not let this machine identity see its value".to_owned());
+        }
+        Secret::checked(name, value)
     }
-    Secret::checked(name, value)
+
+    /// Sends a request, notes what came of it, and takes the body out of the answer, to be wiped after use.
+    async fn send(
+        &mut self,
+        target: &Target<'_>,
+        request: &WireRequest,
+    ) -> Result<(u16, Zeroizing<Vec<u8>>), String> {
+        let budget = Budget { deadline: self.deadline, response: MOST_ANSWER_BYTES };
+        let outcome = self.egress.send(target, request, &budget).await;
+        self.exchanges.push(exchange(request, &outcome));
+        let sent = outcome.map_err(|error| error.to_string())?;
+        Ok((sent.response.status, Zeroizing::new(sent.response.body)))
+    }
+}
+
+fn exchange(request: &WireRequest, outcome: &Result<Sent, SendError>) -> Exchange {
+    let method = request.method.clone();
+    let path = request.target.split('?').next().unwrap_or_default().to_owned();
+    match outcome {
+        Ok(sent) => Exchange {
+            method,
+            path,
+            address: Some(sent.address),
+            sent: sent.bytes_sent,
+            received: sent.bytes_received,
+            status: Some(sent.response.status),
+            failure: None,
+        },
+        Err(error) => Exchange {
+            method,
+            path,
+            address: error.address,
+            sent: error.bytes_sent,
+            received: error.received,
+            status: None,
+            failure: Some(error.error.clone()),
+        },
+    }
 }
 
 fn header(name: &str) -> Header {
@@ -232,18 +298,6 @@ fn target<'a>(server: &Server<'a>) -> Target<'a> {
         fillings: &[],
         mask: &[],
     }
-}
-
-/// Sends a request and takes the body out of the answer, to be wiped after use.
-async fn send(
-    egress: &Egress,
-    target: &Target<'_>,
-    request: &WireRequest,
-    deadline: Instant,
-) -> Result<(u16, Zeroizing<Vec<u8>>), String> {
-    let budget = Budget { deadline, response: MOST_ANSWER_BYTES };
-    let sent = egress.send(target, request, &budget).await.map_err(|error| error.to_string())?;
-    Ok((sent.response.status, Zeroizing::new(sent.response.body)))
 }
 
 #[cfg(test)]

@@ -223,7 +223,8 @@ mod tests {
     }
 
     fn error(failure: Failure) -> SendError {
-        SendError { error: NetError::Timeout(String::new()), failure, address: None, sent: true, received: 0 }
+        let error = NetError::Timeout(String::new());
+        SendError { error, failure, address: None, sent: true, bytes_sent: 0, received: 0 }
     }
 
     fn answer(status: u16, retry_after: &[&str]) -> Sent {

@@ -1,10 +1,10 @@
 //! Takes secrets out of text that goes on to guests, logs and receipts.
 //!
 //! A service that is sent a credential may hand it back: in an error page, a debug header, an echo. The scrubber
-//! finds a secret as it is, percent-encoded, escaped as in JSON, and in base64 at any alignment, and puts its name in
-//! its place. Other forms are left as they are: entities of HTML, hexadecimal, a hash, another order. It guards
-//! against accidents, not against a server that wants to pass the secret on: such a server could spell it in a
-//! thousand other ways.
+//! finds a secret as it is, percent-encoded, escaped as in JSON, and in base64 at any alignment, itself escaped in one
+//! of these two ways or not, and puts its name in its place. Other forms are left as they are: entities of HTML,
+//! hexadecimal, a hash, another order, two escapes over one another. It guards against accidents, not against a server
+//! that wants to pass the secret on: such a server could spell it in a thousand other ways.
 
 use base64::Engine;
 use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
@@ -23,7 +23,7 @@ pub struct Scrubber {
 struct Pattern {
     label: String,
     plain: Zeroizing<String>,
-    base64: Vec<Zeroizing<Vec<u8>>>,
+    base64: Vec<Zeroizing<String>>,
     /// Whether an occurrence can begin with a byte: most of a text is passed over by this alone.
     begins: [bool; 256],
 }
@@ -43,6 +43,13 @@ impl Scrubber {
     /// Whether there is nothing to take out.
     pub fn is_empty(&self) -> bool {
         self.patterns.is_empty()
+    }
+
+    /// Whether the name of a header field holds a secret. Such names lose their case on the way, so none is asked for.
+    /// A name with `[secret NAME]` in it would be none, which leaves only to drop the field.
+    pub fn is_in_name(&self, name: &str) -> bool {
+        let folded = name.to_ascii_lowercase();
+        self.text(name) != name || self.patterns.iter().any(|pattern| pattern.is_folded_in(&folded))
     }
 
     /// A text without the secrets.
@@ -80,7 +87,7 @@ impl Pattern {
         let plain = Zeroizing::new(secret.expose().to_owned());
         let base64 = in_base64(plain.as_bytes());
         let mut begins = [false; 256];
-        let firsts = base64.iter().filter_map(|form| form.first()).chain(plain.as_bytes().first());
+        let firsts = base64.iter().chain([&plain]).filter_map(|form| form.as_bytes().first());
         for first in firsts.chain(b"%+\\") {
             if let Some(begins) = begins.get_mut(usize::from(*first)) {
                 *begins = true;
@@ -95,9 +102,20 @@ impl Pattern {
             return 0;
         }
         let plain = text.starts_with(self.plain.as_bytes()).then_some(self.plain.len());
-        let base64 = self.base64.iter().filter(|form| text.starts_with(form)).map(|form| form.len()).max();
-        let spelled = [plain, percent(text, &self.plain), json(text, &self.plain), base64];
-        spelled.into_iter().flatten().max().unwrap_or_default()
+        // JSON may escape the `/`, `+` and `=` of base64, and URLs do.
+        let forms = self.base64.iter().chain([&self.plain]);
+        let spelled = forms.flat_map(|form| [percent(text, form), json(text, form)]);
+        spelled.chain([plain]).flatten().max().unwrap_or_default()
+    }
+
+    /// Whether a text in lower case holds the secret, or its base64, in lower case.
+    fn is_folded_in(&self, text: &str) -> bool {
+        self.base64.iter().chain([&self.plain]).any(|form| {
+            let form = Zeroizing::new(form.to_ascii_lowercase());
+            (0..text.len())
+                .filter_map(|at| text.as_bytes().get(at..))
+                .any(|text| percent(text, &form).is_some())
+        })
     }
 }
 
@@ -105,23 +123,24 @@ impl Pattern {
 ///
 /// In a longer text the secret begins at one of three alignments. The characters at both ends then mix it with its
 /// neighbours; they are left out, and leave at most four bits of it behind at each end.
-fn in_base64(secret: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
+fn in_base64(secret: &[u8]) -> Vec<Zeroizing<String>> {
     let mut forms = Vec::new();
     for alphabet in [&STANDARD, &URL_SAFE] {
-        for padding in [PAD, NO_PAD] {
-            let whole = GeneralPurpose::new(alphabet, padding).encode(secret);
-            forms.push(Zeroizing::new(whole.into_bytes()));
-        }
+        let whole = [PAD, NO_PAD].map(|padding| GeneralPurpose::new(alphabet, padding).encode(secret));
+        forms.extend(whole.map(Zeroizing::new));
         forms.extend((0..3).filter_map(|before| inner_base64(alphabet, before, secret)));
     }
+    // The alphabets differ in two characters only, which most secrets do not need.
+    forms.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+    forms.dedup();
     forms
 }
 
-fn inner_base64(alphabet: &Alphabet, before: usize, secret: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+fn inner_base64(alphabet: &Alphabet, before: usize, secret: &[u8]) -> Option<Zeroizing<String>> {
     let padded = Zeroizing::new([vec![0; before].as_slice(), secret].concat());
     let encoded = Zeroizing::new(GeneralPurpose::new(alphabet, NO_PAD).encode(&padded));
     let (start, end) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);
-    encoded.as_bytes().get(start..end).map(|form| Zeroizing::new(form.to_vec()))
+    encoded.get(start..end).map(|form| Zeroizing::new(form.to_owned()))
 }
 
 /// How much of a text spells the secret where any byte may be percent-encoded, in either case.
@@ -190,6 +209,23 @@ mod tests {
         GeneralPurpose::new(alphabet, if padded { PAD } else { NO_PAD }).encode(bytes)
     }
 
+    /// How JSON and URLs may write a base64 text.
+    fn spellings(coded: &str) -> Vec<String> {
+        let percent = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let escapes = |escape: fn(char) -> String| -> String {
+            let spell = |c: char| if c.is_ascii_alphanumeric() { c.to_string() } else { escape(c) };
+            coded.chars().map(spell).collect()
+        };
+        vec![
+            coded.to_owned(),
+            coded.replace('/', "\\/"),
+            escapes(|c| format!("\\u{:04x}", u32::from(c))),
+            escapes(|c| format!("\\u{:04X}", u32::from(c))),
+            escapes(|c| format!("%{:02x}", u32::from(c))),
+            percent(coded),
+        ]
+    }
+
     #[test]
     fn every_form_is_found() {
         let json = serde_json::to_string(SECRET).unwrap();
@@ -203,12 +239,32 @@ mod tests {
             encoded.to_lowercase(),
             encoded.replace("%20", "+"),
             encoded,
-            base64(SECRET.as_bytes(), &STANDARD, true),
-            base64(SECRET.as_bytes(), &STANDARD, false),
-            base64(SECRET.as_bytes(), &URL_SAFE, true),
-            base64(SECRET.as_bytes(), &URL_SAFE, false),
         ] {
             assert_eq!(scrubber(&[SECRET]).text(&format!("<{form}>")), "<[secret s0]>", "{form}");
+        }
+        for (alphabet, padded) in
+            [(&STANDARD, true), (&STANDARD, false), (&URL_SAFE, true), (&URL_SAFE, false)]
+        {
+            for form in spellings(&base64(SECRET.as_bytes(), alphabet, padded)) {
+                assert_eq!(scrubber(&[SECRET]).text(&format!("<{form}>")), "<[secret s0]>", "{form}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_field_name_holds_a_secret_in_any_case() {
+        let scrubber = scrubber(&["Hunter2-ABC~???"]);
+        let code = base64(b"Hunter2-ABC~???", &STANDARD, false);
+        for (name, found) in [
+            ("x-hunter2-abc~%3f%3F%3f", true),
+            ("Hunter2-ABC~%3F%3F%3F-x", true),
+            ("%48unter2-%41%42%43~%3f%3f%3f", true),
+            (&code.to_lowercase().replace('/', "%2f"), true),
+            ("hunter2-abc", false),
+            ("x-echo", false),
+            ("", false),
+        ] {
+            assert_eq!(scrubber.is_in_name(name), found, "{name}");
         }
     }
 
@@ -295,7 +351,7 @@ mod tests {
 
         #[test]
         fn no_part_of_a_base64_text_hides_it(
-            secret in "[ -~\u{a1}-\u{17f}]{6,24}",
+            secret in "[ -~\u{a1}-\u{17f}]{6,24}|[~?>\u{ff}\u{fb}]{6,24}",
             before in prop::collection::vec(any::<u8>(), 0..7),
             after in prop::collection::vec(any::<u8>(), 0..7),
         ) {
@@ -303,12 +359,13 @@ mod tests {
             let whole = [&before, secret.as_bytes(), &after].concat();
             for alphabet in [&STANDARD, &URL_SAFE] {
                 for padded in [true, false] {
-                    let coded = base64(&whole, alphabet, padded);
-                    let clean = scrubber.text(&coded);
-                    prop_assert!(clean.contains("[secret s0]"), "{coded}");
-                    // What is left at either end is less than a byte of the secret.
-                    let kept = clean.len() - "[secret s0]".len();
-                    prop_assert!(kept <= (before.len() + after.len()) * 4 / 3 + 8, "{coded} {clean}");
+                    for coded in spellings(&base64(&whole, alphabet, padded)) {
+                        let clean = scrubber.text(&coded);
+                        prop_assert!(clean.contains("[secret s0]"), "{coded}");
+                        // What is left at either end is less than a byte of the secret. An escape is six letters.
+                        let kept = clean.len() - "[secret s0]".len();
+                        prop_assert!(kept <= ((before.len() + after.len()) * 4 / 3 + 8) * 6, "{coded} {clean}");
+                    }
                 }
             }
         }

@@ -87,6 +87,9 @@ pub struct SendError {
     pub address: Option<SocketAddr>,
     /// Whether the request may have reached the server: `false` only if no byte of it was written.
     pub sent: bool,
+    /// HTTP bytes that the connection took before the failure, the head included. It may be 0 although `sent` is true:
+    /// a write that failed may have left.
+    pub bytes_sent: u64,
     /// HTTP bytes that were received before the failure.
     pub received: u64,
 }
@@ -144,7 +147,7 @@ impl Target<'_> {
     /// A failure before anything was written.
     fn unsent(&self, failure: Failure, why: &dyn Display, address: Option<SocketAddr>) -> SendError {
         let error = failure.error(format!("service `{}`: {why}", self.service));
-        SendError { error, failure, address, sent: false, received: 0 }
+        SendError { error, failure, address, sent: false, bytes_sent: 0, received: 0 }
     }
 
     /// All secrets that went out with the request or are to be kept from the guest.
@@ -211,6 +214,7 @@ impl Egress {
             }
             Err(error) => Err(SendError {
                 sent: counts.attempted(),
+                bytes_sent: counts.sent(),
                 received: counts.received(),
                 ..target.unsent(answer_failure(error), &error, Some(address))
             }),
@@ -271,6 +275,7 @@ fn scrubbed(mut response: Response, target: &Target<'_>, most: u64) -> Result<Re
     if scrubber.is_empty() {
         return Ok(response);
     }
+    response.headers.retain(|header| !scrubber.is_in_name(&header.name));
     for header in &mut response.headers {
         header.value = scrubber.text(&header.value);
     }

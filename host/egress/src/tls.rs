@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use ops_policy::origin::Origin;
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::version::{TLS12, TLS13};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
@@ -115,6 +115,18 @@ pub fn config(system: &SystemRoots, trust: Trust<'_>) -> Result<Arc<ClientConfig
     Ok(Arc::new(config))
 }
 
+/// Checks a private CA as a binding names it, before it is shown to anybody.
+///
+/// # Errors
+///
+/// It holds a private key, no certificate, or one that cannot be read.
+pub fn check_authority(pem: &[u8]) -> Result<(), TlsError> {
+    if PrivateKeyDer::from_pem_slice(pem).is_ok() {
+        return Err(TlsError::Ca("holds a private key; put the CA's certificate there and nothing else"));
+    }
+    private_roots(pem).map(|_| ())
+}
+
 fn private_roots(pem: &[u8]) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
@@ -177,6 +189,18 @@ mod tests {
             let error = config(&SystemRoots::default(), Trust::Authority(pem.as_bytes())).unwrap_err();
             assert_eq!(error, TlsError::Ca(why), "{pem}");
         }
+    }
+
+    #[test]
+    fn a_private_key_is_no_authority() {
+        let made = rcgen::generate_simple_self_signed(vec!["a.example".to_owned()]).unwrap();
+        let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        assert_eq!(check_authority(certificate.as_bytes()), Ok(()));
+        for pem in [key.clone(), format!("{certificate}{key}"), format!("{key}{certificate}")] {
+            let error = check_authority(pem.as_bytes()).unwrap_err();
+            assert!(matches!(error, TlsError::Ca(why) if why.contains("private key")), "{error}");
+        }
+        assert!(check_authority(b"garbage").is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -92,7 +92,8 @@ pub struct Record {
     /// HTTP status of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// Why there is no answer: a kind of failure, such as `timeout`; `planned` for an effect that was not sent yet.
+    /// Why there is no answer: a kind of failure, such as `timeout`; `planned` for an effect that was written down and
+    /// not sent, `sending` for one that is about to be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
 }
@@ -116,7 +117,7 @@ impl AuditLog {
     /// The file cannot be opened, or is not ours alone.
     pub fn ready(&self) -> Result<(), FileError> {
         let mut open = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.is_none() {
+        if !open.as_ref().is_some_and(is_good) {
             *open = Some(self.open(&self.state.join(FILE))?);
         }
         Ok(())
@@ -134,7 +135,7 @@ impl AuditLog {
             .map_err(|error| FileError::io("write a line of", &path)(error.into()))?;
         let mut open = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let mut file = match open.take() {
-            Some(file) if !is_full(&file) => file,
+            Some(file) if is_good(&file) => file,
             _ => self.open(&path)?,
         };
         line.push('\n');
@@ -147,7 +148,7 @@ impl AuditLog {
     fn open(&self, path: &Path) -> Result<File, FileError> {
         check_folder(&self.state)?;
         let file = open(path)?;
-        if !is_full(&file) {
+        if is_good(&file) {
             return Ok(file);
         }
         // Only one process moves files; another that waited finds a new one.
@@ -173,14 +174,21 @@ impl AuditLog {
     }
 }
 
+/// Whether the next line belongs into this file: it has room, and is still the one that others find.
+fn is_good(file: &File) -> bool {
+    !is_full(file) && file.metadata().is_ok_and(|about| about.nlink() > 0)
+}
+
 fn is_full(file: &File) -> bool {
     file.metadata().is_ok_and(|about| about.len() >= FULL)
 }
 
-/// Opens for appending, without following a link; what is there must be ours alone.
+/// Opens for appending, without following a link; what is there must be ours alone. Half a line, which a full disk
+/// leaves, is ended first.
 fn open(path: &Path) -> Result<File, FileError> {
     let file = OpenOptions::new()
         .append(true)
+        .read(true)
         .create(true)
         .mode(0o600)
         .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC).bits().cast_signed())
@@ -193,6 +201,13 @@ fn open(path: &Path) -> Result<File, FileError> {
     }
     if about.uid() != rustix::process::geteuid().as_raw() || about.mode() & 0o077 != 0 {
         return unsafe_because("is open to other users (it must be ours, with mode 0600)");
+    }
+    let mut last = [b'\n'];
+    if let Some(end) = about.len().checked_sub(1) {
+        file.read_exact_at(&mut last, end).map_err(FileError::io("read", path))?;
+    }
+    if last != [b'\n'] {
+        (&file).write_all(b"\n").map_err(FileError::io("write", path))?;
     }
     Ok(file)
 }
@@ -269,7 +284,9 @@ mod tests {
         let log = AuditLog::new(state.path());
         for round in 0..KEPT + 2 {
             log.write(&Record { run: format!("round {round}"), ..record() }).unwrap();
-            File::options().append(true).open(&path).unwrap().set_len(FULL).unwrap();
+            let mut file = File::options().append(true).open(&path).unwrap();
+            file.set_len(FULL - 1).unwrap();
+            file.write_all(b"\n").unwrap();
         }
         let mut names: Vec<_> = fs::read_dir(state.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.sort();
@@ -277,6 +294,23 @@ mod tests {
         assert_eq!(names, expected);
         let oldest = fs::read(state.path().join("audit.4.jsonl")).unwrap();
         assert!(String::from_utf8_lossy(&oldest).contains("round 1"));
+    }
+
+    #[test]
+    fn half_a_line_is_ended_and_a_file_that_went_away_is_made_again() {
+        let state = crate::scratch();
+        let path = state.path().join(FILE);
+        let log = AuditLog::new(state.path());
+        log.write(&record()).unwrap();
+        File::options().append(true).open(&path).unwrap().write_all(b"{\"half").unwrap();
+        let line = AuditLog::new(state.path()).write(&record()).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().collect::<Vec<_>>(), [line.as_str(), "{\"half", &line]);
+
+        fs::remove_file(&path).unwrap();
+        log.ready().unwrap();
+        log.write(&record()).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 1);
     }
 
     #[test]

@@ -160,7 +160,7 @@ pub enum SignatureError {
         found: String,
     },
     /// The key is not in the approvers file.
-    #[error("the key {fingerprint} is not in the approvers file")]
+    #[error("the key {fingerprint} is not in the approvers file; use a key that is, or add this one and pin")]
     KeyNotListed {
         /// Fingerprint of the key.
         fingerprint: String,

@@ -101,12 +101,13 @@ pub fn decide(rights: &Rights, door: Door, request: &Request) -> Result<Allowed,
         }
         let parsed = parse(door, request).ok();
         let reason = DenyReason::ServiceNotBound;
-        let suggestion = parsed.and_then(|parsed| denial::suggest(&request.service, &parsed, &reason));
+        let suggestion =
+            parsed.and_then(|parsed| denial::suggest(rights.safety, &request.service, &parsed, &reason));
         return Err(deny(reason, suggestion));
     };
     let parsed = parse(door, request).map_err(|reason| deny(reason, None))?;
     let (rule, body) = granted(&service.grant, &parsed).map_err(|reason| {
-        let suggestion = denial::suggest(&request.service, &parsed, &reason);
+        let suggestion = denial::suggest(rights.safety, &request.service, &parsed, &reason);
         deny(reason, suggestion)
     })?;
     needed(&service.needs, &parsed).map_err(|_| deny(DenyReason::NotNeeded, None))?;

@@ -99,7 +99,7 @@ pub fn request_for(
 
 /// The service and the path of a URL.
 fn locate(manifest: &Manifest, binding: &Binding, url: &str) -> Result<(String, String), UrlError> {
-    let Some((scheme, rest)) = url.split_once("://") else {
+    if !url.contains("://") {
         let (service, path) = url
             .split_once(':')
             .filter(|(service, path)| name::check_word(service).is_ok() && path.starts_with('/'))
@@ -109,17 +109,12 @@ fn locate(manifest: &Manifest, binding: &Binding, url: &str) -> Result<(String, 
             return Err(UrlError::NoName(service.to_owned(), existing(binding)));
         }
         return Ok((service.to_owned(), path.to_owned()));
-    };
-    let split = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at_checked(split).unwrap_or((rest, ""));
-    let origin = Origin::parse(&format!("{scheme}://{authority}"))
-        .map_err(|error| UrlError::Origin(error, existing(binding)))?;
+    }
+    let (origin, path) = Origin::of_url(url).map_err(|error| UrlError::Origin(error, existing(binding)))?;
     let there = binding.services.iter().filter(|(_, service)| service.origin == origin);
     let names: Vec<String> = there.map(|(name, _)| name.clone()).collect();
     match names.as_slice() {
         [] => Err(UrlError::NoService(origin, existing(binding))),
-        // A URL without a path means the root; the parser of targets judges everything else.
-        [name] if path.is_empty() => Ok((name.clone(), "/".to_owned())),
         [name] => Ok((name.clone(), path.to_owned())),
         _ => Err(UrlError::Several(origin, names.join(", "))),
     }

@@ -99,6 +99,20 @@ impl Origin {
         Ok(Self { scheme, host, port })
     }
 
+    /// Splits a URL into its origin and the rest: path, query and whatever else stands there, for others to judge. A
+    /// URL without a path means the root.
+    ///
+    /// # Errors
+    ///
+    /// What stands before the path is not an origin.
+    pub fn of_url(url: &str) -> Result<(Self, &str), OriginError> {
+        let authority = url.find("://").map_or(0, |at| at + 3);
+        let end = url.bytes().skip(authority).position(|byte| matches!(byte, b'/' | b'?' | b'#'));
+        let (origin, rest) =
+            url.split_at_checked(end.map_or(url.len(), |end| authority + end)).unwrap_or((url, ""));
+        Ok((Self::parse(origin)?, if rest.is_empty() { "/" } else { rest }))
+    }
+
     /// The scheme.
     pub fn scheme(&self) -> Scheme {
         self.scheme
@@ -194,6 +208,33 @@ mod tests {
             "https://mail\\example",
         ] {
             assert!(Origin::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_an_origin_and_a_path() {
+        for (url, origin, path) in [
+            ("https://web.example/a/b?c=d", "https://web.example:443", "/a/b?c=d"),
+            ("https://WEB.example", "https://web.example:443", "/"),
+            ("http://127.0.0.1:8080/", "http://127.0.0.1:8080", "/"),
+            ("https://[2001:db8::1]:8443/x", "https://[2001:db8::1]:8443", "/x"),
+            // Whatever is no path is refused when the rules are asked.
+            ("https://web.example?c=d", "https://web.example:443", "?c=d"),
+        ] {
+            let (found, rest) = Origin::of_url(url).unwrap();
+            assert_eq!((found.to_string().as_str(), rest), (origin, path), "{url}");
+        }
+        for url in [
+            "",
+            "/a",
+            "web.example/a",
+            "ftp://web.example/",
+            "https://user@web.example/",
+            "https://web.example:0x50/",
+            "https:///a",
+            "://web.example/",
+        ] {
+            assert!(Origin::of_url(url).is_err(), "{url}");
         }
     }
 }

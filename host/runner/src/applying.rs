@@ -38,6 +38,8 @@ pub(crate) struct Applying {
     reads: usize,
     started: usize,
     performed: usize,
+    /// Whether an effect was begun and nothing is known of it yet.
+    in_flight: bool,
     /// What became of each effect, in order; a retry of one that was not sent follows it.
     pub(crate) done: Vec<(usize, Done)>,
 }
@@ -49,7 +51,17 @@ impl Applying {
         run: String,
         cancel: watch::Receiver<bool>,
     ) -> Self {
-        Self { plan, ledger, run, cancel, reads: 0, started: 1, performed: 0, done: Vec::new() }
+        Self {
+            plan,
+            ledger,
+            run,
+            cancel,
+            reads: 0,
+            started: 1,
+            performed: 0,
+            in_flight: false,
+            done: Vec::new(),
+        }
     }
 
     /// How many effects were performed.
@@ -57,7 +69,22 @@ impl Applying {
         self.performed
     }
 
-    /// Compares a read before the first effect with the one that the plan rests on. `error` is its answer, where it
+    /// Whether the next read of the plan is this one. Asked before it is sent: a request of which the plan knows
+    /// nothing must not leave the host.
+    pub(crate) fn expects(&self, request: &Digest, summary: &str) -> Result<(), Ending> {
+        if self.performed > 0 {
+            return Ok(());
+        }
+        match self.plan.reads.get(self.reads).filter(|planned| planned.after_effects == 0) {
+            Some(planned) if planned.request == *request => Ok(()),
+            Some(planned) => {
+                Err(deviation(format!("it read `{summary}` where the plan read `{}`", planned.summary)))
+            }
+            None => Err(deviation(format!("it read `{summary}`, which the plan did not"))),
+        }
+    }
+
+    /// Compares the answer to a read before the first effect with the one that the plan rests on. `error` is its answer, where it
     /// is one: a service that cannot be reached says nothing about the world.
     pub(crate) fn check_read(&mut self, read: &PlannedRead, error: Option<&NetError>) -> Result<(), Ending> {
         if self.performed > 0 {
@@ -126,7 +153,13 @@ impl Applying {
                 .map_err(|error| ledger_failed(&error))?;
             self.started = number;
         }
+        self.in_flight = true;
         Ok(())
+    }
+
+    /// The number of an effect that was begun and never ended: the host failed meanwhile.
+    pub(crate) fn lost(&self) -> Option<usize> {
+        self.in_flight.then_some(self.performed + 1)
     }
 
     /// What a server may know the effect that was begun by, so that it does it once however often it is asked.
@@ -140,6 +173,7 @@ impl Applying {
         sent: Result<(Sent, String), SendFailure>,
     ) -> Result<Result<Outcome, NetError>, Ending> {
         let number = self.performed + 1;
+        self.in_flight = false;
         match sent {
             Ok((sent, address)) => {
                 self.performed = number;

@@ -26,7 +26,6 @@ use crate::record::Record;
 use crate::run::{Actor, Order, Run, What};
 use crate::runner::Runner;
 use crate::statement::{digest, plan_ref};
-use crate::trail::Trail;
 
 /// An approval that was taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,9 +187,7 @@ impl Runner {
         // The plan's own document may be what is wrong.
         let plan = self.document(&stored.id).ok().map(Arc::new);
         let record = Record { plan, stored_plan: true, approving: true, ..Record::default() };
-        let name = stored.capability;
-        let trail = Trail::new(self.audit(), &key, &name, order.trace.clone());
-        let run = Run { runner: self, key, name, order, now, record, trail, outbound: None, _alive: alive };
+        let run = Run::with(self, key, stored.capability, order, now, record, alive);
         run.receipt(ending.clone()).receipt
     }
 }

@@ -42,7 +42,7 @@ impl Run<'_> {
         }
         self.record.keep_plan = Some(planned.seed);
         if plan.dry_run {
-            return Err(Ending::done("dry run: nothing was sent and nothing was written"));
+            return Err(Ending::done("dry run: nothing was changed"));
         }
         if plan.is_empty() {
             self.record.keep_plan = None;

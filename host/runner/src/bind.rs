@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use ops_policy::manifest::{Manifest, NeedKind, RuleNeed, Safety};
+use ops_policy::manifest::{Manifest, NeedKind, RuleEffect, RuleNeed, Safety};
 use ops_policy::visible::visible;
 
 use crate::workspace::{Workspace, WorkspaceError};
@@ -104,8 +104,15 @@ fn rule_text(number: usize, rule: &RuleNeed) -> String {
         let words: Vec<_> = words.iter().map(|word| visible(word)).collect();
         format!(", {key}: [{}]", words.join(", "))
     };
+    // Many services do everything at one path; only the body says what.
+    let open = match rule.effect {
+        RuleEffect::Read if !matches!(rule.method.as_str(), "GET" | "HEAD") => {
+            "   # without `body:` this allows everything at that path"
+        }
+        _ => "",
+    };
     format!(
-        "{{id: rule-{number}, method: {}, path: \"{}\", effect: {}{}{}}}",
+        "{{id: rule-{number}, method: {}, path: \"{}\", effect: {}{}{}}}{open}",
         visible(&rule.method),
         visible(&rule.path),
         rule.effect.as_str(),
@@ -117,7 +124,7 @@ fn rule_text(number: usize, rule: &RuleNeed) -> String {
 #[cfg(test)]
 mod tests {
     use ops_policy::binding::Binding;
-    use ops_policy::manifest::{Access, Need, RuleEffect};
+    use ops_policy::manifest::{Access, Need};
     use serde_json::json;
 
     use super::*;

@@ -126,14 +126,34 @@ impl RunBroker {
     fn deny(&mut self, denial: &Denial) -> String {
         let (trail, phase) = self.sender.trail();
         trail.denied(phase, denial);
-        let text = denial.to_string();
-        let refused = self.seen.denied.entry(visible::clip(&visible::visible(&text), MAX_REPORT));
-        let refused = refused.or_insert_with(|| Refused { count: 0, suggestion: denial.suggestion() });
-        refused.count += 1;
-        match denial.suggestion() {
+        let text = self.veil(&denial.to_string());
+        let suggestion = denial.suggestion().map(|lines| self.veil(&lines));
+        self.note_refused(&text, suggestion.clone());
+        match suggestion {
             Some(rule) => format!("{text}\nthe rule that would allow it, for review:\n{rule}"),
             None => text,
         }
+    }
+
+    fn note_refused(&mut self, text: &str, suggestion: Option<String>) {
+        let refused = self.seen.denied.entry(visible::clip(&visible::visible(text), MAX_REPORT));
+        refused.or_insert_with(|| Refused { count: 0, suggestion }).count += 1;
+    }
+
+    /// A report as people may see it: short, with no secret in it and nothing that moves a cursor.
+    fn tidy(&self, report: Report) -> Report {
+        let text = |text: String| visible::clip(&visible::visible(&self.veil(&text)), MAX_REPORT);
+        match report {
+            Report::Log { level, message } => Report::Log { level, message: text(message) },
+            Report::Progress { done, total, message } => {
+                Report::Progress { done, total, message: text(message) }
+            }
+        }
+    }
+
+    /// A text of the guest's without the secrets of the run.
+    fn veil(&self, text: &str) -> String {
+        self.sender.outbound.veil.over(text)
     }
 
     /// Moves the guest's clock to the real time since the phase began.
@@ -156,6 +176,8 @@ impl RunBroker {
 
     async fn read(&mut self, request: Request) -> Result<Result<Response, NetError>, Stop> {
         self.count()?;
+        let (summary, asked) = (self.veil(&summary(&request)), digest(&request));
+        self.expect(&asked, &summary)?;
         let answer = match decide(&self.rights, Door::Fetch, &request) {
             Ok(allowed) => match self.sender.send(&allowed, &Kind::Read).await {
                 Ok((sent, _)) => Ok(sent.response),
@@ -167,7 +189,17 @@ impl RunBroker {
                 Err(NetError::NotGranted(denial.to_string()))
             }
         };
-        self.note_read(summary(&request), digest(&request), answer)
+        self.note_read(summary, asked, answer)
+    }
+
+    /// In the apply phase, a read that the plan does not have ends the run before it is sent.
+    fn expect(&mut self, request: &Digest, summary: &str) -> Result<(), Stop> {
+        if let Phase::Apply(applying) = &self.seen.phase
+            && let Err(ending) = applying.expects(request, summary)
+        {
+            return self.stop(ending);
+        }
+        Ok(())
     }
 
     async fn read_url(&mut self, request: HttpRequest) -> Result<Result<Response, NetError>, Stop> {
@@ -176,12 +208,15 @@ impl RunBroker {
             Err(why) => why,
         };
         self.count()?;
+        let origin = request.url.split(['?', '#']).next().unwrap_or_default();
+        let summary = self.veil(&format!("{} {origin}", request.method));
+        let summary = visible::clip(&visible::visible(&summary), MAX_REPORT);
+        let asked = Digest::of(request.url.as_bytes());
+        self.expect(&asked, &summary)?;
         let (trail, phase) = self.sender.trail();
         trail.no_service(phase, &request.method, &why);
-        self.seen.denied.entry(visible::clip(&why, MAX_REPORT)).or_default().count += 1;
-        let origin = request.url.split(['?', '#']).next().unwrap_or_default();
-        let asked = visible::clip(&visible::visible(&format!("{} {origin}", request.method)), MAX_REPORT);
-        self.note_read(asked, Digest::of(request.url.as_bytes()), Err(NetError::NotGranted(why)))
+        self.note_refused(&self.veil(&why), None);
+        self.note_read(summary, asked, Err(NetError::NotGranted(why)))
     }
 
     /// Writes a read and its answer down, and in the apply phase compares it with the plan's.
@@ -219,14 +254,18 @@ impl RunBroker {
         let decision = decide(&self.rights, Door::Perform, &effect.request);
         let answer = match &mut self.seen.phase {
             Phase::Read => {
-                self.stop(Ending::denied("effect-denied", "a read-only capability asked for an effect"))?
+                self.stop(Ending::denied("effect", "a read-only capability asked for an effect"))?
             }
             Phase::Plan { dry_run } => {
                 let unchecked = *dry_run
                     && matches!(&decision, Err(denial) if denial.reason == DenyReason::ServiceNotBound);
                 match decision {
                     Ok(allowed) => self.capture(effect, Some(&allowed))?,
-                    Err(_) if unchecked => self.capture(effect, None)?,
+                    Err(denial) if unchecked => {
+                        let (trail, phase) = self.sender.trail();
+                        trail.denied(phase, &denial);
+                        self.capture(effect, None)?
+                    }
                     Err(denial) => self.refuse(&effect, &denial)?,
                 }
             }
@@ -241,7 +280,7 @@ impl RunBroker {
 
     fn refuse<T>(&mut self, effect: &Effect, denial: &Denial) -> Result<T, Stop> {
         let why = self.deny(denial);
-        let what = visible::clip(&visible::visible(&effect.summary), MAX_REPORT);
+        let what = visible::clip(&visible::visible(&self.veil(&effect.summary)), MAX_REPORT);
         self.stop(Ending::denied("effect-denied", format!("the effect `{what}` is not granted: {why}")))
     }
 
@@ -310,6 +349,14 @@ impl Broker for RunBroker {
         Box::pin(self.read_url(request))
     }
 
+    fn refused(&mut self, method: &str, why: &str) -> Result<(), Stop> {
+        self.count()?;
+        let (trail, phase) = self.sender.trail();
+        trail.no_service(phase, method, why);
+        self.note_refused(&self.veil(why), None);
+        Ok(())
+    }
+
     fn perform(&mut self, effect: Effect) -> Answer<'_, Result<Outcome, NetError>> {
         Box::pin(self.change(effect))
     }
@@ -317,22 +364,13 @@ impl Broker for RunBroker {
     fn report(&mut self, report: Report) -> Answer<'_, ()> {
         self.reports += 1;
         if self.reports <= MAX_REPORTS {
-            (self.sink)(&tidy(report));
+            (self.sink)(&self.tidy(report));
         }
         Box::pin(std::future::ready(Ok(())))
     }
 
     fn now(&mut self) -> u64 {
         self.clock
-    }
-}
-
-/// A report as people may see it: short, with nothing in it that moves a cursor.
-fn tidy(report: Report) -> Report {
-    let text = |text: String| visible::clip(&visible::visible(&text), MAX_REPORT);
-    match report {
-        Report::Log { level, message } => Report::Log { level, message: text(message) },
-        Report::Progress { done, total, message } => Report::Progress { done, total, message: text(message) },
     }
 }
 

@@ -8,7 +8,7 @@ use ops_policy::plan::Plan;
 use ops_sandbox::commit;
 use ops_sandbox::stage::FileChange;
 
-use crate::applying::Applying;
+use crate::applying::{Applying, Done};
 use crate::approving::Approved;
 use crate::broker::Phase;
 use crate::ending::{Ending, Status};
@@ -75,6 +75,12 @@ impl Run<'_> {
         let Phase::Apply(applying) = &phased.seen.phase else {
             return Err(Ending::stopped("host", "the phase changed"));
         };
+        if let Some(number) = applying.lost() {
+            self.record.effects.push((number, Done::Unknown { address: None }));
+            return Err(Ending::unknown(format!(
+                "the host failed while effect {number} was on its way: look at the service to see whether it happened"
+            )));
+        }
         let result = phased.result(&decided.limits()).map_err(|ending| match ending.status {
             Some(Status::Interrupted) => {
                 Ending::partial(format!("interrupted after {} effects", applying.performed()))

@@ -39,6 +39,11 @@ impl Runner {
         }
         let pinned = Pinned::load(self.workspace(), Timestamp::now())?;
         let capability = pinned.capability(self.workspace(), &name)?;
+        // What a run would be refused for before it begins.
+        pinned
+            .settings
+            .admit(&capability.binding)
+            .map_err(|error| Ending::denied("secret", error.to_string()))?;
         let (manifest, binding) = (&capability.manifest, &capability.binding);
         let request = explain::request_for(manifest, binding, &method, &url, headers, body)
             .map_err(|error| Ending::usage(error.to_string()))?;

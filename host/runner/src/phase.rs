@@ -72,7 +72,8 @@ impl Run<'_> {
     ) -> Result<Phased, Ending> {
         let limits = decided.limits();
         let outbound = self.outbound.take().unwrap_or_else(|| self.new_outbound(decided));
-        let sender = Sender::new(outbound, decided.rights.clone(), limits, phase.audited());
+        let sender =
+            Sender::new(outbound, decided.rights.clone(), limits, phase.audited(), self.order.cancel.clone());
         let broker = RunBroker::new(decided.rights.clone(), sender, phase, self.order.reports.clone());
         let broker = Arc::new(Mutex::new(broker));
         let job = Job {
@@ -108,7 +109,15 @@ impl Run<'_> {
         Outbound {
             egress: runner.egress(),
             authorities: decided.grounds.authorities.clone(),
-            secrets: Secrets::new(runner.egress(), settings, root, authority),
+            secrets: Secrets::new(
+                runner.egress(),
+                settings,
+                root,
+                authority,
+                self.veil.clone(),
+                self.trail.clone(),
+            ),
+            veil: self.veil.clone(),
             retries: Retries::default(),
             trail: self.trail.clone(),
         }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use ops_egress::tls::check_authority;
 use ops_policy::approvers::Approvers;
 use ops_policy::binding::Binding;
 use ops_policy::digest::Digest;
@@ -84,7 +85,7 @@ pub fn prepare(
     for (_, binding) in &bindings {
         for service in binding.services.values() {
             if let Some(Tls::Authority { ca }) = &service.tls {
-                add(ca)?;
+                authority(workspace, ca, &add(ca)?)?;
             }
         }
         for contract in &binding.contracts {
@@ -92,7 +93,7 @@ pub fn prepare(
         }
     }
     if let Some(Tls::Authority { ca }) = settings.infisical.as_ref().and_then(|server| server.tls.as_ref()) {
-        add(ca)?;
+        authority(workspace, ca, &add(ca)?)?;
     }
     let components = components(workspace, &bindings, describe)?;
     let old = trusted_lock(workspace, &trust);
@@ -119,6 +120,11 @@ pub struct Described {
     pub imports: BTreeSet<String>,
     /// The digest of imports and exports.
     pub interface: Digest,
+}
+
+/// A certificate authority must be one; a key that was put there by mistake must not be shown.
+fn authority(workspace: &Workspace, path: &str, pem: &[u8]) -> Result<(), String> {
+    check_authority(pem).map_err(|error| format!("{}: {error}", workspace.shown(path)))
 }
 
 /// Bindings say which capability they bind; every other file beside them is a contract and grants nothing.

@@ -21,6 +21,7 @@ use crate::broker::Refused;
 use crate::ending::{Ending, Status};
 use crate::output::CHECK;
 use crate::run::Run;
+use crate::sends::UseKey;
 
 /// What a caller gets.
 #[derive(Clone, Debug)]
@@ -72,12 +73,11 @@ struct Body {
 
 impl Run<'_> {
     pub(crate) fn receipt(mut self, ending: Ending) -> Report {
-        let ending = self.owed(ending);
+        let scrubber = Scrubber::new(&self.record.secrets);
+        let ending = self.owed(Ending { message: scrubber.text(&ending.message), ..ending });
         let Some(status) = ending.status else {
             return Report::usage(self.name, ending);
         };
-        let scrubber = Scrubber::new(&self.record.secrets);
-        let ending = Ending { message: scrubber.text(&ending.message), ..ending };
         self.scrub(&scrubber);
         // An effect that was refused is on record already.
         if ending.exit == 4 && ending.code != Some("effect-denied") {
@@ -109,12 +109,21 @@ impl Run<'_> {
         }
     }
 
-    /// Wrong usage leaves no receipt; but once there is an intent, the ledger is owed one whatever the guest calls it.
+    /// Wrong usage leaves no receipt; but once there is an intent, or a service was asked for something, the ledger is
+    /// owed one whatever the guest calls it. And what is not in the audit log is not done.
     fn owed(&self, ending: Ending) -> Ending {
-        if ending.status.is_none() && self.record.intent.is_some() {
+        let record = &self.record;
+        let asked = !(record.used.is_empty() && record.denied.is_empty() && record.undialled.is_empty());
+        if ending.status.is_none() && (record.intent.is_some() || asked) {
             return Ending::failed("invalid-input", ending.message);
         }
-        ending
+        match self.trail.fault() {
+            Some(fault) if ending.code.is_none() && record.intent.is_some() => {
+                Ending::failed("audit", format!("{fault}\nbefore that: {}", ending.message))
+            }
+            Some(fault) if ending.code.is_none() => Ending::denied("audit", fault),
+            _ => ending,
+        }
     }
 
     /// Takes every secret that the run used out of everything that it leaves.
@@ -125,6 +134,17 @@ impl Run<'_> {
         let record = &mut self.record;
         record.stdout.kept = scrubber.bytes(&record.stdout.kept);
         record.stderr.kept = scrubber.bytes(&record.stderr.kept);
+        record.denied = std::mem::take(&mut record.denied)
+            .into_iter()
+            .map(|(what, Refused { count, suggestion })| {
+                let suggestion = suggestion.map(|lines| scrubber.text(&lines));
+                (scrubber.text(&what), Refused { count, suggestion })
+            })
+            .collect();
+        record.used = std::mem::take(&mut record.used)
+            .into_iter()
+            .map(|(key, used)| (UseKey { path: scrubber.text(&key.path), ..key }, used))
+            .collect();
         if let Some(output) = &record.output {
             let clean = scrubber.text(&output.to_string());
             record.output = Some(serde_json::from_str(&clean).unwrap_or(Value::String(clean)));

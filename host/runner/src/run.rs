@@ -22,6 +22,7 @@ use crate::key::run_key;
 use crate::pinned::{Capability, Pinned};
 use crate::record::Record;
 use crate::runner::Runner;
+use crate::secrets::Veil;
 use crate::sends::Outbound;
 pub use crate::trail::TraceSink;
 use crate::trail::Trail;
@@ -99,6 +100,7 @@ pub(crate) struct Run<'a> {
     pub(crate) now: Timestamp,
     pub(crate) record: Record,
     pub(crate) trail: Trail,
+    pub(crate) veil: Veil,
     /// What the phases send with; there between two of them.
     pub(crate) outbound: Option<Outbound>,
     /// Says that this process lives, for as long as it does.
@@ -171,6 +173,21 @@ impl Run<'_> {
 }
 
 impl<'a> Run<'a> {
+    /// A run that has done what the record says, which is nothing at its beginning.
+    pub(crate) fn with(
+        runner: &'a Runner,
+        key: String,
+        name: String,
+        order: Order<'a>,
+        now: Timestamp,
+        record: Record,
+        alive: RunLock,
+    ) -> Self {
+        let veil = Veil::default();
+        let trail = Trail::new(runner.audit(), &key, &name, order.trace.clone(), veil.clone());
+        Self { runner, key, name, order, now, record, trail, veil, outbound: None, _alive: alive }
+    }
+
     /// Gives the run its key, once the name resolves to a binding file or the plan is known.
     fn begin(runner: &'a Runner, order: Order<'a>) -> Result<Self, (String, Ending)> {
         let name = match &order.what {
@@ -196,8 +213,6 @@ impl<'a> Run<'a> {
             Ok(alive) => alive,
             Err(error) => return usage(Ending::usage(format!("{key}: {error}"))),
         };
-        let trail = Trail::new(runner.audit(), &key, &name, order.trace.clone());
-        let record = Record::default();
-        Ok(Self { runner, key, name, order, now, record, trail, outbound: None, _alive: alive })
+        Ok(Self::with(runner, key, name, order, now, Record::default(), alive))
     }
 }

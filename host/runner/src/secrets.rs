@@ -1,17 +1,42 @@
-//! The secrets of a run: each read at its first use, kept until the run ends, and read again where a service no
-//! longer takes it.
+//! The secrets of a run: each read at its first use, kept until the run ends, and read again, once, where a service
+//! no longer takes it. What people or logs see goes through the [`Veil`], which hides every one that was read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use ops_egress::infisical;
+use ops_egress::scrub::Scrubber;
 use ops_egress::secret::{self, Secret, SecretSource};
 use ops_egress::send::Egress;
 use ops_egress::tls::Trust;
 use ops_policy::service::Tls;
 use ops_policy::settings::Settings;
+
+use crate::trail::Trail;
+
+/// Hides the secrets that a run has read so far. Clones hide the same ones.
+#[derive(Clone)]
+pub(crate) struct Veil(Arc<Mutex<Arc<Scrubber>>>);
+
+impl Default for Veil {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Arc::new(Scrubber::new(&[])))))
+    }
+}
+
+impl Veil {
+    /// A text without secrets.
+    pub(crate) fn over(&self, text: &str) -> String {
+        let scrubber = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        scrubber.text(text)
+    }
+
+    fn hide(&self, secrets: &[Secret]) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(Scrubber::new(secrets));
+    }
+}
 
 /// Reads secrets as `ops.yaml` declares them.
 pub(crate) struct Secrets {
@@ -24,6 +49,10 @@ pub(crate) struct Secrets {
     known: BTreeMap<String, Secret>,
     /// Values that a service no longer took. They are secrets still.
     former: Vec<Secret>,
+    /// Those that were read again: a service that refuses everything must not make us ask for ever.
+    refreshed: BTreeSet<String>,
+    veil: Veil,
+    trail: Trail,
 }
 
 impl Secrets {
@@ -32,8 +61,11 @@ impl Secrets {
         settings: Arc<Settings>,
         root: PathBuf,
         authority: Option<Vec<u8>>,
+        veil: Veil,
+        trail: Trail,
     ) -> Self {
-        Self { egress, settings, root, authority, known: BTreeMap::new(), former: Vec::new() }
+        let (known, former, refreshed) = Default::default();
+        Self { egress, settings, root, authority, known, former, refreshed, veil, trail }
     }
 
     /// All that were read so far, for scrubbing.
@@ -47,18 +79,27 @@ impl Secrets {
             return Ok(secret.clone());
         }
         let secret = self.read(name, deadline).await?;
-        self.known.insert(name.to_owned(), secret.clone());
+        self.keep(name, secret.clone());
         Ok(secret)
+    }
+
+    /// Takes a value over, and hides it from now on.
+    fn keep(&mut self, name: &str, secret: Secret) {
+        self.former.extend(self.known.insert(name.to_owned(), secret));
+        self.veil.hide(&self.known());
     }
 
     /// Reads secrets again. Whether one of them has another value now; those are used from here on.
     pub(crate) async fn refresh(&mut self, names: &[&str], deadline: Instant) -> bool {
         let mut changed = false;
         for name in names {
+            if !self.refreshed.insert((*name).to_owned()) {
+                continue;
+            }
             // One that cannot be read now is as good as it was: the service's refusal is what the caller hears.
             let Ok(new) = self.read(name, deadline).await else { continue };
             if self.known.get(*name).is_none_or(|old| !old.same_value(&new)) {
-                self.former.extend(self.known.insert((*name).to_owned(), new));
+                self.keep(name, new);
                 changed = true;
             }
         }
@@ -95,7 +136,7 @@ impl Secrets {
             None => {
                 let secret = secret::read(password, &self.source(password)?, &self.root)
                     .map_err(|error| error.to_string())?;
-                self.known.insert(password.clone(), secret.clone());
+                self.keep(password, secret.clone());
                 secret
             }
         };
@@ -110,8 +151,12 @@ impl Secrets {
             trust,
             client_id: &server.client_id,
         };
-        infisical::read(&self.egress, &server, name, &password, place, deadline)
-            .await
-            .map_err(|error| error.to_string())
+        self.trail.ready()?;
+        let (secret, exchanges) =
+            infisical::read(&self.egress, &server, name, &password, place, deadline).await;
+        for exchange in exchanges {
+            self.trail.asked_for_secret(&exchange);
+        }
+        secret.map_err(|error| error.to_string())
     }
 }

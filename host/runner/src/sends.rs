@@ -20,8 +20,9 @@ use ops_policy::limits::Limits;
 use ops_policy::message::{Header, NetError, WireRequest};
 use ops_policy::rights::Rights;
 use ops_policy::service::{Service, Tls};
+use tokio::sync::watch;
 
-use crate::secrets::Secrets;
+use crate::secrets::{Secrets, Veil};
 use crate::trail::{Came, Trail};
 
 /// How long an effect in flight may take past the run's own limit, so that its answer is not lost for a moment.
@@ -51,6 +52,7 @@ pub(crate) struct Outbound {
     /// Certificate authorities by service, read and checked beforehand.
     pub(crate) authorities: BTreeMap<String, Vec<u8>>,
     pub(crate) secrets: Secrets,
+    pub(crate) veil: Veil,
     pub(crate) retries: Retries,
     pub(crate) trail: Trail,
 }
@@ -66,6 +68,8 @@ pub(crate) struct Sender {
     rights: Arc<Rights>,
     limits: Limits,
     phase: audit::Phase,
+    /// Turns `true` when nothing more is to be begun.
+    cancel: watch::Receiver<bool>,
     deadline: Instant,
     left: u64,
 }
@@ -95,7 +99,13 @@ struct Outgoing<'a> {
 }
 
 impl Sender {
-    pub(crate) fn new(outbound: Outbound, rights: Arc<Rights>, limits: Limits, phase: audit::Phase) -> Self {
+    pub(crate) fn new(
+        outbound: Outbound,
+        rights: Arc<Rights>,
+        limits: Limits,
+        phase: audit::Phase,
+        cancel: watch::Receiver<bool>,
+    ) -> Self {
         Self {
             outbound,
             uses: BTreeMap::new(),
@@ -104,6 +114,7 @@ impl Sender {
             rights,
             limits,
             phase,
+            cancel,
             deadline: Instant::now() + limits.time,
             left: limits.requests,
         }
@@ -143,18 +154,19 @@ impl Sender {
         let outgoing = Outgoing { allowed, service, request, deadline };
         let is_effect = matches!(kind, Kind::Effect { .. });
         let mut tries = Tries::new();
-        let (mut maybe_sent, mut refreshed) = (false, false);
+        // An answer to an earlier try counts more than none to a later one.
+        let (mut maybe_sent, mut answered, mut refreshed) = (false, None, false);
         loop {
-            let outcome = match self.attempt(&outgoing).await {
+            let outcome = match self.attempt(&outgoing, is_effect).await {
                 // An operator's matter in a second try does not undo the first.
-                Err(SendFailure::Host { why, .. }) if maybe_sent && is_effect => {
+                Err(SendFailure::Host { why, .. }) if is_effect && (maybe_sent || answered.is_some()) => {
                     let error = NetError::Connection(why);
-                    return Err(SendFailure::Answer { error, maybe_sent, address: None });
+                    return Err(SendFailure::Answer { error, maybe_sent: true, address: None });
                 }
                 outcome => outcome?,
             };
             let refused = outcome.as_ref().is_ok_and(|sent| sent.response.status == 401);
-            if refused && !refreshed && self.left > 0 {
+            if refused && !refreshed && self.left > 0 && !*self.cancel.borrow() {
                 refreshed = true;
                 if self.refresh(&outgoing).await {
                     continue;
@@ -162,21 +174,43 @@ impl Sender {
             }
             // What surely did not arrive may be sent again whatever it is.
             let safe = rule.is_repeatable() || outcome.as_ref().is_err_and(|error| !error.sent);
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = self.deadline.saturating_duration_since(Instant::now());
             let pause = match safe && self.left > 0 {
                 true => self.outbound.retries.next(&mut tries, outcome.as_ref(), left),
                 false => None,
             };
-            let Some(pause) = pause else {
-                return finished(outcome, maybe_sent && is_effect, &allowed.service);
+            let go_on = match pause {
+                Some(pause) => self.waited(pause).await,
+                None => false,
             };
-            maybe_sent |= outcome.is_err_and(|error| error.sent);
-            tokio::time::sleep(pause).await;
+            if !go_on {
+                return finished(outcome, maybe_sent && is_effect, answered, &allowed.service);
+            }
+            match outcome {
+                Ok(sent) => answered = Some(sent),
+                Err(error) => maybe_sent |= error.sent,
+            }
+        }
+    }
+
+    /// Waits before another try. `false` if the run is to end meanwhile.
+    async fn waited(&mut self, pause: Duration) -> bool {
+        if *self.cancel.borrow() {
+            return false;
+        }
+        tokio::select! {
+            // Nobody who could cancel is left: the pause is all there is.
+            Ok(_) = self.cancel.wait_for(|cancelled| *cancelled) => false,
+            () = tokio::time::sleep(pause) => true,
         }
     }
 
     /// One connection, one request.
-    async fn attempt(&mut self, outgoing: &Outgoing<'_>) -> Result<Result<Sent, SendError>, SendFailure> {
+    async fn attempt(
+        &mut self,
+        outgoing: &Outgoing<'_>,
+        is_effect: bool,
+    ) -> Result<Result<Sent, SendError>, SendFailure> {
         let host = |code| move |why| SendFailure::Host { code, why };
         self.outbound.trail.ready().map_err(host("audit"))?;
         self.left = self.left.checked_sub(1).ok_or_else(|| {
@@ -214,6 +248,9 @@ impl Sender {
             mask: &self.outbound.secrets.known(),
         };
         let budget = Budget { deadline: outgoing.deadline, response: self.limits.response };
+        if is_effect {
+            self.outbound.trail.sending(self.phase, allowed).map_err(host("audit"))?;
+        }
         self.in_flight = Some((*allowed).clone());
         let sent = self.outbound.egress.send(&target, &outgoing.request, &budget).await;
         self.in_flight = None;
@@ -248,7 +285,7 @@ impl Sender {
             },
             Err(error) => Came {
                 address: error.address.map(|address| address.to_string()),
-                sent: 0,
+                sent: error.bytes_sent,
                 received: error.received,
                 status: None,
                 failure: Some(word(&error.error)),
@@ -260,7 +297,7 @@ impl Sender {
     /// Ends the phase: a request that nobody waits for any more was sent, or tried, all the same.
     pub(crate) fn close(mut self) -> Self {
         if let Some(allowed) = self.in_flight.take() {
-            self.used(&allowed, Came { failure: Some("timeout"), ..Came::default() });
+            self.used(&allowed, Came { failure: Some("abandoned"), ..Came::default() });
         }
         self
     }
@@ -281,15 +318,16 @@ impl Sender {
     }
 }
 
-/// What the last try says of all of them. An effect that may have arrived before, and was refused now, may have
-/// happened; for a read, only the last try counts.
+/// What the tries say together. An effect that may have arrived, and was refused or failed later, may have happened.
+/// Where no try was lost, an answer counts, if an earlier one, against a last try that did not arrive.
 fn finished(
     outcome: Result<Sent, SendError>,
     maybe_sent: bool,
+    answered: Option<Sent>,
     service: &str,
 ) -> Result<(Sent, String), SendFailure> {
-    match outcome {
-        Ok(sent) if maybe_sent && sent.response.status >= 400 => Err(SendFailure::Answer {
+    match (outcome, answered) {
+        (Ok(sent), _) if maybe_sent && sent.response.status >= 400 => Err(SendFailure::Answer {
             error: NetError::Connection(format!(
                 "service `{service}`: an earlier try got no answer, and the last was answered {}",
                 sent.response.status
@@ -297,16 +335,19 @@ fn finished(
             maybe_sent,
             address: Some(sent.address.to_string()),
         }),
-        Ok(sent) => {
-            let address = sent.address.to_string();
-            Ok((sent, address))
-        }
-        Err(error) => Err(SendFailure::Answer {
+        (Ok(sent), _) => Ok(with_address(sent)),
+        (Err(error), Some(sent)) if !maybe_sent && !error.sent => Ok(with_address(sent)),
+        (Err(error), _) => Err(SendFailure::Answer {
             maybe_sent: maybe_sent || error.sent,
             address: error.address.map(|address| address.to_string()),
             error: error.error,
         }),
     }
+}
+
+fn with_address(sent: Sent) -> (Sent, String) {
+    let address = sent.address.to_string();
+    (sent, address)
 }
 
 /// A failure in one word, as its kind is written in JSON.

@@ -231,7 +231,7 @@ fn denied(record: &Record, ending: &Ending) -> Vec<say::Denial> {
         let kind = match code {
             "import" => say::DenialKind::Import,
             "approval" | "plan-expired" | "plan-used" => say::DenialKind::Approval,
-            "effect-denied" | "deviation" => say::DenialKind::Effect,
+            "effect" | "effect-denied" | "deviation" => say::DenialKind::Effect,
             "directory" | "stage" | "file-conflict" => say::DenialKind::File,
             code if code.starts_with("limit") => say::DenialKind::Limit,
             code if code.starts_with("lock") => say::DenialKind::Lock,

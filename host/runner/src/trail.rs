@@ -1,15 +1,19 @@
-//! What a run tells the audit log: one line for each decision, written before the guest learns of it.
+//! What a run tells the audit log: one line for each decision, written before the guest learns of it. An effect has a
+//! line before it is sent, too.
 //!
-//! Where the log cannot be written, nothing more is sent: a decision that is on no record must have no effect.
+//! Where the log cannot be written, nothing more is sent, and the run ends as denied: a decision that is on no record
+//! must not pass for one that is. Secrets that the run has read are in no line.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use ops_egress::infisical::Exchange;
 use ops_ledger::audit::{AuditLog, Decision, Phase, Record};
 use ops_policy::decide::{Allowed, Denial};
 use ops_policy::visible::{clip, visible};
 
 use crate::ending::Ending;
+use crate::secrets::Veil;
 
 /// The longest text in a line, in bytes.
 const MAX_TEXT: usize = 500;
@@ -24,6 +28,7 @@ pub(crate) struct Trail {
     run: String,
     capability: String,
     trace: TraceSink,
+    veil: Veil,
     fault: Arc<Mutex<Option<String>>>,
 }
 
@@ -38,13 +43,19 @@ pub(crate) struct Came {
 }
 
 impl Trail {
-    pub(crate) fn new(log: Arc<AuditLog>, run: &str, capability: &str, trace: TraceSink) -> Self {
-        Self { log, run: run.to_owned(), capability: capability.to_owned(), trace, fault: Arc::default() }
+    pub(crate) fn new(log: Arc<AuditLog>, run: &str, capability: &str, trace: TraceSink, veil: Veil) -> Self {
+        let (run, capability) = (run.to_owned(), capability.to_owned());
+        Self { log, run, capability, trace, veil, fault: Arc::default() }
+    }
+
+    /// Why a line could not be written, where one could not.
+    pub(crate) fn fault(&self) -> Option<String> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Fails if the log cannot be written.
     pub(crate) fn ready(&self) -> Result<(), String> {
-        if let Some(fault) = self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+        if let Some(fault) = self.fault() {
             return Err(fault);
         }
         self.log.ready().map_err(|error| unwritten(&error))
@@ -65,7 +76,28 @@ impl Trail {
     /// A request that a rule allows, to a name that has no address which may be dialled.
     pub(crate) fn undialled(&self, phase: Phase, allowed: &Allowed, missing: &str) {
         let decision = Decision::Denied;
-        self.write(Record { decision, missing: Some(text(missing)), ..self.allowed(phase, allowed) });
+        self.write(Record { decision, missing: Some(self.text(missing)), ..self.allowed(phase, allowed) });
+    }
+
+    /// An effect that is about to be sent.
+    pub(crate) fn sending(&self, phase: Phase, allowed: &Allowed) -> Result<(), String> {
+        self.write(Record { outcome: Some("sending".into()), ..self.allowed(phase, allowed) });
+        self.fault().map_or(Ok(()), Err)
+    }
+
+    /// A request of the host's own, for a secret.
+    pub(crate) fn asked_for_secret(&self, exchange: &Exchange) {
+        self.write(Record {
+            service: Some("infisical".into()),
+            method: Some(exchange.method.clone()),
+            path: Some(self.text(&exchange.path)),
+            address: exchange.address.map(|address| address.to_string()),
+            sent: Some(exchange.sent),
+            received: Some(exchange.received),
+            status: exchange.status,
+            outcome: exchange.status.is_none().then(|| "failed".into()),
+            ..self.record(Phase::Run, Decision::Allowed)
+        });
     }
 
     /// An effect that was allowed and written down.
@@ -76,10 +108,10 @@ impl Trail {
     /// A request that was refused.
     pub(crate) fn denied(&self, phase: Phase, denial: &Denial) {
         self.write(Record {
-            service: Some(visible(&denial.service)),
-            missing: Some(text(&denial.reason.to_string())),
-            method: Some(visible(&denial.method)),
-            path: Some(visible(&denial.path)),
+            service: Some(self.text(&denial.service)),
+            missing: Some(self.text(&denial.reason.audited())),
+            method: Some(self.text(&denial.method)),
+            path: Some(self.text(&denial.path)),
             ..self.record(phase, Decision::Denied)
         });
     }
@@ -87,8 +119,8 @@ impl Trail {
     /// A request to an address that is no service's.
     pub(crate) fn no_service(&self, phase: Phase, method: &str, missing: &str) {
         self.write(Record {
-            missing: Some(text(missing)),
-            method: Some(clip(&visible(method), 16)),
+            missing: Some(self.text(missing)),
+            method: Some(clip(&self.text(method), 16)),
             ..self.record(phase, Decision::Denied)
         });
     }
@@ -96,8 +128,12 @@ impl Trail {
     /// A run that was refused or stopped.
     pub(crate) fn ended(&self, ending: &Ending) {
         let first = ending.message.lines().next().unwrap_or_default();
-        let missing = text(&format!("{}: {first}", ending.code.unwrap_or("stopped")));
+        let missing = self.text(&format!("{}: {first}", ending.code.unwrap_or("stopped")));
         self.write(Record { missing: Some(missing), ..self.record(Phase::Run, Decision::Denied) });
+    }
+
+    fn text(&self, text: &str) -> String {
+        clip(&visible(&self.veil.over(text)), MAX_TEXT)
     }
 
     fn allowed(&self, phase: Phase, allowed: &Allowed) -> Record {
@@ -106,7 +142,7 @@ impl Trail {
             service: Some(allowed.service.clone()),
             rule: Some(allowed.rule.clone()),
             method: Some(allowed.request.method.clone()),
-            path: Some(text(path)),
+            path: Some(self.text(path)),
             ..self.record(phase, Decision::Allowed)
         }
     }
@@ -144,8 +180,4 @@ impl Trail {
 
 fn unwritten(error: &dyn std::fmt::Display) -> String {
     format!("the audit log cannot be written, so nothing is sent: {error}")
-}
-
-fn text(text: &str) -> String {
-    clip(&visible(text), MAX_TEXT)
 }

@@ -56,6 +56,16 @@ pub trait Broker: Send {
     /// Reads from an address. No rule but a read rule may let it through, of a service with exactly this origin.
     fn fetch_url(&mut self, request: HttpRequest) -> Answer<'_, Result<Response, NetError>>;
 
+    /// Hears of a `wasi:http` request that was refused before it became one: what the guest gave does not make an
+    /// [`HttpRequest`], and nothing of it but its method is passed on. It is counted like any other request, and it
+    /// is a denial. It comes in its turn among the requests that were made. `method` is a token of HTTP, of which the
+    /// first 32 bytes are kept; `why` is one of few fixed texts in plain English about the request ("it has
+    /// trailers"), with nothing of the guest's in it.
+    ///
+    /// # Errors
+    /// [`Stop`] when the run ends here; the guest then does not see that it was refused.
+    fn refused(&mut self, method: &str, why: &str) -> Result<(), Stop>;
+
     /// Asks for a change. Once begun it is never cut short from outside: it keeps its own deadline.
     fn perform(&mut self, effect: Effect) -> Answer<'_, Result<Outcome, NetError>>;
 

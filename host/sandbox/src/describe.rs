@@ -121,6 +121,10 @@ impl Broker for Nobody {
         Box::pin(async { Err(Stop) })
     }
 
+    fn refused(&mut self, _: &str, _: &str) -> Result<(), Stop> {
+        Err(Stop)
+    }
+
     fn perform(&mut self, _: Effect) -> Answer<'_, Result<Outcome, NetError>> {
         Box::pin(async { Err(Stop) })
     }

@@ -181,6 +181,8 @@ pub(crate) struct Script {
     pub(crate) error: Option<NetError>,
     /// What was asked for by address.
     pub(crate) asked: Arc<std::sync::Mutex<Vec<HttpRequest>>>,
+    /// What was refused before it was asked: the method and why.
+    pub(crate) refused: Arc<std::sync::Mutex<Vec<String>>>,
 }
 
 impl Script {
@@ -207,6 +209,11 @@ impl Broker for Script {
             let answer = self.answer(&self.fetched).await?;
             Ok(self.error.clone().map_or(Ok(answer), Err))
         })
+    }
+
+    fn refused(&mut self, method: &str, why: &str) -> Result<(), Stop> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{method}: {why}"));
+        if self.stop { Err(Stop) } else { Ok(()) }
     }
 
     fn perform(&mut self, _: Effect) -> Answer<'_, Result<Outcome, NetError>> {

@@ -188,7 +188,8 @@ fn a_wrong_password() {
     let scratch = workspace(&Mail::basic(&watch.origin(), "not-the-password"), &[SEND], "");
 
     let refused = send(&scratch, &["--to", "alice@example.test"]).exits(1);
-    let refused = refused.says("status 401: the credential of the binding is missing or wrong");
+    let refused =
+        refused.says("answered 401: GET /").says("the credential of the binding is missing or wrong");
     assert_eq!(scratch.last_receipt()["run"]["status"], "failed");
     has_no_effect(&scratch);
     assert_eq!((watch.changes(), mail.taken().len()), (0, 0));

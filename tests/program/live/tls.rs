@@ -97,7 +97,7 @@ fn wrong_token() {
         let secret = mail.secret.clone();
         let scratch = workspace(&mail.tls("{ca: tls/ca.pem}"), &[LIST], &authority.pem());
         let before = front.asked().len();
-        let refused = list(&scratch).exits(1).says("service `mail`").says("status 401");
+        let refused = list(&scratch).exits(1).says("service `mail`").says("answered 401");
         assert_eq!(front.asked().len(), before + 1, "a refused credential is sent again");
         assert_eq!(scratch.last_receipt()["run"]["status"], "failed");
         keeps_secret(&scratch, &[&secret], &[refused]);

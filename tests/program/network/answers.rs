@@ -244,7 +244,7 @@ fn a_redirected_change(yard: &Yard) {
 
 #[track_caller]
 fn too_large(run: &Run<'_>, most: &str) {
-    let ran = run.ran.clone().exits(1).says("service `web`").says("was answered with too much").says(most);
+    let ran = run.ran.clone().exits(1).says("service `web`").says(most);
     let told = (&run.receipt["run"]["status"], &run.receipt["outcome"]["errorCode"]);
     assert_eq!(told, (&json!("failed"), &json!("failed")), "{ran:?}");
     assert_eq!(run.used(), [("web/all".to_owned(), 1)].into());

@@ -10,7 +10,7 @@ const LONGEST: usize = 254;
 /// # Errors
 /// What is wrong with it, as words that follow its name.
 pub fn address(text: &str) -> Result<AddrSpec, String> {
-    let address: AddrSpec = text.parse().map_err(|error| format!("is not a mail address: {error}"))?;
+    let address: AddrSpec = text.parse().map_err(|_| "is not a mail address such as alice@example.test")?;
     if !text.is_ascii() || address.is_quoted() || text.len() > LONGEST {
         return Err(format!("is not a plain mail address of at most {LONGEST} ASCII characters"));
     }

@@ -20,7 +20,7 @@ pub struct Input {
     /// Text anywhere in a message: addresses, subject, body.
     #[schemars(length(min = 1, max = 200), extend("x-ops-positional" = 1))]
     query: Option<String>,
-    /// How many messages to show at most, the newest ones.
+    /// How many messages to show at most, the newest ones: 1 to 100.
     #[serde(default = "top")]
     #[schemars(range(min = 1, max = 100))]
     top: u32,

@@ -27,7 +27,7 @@ pub struct Input {
     #[serde(default)]
     #[schemars(length(max = 20), inner(length(min = 3, max = 254)))]
     to: Vec<String>,
-    /// Who gets a copy; may be given more than once, like the other two.
+    /// Who gets a copy.
     #[serde(default)]
     #[schemars(length(max = 20), inner(length(min = 3, max = 254)))]
     cc: Vec<String>,
@@ -137,7 +137,7 @@ fn stage(ctx: &Ctx, message: &Message) -> Result<String, Failure> {
     let outbox = ctx.directory("outbox");
     let place = |error| {
         Failure::failed(format!(
-            "neither the service `mail` nor a usable directory `outbox` is bound: {error}"
+            "neither the service `mail` nor a usable directory `outbox` is bound ({error}); grant one and pin again"
         ))
     };
     let record = format!("{}.yaml", message.unique);

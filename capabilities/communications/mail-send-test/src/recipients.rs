@@ -31,7 +31,9 @@ impl Recipients {
         if to.is_empty() {
             let default = config.default_recipient.clone();
             to.push(default.ok_or_else(|| {
-                Failure::invalid("`to` names nobody, and the binding's config has no default_recipient")
+                Failure::invalid(
+                    "`to` names nobody, and the binding's config has no default_recipient; name a recipient",
+                )
             })?);
         }
         let recipients = Self { to, cc, bcc };
@@ -40,7 +42,8 @@ impl Recipients {
         }
         let mut seen = BTreeSet::new();
         for (field, text) in recipients.named() {
-            let address = address(text).map_err(|why| Failure::invalid(format!("`{field}` {why}")))?;
+            let address =
+                address(text).map_err(|why| Failure::invalid(format!("`{field}` {why}: {text:?}")))?;
             if !seen.insert(text.to_ascii_lowercase()) {
                 return Err(Failure::invalid(format!(
                     "`{field}` names {text}, who gets the message already"
@@ -49,7 +52,7 @@ impl Recipients {
             let domain = address.domain();
             if !config.allowed_recipient_domains.iter().any(|allowed| allowed.eq_ignore_ascii_case(domain)) {
                 return Err(Failure::failed(format!(
-                    "no test mail goes to {domain}: the binding's allowed_recipient_domains are {}",
+                    "no test mail goes to {domain}; the binding's allowed_recipient_domains: {}",
                     config.allowed_recipient_domains.join(", ")
                 )));
             }

@@ -130,7 +130,7 @@ fn what_a_server_lacks_or_refuses_is_told() {
         (api().json(error), "refused Mailbox/get: requestTooLarge"),
         (api().json(shape), "another shape"),
         (api().bytes("nonsense"), "in the form of JMAP"),
-        (api().fails(NetError::Timeout("20 s".into())), "was not answered in time"),
+        (api().fails(NetError::Timeout("20 s".into())), "POST /jmap/: 20 s"),
     ] {
         let failed = failure([answer]).why();
         assert!(failed.contains(part), "{part}: {failed}");

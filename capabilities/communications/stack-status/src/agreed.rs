@@ -124,12 +124,12 @@ fn agrees(mode: Mode, lane: Lane) -> Result<String, String> {
     match (mode, lane) {
         (Mode::SimulationOnly, Lane::Simulation) => Ok(format!("{word}, and no mail service is bound")),
         (Mode::LivePilot | Mode::Live, Lane::Live) => Ok(format!("{word}, and a mail service is bound")),
-        (Mode::SimulationOnly, Lane::Live) => {
-            Err(format!("the contract says {word}, but the binding maps a mail service"))
-        }
-        (Mode::LivePilot | Mode::Live, Lane::Simulation) => {
-            Err(format!("the contract says {word}, but the binding maps no mail service"))
-        }
+        (Mode::SimulationOnly, Lane::Live) => Err(format!(
+            "the contract says {word}, but the binding maps a mail service; correct one and pin again"
+        )),
+        (Mode::LivePilot | Mode::Live, Lane::Simulation) => Err(format!(
+            "the contract says {word}, but the binding maps no mail service; correct one and pin again"
+        )),
     }
 }
 

@@ -158,7 +158,8 @@ impl Seen {
             let why = format!("the server shows no account, identity or folder for {address}");
             return checks.made(row(mailbox), Err(why));
         } else {
-            let why = format!("the credential reaches the account of {} alone", name(session));
+            let why =
+                format!("the credential sees the account of {} alone, so nobody can tell", name(session));
             return checks.skipped(row(mailbox), why);
         };
         checks.made(row(mailbox), Ok(format!("{address} is {found} at the server")));

@@ -202,7 +202,7 @@ mod live {
                 "an identity",
             ),
             (own(), json!([{"id": "f", "name": "ops"}]), json!([]), "ok", "a folder"),
-            (own(), inbox(), json!([]), "skipped", "reaches the account of tester alone"),
+            (own(), inbox(), json!([]), "skipped", "sees the account of tester alone"),
             (
                 two,
                 inbox(),
@@ -225,22 +225,38 @@ mod live {
         let session_fails = |answer: fn(Answer) -> Answer| answer(Answer::get("/.well-known/jmap"));
         let api_fails = |answer: fn(Answer) -> Answer| answer(Answer::post("/jmap/"));
         for (answer, name, part) in [
-            (session_fails(|a| a.status(401)), "session", "status 401: the credential of the binding"),
-            (session_fails(|a| a.status(403)), "session", "status 403: the credential of the binding"),
-            (session_fails(|a| a.status(429).header("retry-after", "90")), "session", "left alone for 90 s"),
-            (session_fails(|a| a.status(503).bytes("down")), "session", "status 503: down"),
+            (
+                session_fails(|a| a.status(401)),
+                "session",
+                "answered 401: GET /.well-known/jmap: the credential",
+            ),
+            (
+                session_fails(|a| a.status(403)),
+                "session",
+                "answered 403: GET /.well-known/jmap: the credential",
+            ),
+            (
+                session_fails(|a| a.status(429).header("retry-after", "90")),
+                "session",
+                "left alone for 90 seconds",
+            ),
+            (
+                session_fails(|a| a.status(503).bytes("down")),
+                "session",
+                "answered 503: GET /.well-known/jmap: down",
+            ),
             (session_fails(|a| a.bytes("<html>")), "session", "no JMAP session"),
             (
                 session_fails(|a| a.fails(NetError::Unreachable("refused".into()))),
                 "session",
-                "did not reach it: refused",
+                "GET /.well-known/jmap: refused",
             ),
             (
                 session_fails(|a| a.fails(NetError::Tls("unknown issuer".into()))),
                 "session",
-                "TLS: unknown issuer",
+                "jmap: unknown issuer",
             ),
-            (session_fails(|a| a.fails(NetError::Timeout("20 s".into()))), "session", "in time: 20 s"),
+            (session_fails(|a| a.fails(NetError::Timeout("20 s".into()))), "session", "jmap: 20 s"),
             (session_fails(|a| a.fails(NetError::NotGranted("no rule".into()))), "session", "no rule"),
             (api_fails(|a| a.status(429)), "server-mailboxes", "left alone for a while"),
             (api_fails(|a| a.bytes("{")), "server-mailboxes", "in the form of JMAP"),

@@ -186,10 +186,13 @@ pub(crate) fn finish(runner: &Runner, report: &Report, json: bool) -> Outcome {
     if let (false, Some(value)) = (json, &report.output) {
         print(output::text(value).trim_end())?;
     }
-    for (what, refused) in report.denied.iter().filter(|(what, _)| !report.ending.message.contains(what)) {
+    let told = |text: &str| report.ending.message.contains(text);
+    for (what, refused) in &report.denied {
         let times = if refused.count == 1 { String::new() } else { format!(", {} times", refused.count) };
-        say::note(format!("refused: {what}{times}"));
-        if let Some(lines) = &refused.suggestion {
+        if !told(what) {
+            say::note(format!("refused: {what}{times}"));
+        }
+        if let Some(lines) = refused.suggestion.as_ref().filter(|lines| !told(lines)) {
             say::note(format!("the rule that would allow it, for review:\n{lines}"));
         }
     }

@@ -71,18 +71,22 @@ async fn serve(answers: Answers) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     (address, seen)
 }
 
-async fn read_at(address: SocketAddr, listed: &[IpNet], place: &str) -> Result<Secret, String> {
+async fn read_at(
+    address: SocketAddr,
+    listed: &[IpNet],
+    place: &str,
+) -> (Result<Secret, String>, Vec<Exchange>) {
     let origin = Origin::parse(&format!("http://infisical.test:{}", address.port())).unwrap();
     let server = Server { origin: &origin, addresses: listed, trust: Trust::System, client_id: "id-\"1\"" };
     let client_secret = Secret::for_test("infisical-client", CLIENT_SECRET);
     let place = Place::parse(place).unwrap();
     let deadline = Instant::now() + Duration::from_secs(10);
-    read(&Egress::new(Here), &server, "smtp", &client_secret, &place, deadline)
-        .await
-        .map_err(|error| error.to_string())
+    let (outcome, exchanges) =
+        read(&Egress::new(Here), &server, "smtp", &client_secret, &place, deadline).await;
+    (outcome.map_err(|error| error.to_string()), exchanges)
 }
 
-async fn read_from(answers: Answers) -> Result<Secret, String> {
+async fn read_from(answers: Answers) -> (Result<Secret, String>, Vec<Exchange>) {
     let (address, _) = serve(answers).await;
     read_at(address, &["127.0.0.0/8".parse().unwrap()], "demo/prod/PASSWORD").await
 }
@@ -92,7 +96,7 @@ async fn a_secret_is_read_with_two_requests() {
     let (address, seen) = serve(Answers::good()).await;
     let listed = ["127.0.0.0/8".parse().unwrap()];
     let place = "3c90c3cc-0d44-4b50-8888-8dd25736052a/prod/mail/smtp.d/PASSWORD";
-    let secret = read_at(address, &listed, place).await.unwrap();
+    let secret = read_at(address, &listed, place).await.0.unwrap();
     assert_eq!((secret.name(), secret.expose()), ("smtp", VALUE));
 
     let seen = seen.lock().unwrap();
@@ -157,11 +161,13 @@ async fn what_the_server_refuses_is_told_apart_and_holds_no_secret() {
         (Answers::value(""), "is empty"),
         (Answers::value("va/l+u\ne"), "holds a line break"),
     ] {
-        let error = read_from(answers).await.unwrap_err();
+        let (outcome, exchanges) = read_from(answers).await;
+        let error = outcome.unwrap_err();
         assert!(error.starts_with("secret `smtp` (infisical:demo/prod/PASSWORD): "), "{error}");
         assert!(error.contains(why), "{why}: {error}");
         for secret in [CLIENT_SECRET, "client \"", TOKEN, VALUE, "va/l", "x: y"] {
             assert!(!error.contains(secret), "{error}");
+            assert!(!format!("{exchanges:?}").contains(secret), "{exchanges:?}");
         }
     }
 }
@@ -169,11 +175,58 @@ async fn what_the_server_refuses_is_told_apart_and_holds_no_secret() {
 #[tokio::test]
 async fn the_server_is_reached_through_the_same_checks_as_a_service() {
     let (address, seen) = serve(Answers::good()).await;
-    let error = read_at(address, &[], "demo/prod/PASSWORD").await.unwrap_err();
+    let (outcome, exchanges) = read_at(address, &[], "demo/prod/PASSWORD").await;
+    let error = outcome.unwrap_err();
     assert!(error.contains("service `infisical`: its host has no address that may be dialled"), "{error}");
+    let [Exchange { address: None, sent: 0, received: 0, status: None, failure: Some(failure), .. }] =
+        exchanges.as_slice()
+    else {
+        panic!("{exchanges:?}")
+    };
+    assert!(matches!(failure, NetError::Unreachable(_)), "{failure:?}");
     assert!(seen.lock().unwrap().is_empty());
 
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let error = read_at(closed, &["127.0.0.0/8".parse().unwrap()], "demo/prod/PASSWORD").await.unwrap_err();
+    let (outcome, exchanges) = read_at(closed, &["127.0.0.0/8".parse().unwrap()], "demo/prod/PASSWORD").await;
+    let error = outcome.unwrap_err();
     assert!(error.contains("service `infisical`: the connection was refused"), "{error}");
+    assert_eq!((exchanges.len(), exchanges[0].address, exchanges[0].sent), (1, Some(closed), 0));
+}
+
+#[tokio::test]
+async fn every_request_is_told() {
+    let (address, seen) = serve(Answers::good()).await;
+    let listed = ["127.0.0.0/8".parse().unwrap()];
+    let (outcome, exchanges) = read_at(address, &listed, "demo/prod/mail/PASSWORD").await;
+    outcome.unwrap();
+    let told: Vec<_> =
+        exchanges.iter().map(|one| (one.method.as_str(), one.path.as_str(), one.sent, one.status)).collect();
+    let lengths: Vec<_> = seen.lock().unwrap().iter().map(|request| request.len() as u64).collect();
+    assert_eq!(
+        told,
+        [
+            ("POST", "/api/v1/auth/universal-auth/login", lengths[0], Some(200)),
+            ("GET", "/api/v3/secrets/raw/PASSWORD", lengths[1], Some(200)),
+        ]
+    );
+    for one in &exchanges {
+        assert!(one.address == Some(address) && one.failure.is_none() && one.received > 0, "{one:?}");
+    }
+
+    // Also where one of them is the end of it.
+    for (answers, statuses) in [
+        (Answers::login(401, "{}"), &[Some(401)][..]),
+        (Answers::login(200, "<html>"), &[Some(200)]),
+        (Answers::secret(404, "{}"), &[Some(200), Some(404)]),
+        (Answers::value("short"), &[Some(200), Some(200)]),
+        (Answers::value(&"x".repeat(70_000)), &[Some(200), None]),
+    ] {
+        let (outcome, exchanges) = read_from(answers).await;
+        outcome.unwrap_err();
+        assert_eq!(exchanges.iter().map(|one| one.status).collect::<Vec<_>>(), statuses);
+        for one in &exchanges {
+            assert_eq!(one.failure.is_none(), one.status.is_some(), "{one:?}");
+            assert!(one.sent > 0 && one.received > 0, "{one:?}");
+        }
+    }
 }

@@ -3,10 +3,10 @@
 use crate::body::{self, BodyError};
 use crate::decide::{Door, Parsed};
 use crate::header;
-use crate::manifest::RuleEffect;
+use crate::manifest::{RuleEffect, Safety};
 use crate::path::TargetError;
 use crate::rights::{effect_word, quoted};
-use crate::rule::Method;
+use crate::rule::{Method, ceiling};
 use crate::visible;
 
 /// A request that may not go out.
@@ -102,6 +102,35 @@ pub enum DenyReason {
     NotNeeded,
 }
 
+impl DenyReason {
+    /// The reason in words for a log that is kept and shared: as it is displayed, without what only the guest knows,
+    /// which are the values in its body and the keys of its query. Names of header fields stay.
+    pub fn audited(&self) -> String {
+        match self {
+            Self::QueryKey { rule, .. } => format!("rule `{rule}` does not list a query key of the request"),
+            Self::Body { rule, why: BodyError::Value { pointer, .. } } => {
+                let pointer = visible::visible(pointer);
+                format!(
+                    "rule `{rule}` does not allow this body: `{pointer}` finds a value that the rule does not allow"
+                )
+            }
+            Self::ServiceUnknown
+            | Self::ServiceNotBound
+            | Self::Method
+            | Self::Target(_)
+            | Self::Headers(_)
+            | Self::HostHeader(_)
+            | Self::BodySize
+            | Self::BodyOnRead
+            | Self::NoRule(_)
+            | Self::Header { .. }
+            | Self::Body { .. }
+            | Self::Placeholder { .. }
+            | Self::NotNeeded => self.to_string(),
+        }
+    }
+}
+
 impl Denial {
     /// The lines of the binding that would allow the request, ready for a person to review, with `NAME` where a name is
     /// to be chosen. `None` where no line of a binding would, or where conditions on the body are for a person to write.
@@ -118,22 +147,38 @@ pub(super) fn door_words(door: Door) -> &'static str {
 }
 
 /// A rule for exactly this method, path, query and these headers, with the lines that it stands under.
-pub(super) fn suggest(service: &str, request: &Parsed<'_>, reason: &DenyReason) -> Option<String> {
+/// Where it does more than the binding's safety class allows, the class that it takes comes first.
+pub(super) fn suggest(
+    safety: Safety,
+    service: &str,
+    request: &Parsed<'_>,
+    reason: &DenyReason,
+) -> Option<String> {
     let origin = match reason {
         DenyReason::NoRule(_) | DenyReason::QueryKey { .. } | DenyReason::Header { .. } => "",
         DenyReason::ServiceNotBound => "\n    origin: https://…",
         _ => return None,
     };
     let name = quoted(service);
-    Some(format!("services:\n  {name}:{origin}\n    rules:\n      - {}", rule(request)))
+    let effect = effect(request);
+    let class = match effect {
+        _ if effect <= ceiling(safety) => "",
+        RuleEffect::Destroy => "safety: destructive\n",
+        RuleEffect::Read | RuleEffect::Mutate => "safety: mutating\n",
+    };
+    Some(format!("{class}services:\n  {name}:{origin}\n    rules:\n      - {}", rule(request)))
 }
 
-fn rule(request: &Parsed<'_>) -> String {
-    let effect = match (request.door, request.method) {
+fn effect(request: &Parsed<'_>) -> RuleEffect {
+    match (request.door, request.method) {
         (Door::Fetch, _) => RuleEffect::Read,
         (Door::Perform, Method::Delete) => RuleEffect::Destroy,
         (Door::Perform, _) => RuleEffect::Mutate,
-    };
+    }
+}
+
+fn rule(request: &Parsed<'_>) -> String {
+    let effect = effect(request);
     let path = quoted(request.target.path());
     let mut rule =
         format!("{{id: NAME, method: {}, path: {path}, effect: {}", request.method, effect_word(effect));
@@ -149,4 +194,38 @@ fn rule(request: &Parsed<'_>) -> String {
     }
     rule.push('}');
     rule
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_learns_why_and_nothing_of_the_guests_values() {
+        let rule = || "send".to_owned();
+        let body = |why| DenyReason::Body { rule: rule(), why };
+        for (reason, log) in [
+            (
+                DenyReason::QueryKey { rule: rule(), key: "hunter2".into() },
+                "rule `send` does not list a query key of the request",
+            ),
+            (
+                body(BodyError::Value { pointer: "/to".into(), found: "\"hunter2\"".into() }),
+                "rule `send` does not allow this body: `/to` finds a value that the rule does not allow",
+            ),
+        ] {
+            assert!(reason.to_string().contains("hunter2"), "{reason}");
+            assert_eq!(reason.audited(), log);
+        }
+        for reason in [
+            DenyReason::Header { rule: rule(), name: "x-other".into() },
+            DenyReason::HostHeader("x-other".into()),
+            DenyReason::Target(TargetError::Escape),
+            DenyReason::NoRule(Door::Fetch),
+            body(BodyError::Kind("/to".into())),
+            body(BodyError::Json("expected value at line 1 column 2".into())),
+        ] {
+            assert_eq!(reason.audited(), reason.to_string());
+        }
+    }
 }

@@ -9,9 +9,10 @@ use ops_policy::manifest::{Manifest, Need, NeedKind, RuleNeed, Safety};
 use ops_policy::message::Undo;
 use ops_policy::settings::Settings;
 use serde_json::json;
+use tokio::sync::watch;
 
 use super::*;
-use crate::secrets::Secrets;
+use crate::secrets::{Secrets, Veil};
 use crate::sends::Outbound;
 use crate::trail::Trail;
 
@@ -41,7 +42,8 @@ fn planning() -> RunBroker {
                    \u{20}     - {id: a, method: POST, path: /a, effect: mutate}\nlimits: {requests: 10}\n";
     let binding = Binding::parse("b", binding.as_bytes()).unwrap();
     let rights = Arc::new(Rights::intersect(&manifest, &binding).unwrap());
-    let sender = Sender::new(outbound(), rights.clone(), binding.limits, audit::Phase::Plan);
+    let sender =
+        Sender::new(outbound(), rights.clone(), binding.limits, audit::Phase::Plan, watch::channel(false).1);
     RunBroker::new(rights, sender, Phase::Plan { dry_run: false }, Arc::new(|_| {}))
 }
 
@@ -50,13 +52,12 @@ fn outbound() -> Outbound {
     let egress = Arc::new(Egress::new(Hickory::default()));
     let settings = Arc::new(Settings::parse("ops.yaml", b"workspace: demo\n").unwrap());
     let log = Arc::new(AuditLog::new(Path::new("/nowhere")));
-    Outbound {
-        egress: egress.clone(),
-        authorities: BTreeMap::new(),
-        secrets: Secrets::new(egress, settings, PathBuf::from("/"), None),
-        retries: Retries::default(),
-        trail: Trail::new(log, "CAP-1", "a.b", Arc::new(|_| {})),
-    }
+    let veil = Veil::default();
+    let trail = Trail::new(log, "CAP-1", "a.b", Arc::new(|_| {}), veil.clone());
+    let secrets =
+        Secrets::new(egress.clone(), settings, PathBuf::from("/"), None, veil.clone(), trail.clone());
+    let (authorities, retries) = (BTreeMap::new(), Retries::default());
+    Outbound { egress, authorities, secrets, veil, retries, trail }
 }
 
 fn request(path: &str, body: Option<Vec<u8>>) -> Request {

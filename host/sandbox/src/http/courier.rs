@@ -32,10 +32,27 @@ pub(super) const MOST_WAITING: usize = 64;
 /// How many ticks in a row a guest may compute before its requests are carried all the same.
 pub(super) const PATIENCE: u32 = 50;
 
+/// Why a request is not one.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    /// For the broker.
+    pub(super) why: &'static str,
+    /// For the guest.
+    pub(super) error: Error,
+}
+
+impl Refusal {
+    pub(super) fn new(why: &'static str, error: Error) -> Self {
+        Self { why, error }
+    }
+}
+
 /// A request on its way to the broker.
 pub(super) struct Ticket {
+    /// What the broker hears of it when it is refused.
+    method: String,
     /// What is asked, or why it is not.
-    request: Result<HttpRequest, Error>,
+    request: Result<HttpRequest, Refusal>,
     /// How long the body must be.
     length: Option<u64>,
     /// What is not collected yet.
@@ -48,17 +65,18 @@ pub(super) struct Ticket {
 
 impl Ticket {
     pub(super) fn new(
-        head: Result<(HttpRequest, Option<u64>), Error>,
+        method: String,
+        head: Result<(HttpRequest, Option<u64>), Refusal>,
         body: WasiBody,
         answer: oneshot::Sender<Result<Response<WasiBody>, Error>>,
         taken: oneshot::Receiver<()>,
     ) -> Self {
         let (request, length) = match head {
             Ok((request, length)) => (Ok(request), length),
-            Err(error) => (Err(error), None),
+            Err(refusal) => (Err(refusal), None),
         };
         let body = request.is_ok().then_some(body);
-        Self { request, length, body, collected: Vec::new(), answer, taken }
+        Self { method, request, length, body, collected: Vec::new(), answer, taken }
     }
 
     /// Takes what there is of the body. `held` counts all bodies of the guest.
@@ -73,21 +91,23 @@ impl Ticket {
                     self.body = None;
                     let length = self.collected.len() as u64;
                     if self.length.is_some_and(|said| said != length) {
-                        self.request = Err(Error::HttpRequestBodySize(Some(length)));
+                        let error = Error::HttpRequestBodySize(Some(length));
+                        self.refuse("its body is not as long as its content-length says", error);
                     }
                 }
-                Some(Err(error)) => self.refuse(error),
+                Some(Err(error)) => self.refuse("its body was broken off", error),
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(bytes) => {
                         *held = held.saturating_add(bytes.len() as u64);
                         if *held > BODY_BYTES {
-                            return self.refuse(Error::HttpRequestBodySize(Some(BODY_BYTES)));
+                            let error = Error::HttpRequestBodySize(Some(BODY_BYTES));
+                            return self.refuse("the bodies that wait are more than 8 MiB", error);
                         }
                         self.collected.extend_from_slice(&bytes);
                     }
                     Err(frame) => {
                         if frame.trailers_ref().is_some_and(|trailers| !trailers.is_empty()) {
-                            self.refuse(Error::HttpRequestTrailerSectionSize(Some(0)));
+                            self.refuse("it has trailers", Error::HttpRequestTrailerSectionSize(Some(0)));
                         }
                     }
                 },
@@ -96,8 +116,8 @@ impl Ticket {
     }
 
     /// Dropping the body closes it for the guest.
-    fn refuse(&mut self, error: Error) {
-        (self.request, self.body, self.collected) = (Err(error), None, Vec::new());
+    fn refuse(&mut self, why: &'static str, error: Error) {
+        (self.request, self.body, self.collected) = (Err(Refusal::new(why, error)), None, Vec::new());
     }
 }
 
@@ -201,15 +221,17 @@ impl Courier {
     }
 
     async fn carry(&self, ticket: Ticket) -> Result<(), Halt> {
-        let Ticket { request, collected, answer, taken, .. } = ticket;
+        let Ticket { method, request, collected, answer, taken, .. } = ticket;
         let result = match request {
             Ok(request) => {
                 let body = (!collected.is_empty()).then_some(collected);
                 self.ask(HttpRequest { body, ..request }).await?
             }
-            Err(error) => Err(error),
+            Err(Refusal { why, error }) => {
+                self.broker().await?.refused(&method, why)?;
+                Err(error)
+            }
         };
-        self.line.carrying.store(true, Ordering::Relaxed);
         // Nobody may be left who wants it.
         let _ = answer.send(result);
         let _ = taken.await;
@@ -218,16 +240,21 @@ impl Courier {
     }
 
     async fn ask(&self, request: HttpRequest) -> Result<Result<Response<WasiBody>, Error>, Halt> {
-        // A guest that is in a call of `ops:capability` holds the broker, and has to go on before this can. Its turn
-        // is followed by one here, so nothing else needs to wake this.
-        let free = |_: &mut Context<'_>| self.broker.try_lock().map_or(Poll::Pending, Poll::Ready);
-        let mut broker = std::future::poll_fn(free).await;
-        self.line.carrying.store(true, Ordering::Relaxed);
-        self.bounds.due().map_or(Ok(()), Err)?;
+        let mut broker = self.broker().await?;
         let answer = broker.fetch_url(request).await?;
         self.clock.advance_to(broker.now());
         drop(broker);
         self.bounds.due().map_or(Ok(()), Err)?;
         Ok(answer::response(answer))
+    }
+
+    /// The broker, when it is free. From then on the guest stands still.
+    async fn broker(&self) -> Result<sync::MutexGuard<'_, dyn Broker + 'static>, Halt> {
+        // A guest that is in a call of `ops:capability` holds the broker, and has to go on before this can. Its turn
+        // is followed by one here, so nothing else needs to wake this.
+        let free = |_: &mut Context<'_>| self.broker.try_lock().map_or(Poll::Pending, Poll::Ready);
+        let broker = std::future::poll_fn(free).await;
+        self.line.carrying.store(true, Ordering::Relaxed);
+        self.bounds.due().map_or(Ok(broker), Err)
     }
 }

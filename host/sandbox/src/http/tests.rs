@@ -54,6 +54,11 @@ impl Desk {
         self.courier().beside(async { Ok(answered.await.unwrap()) }).await.unwrap()
     }
 
+    /// What the broker heard of requests that were refused.
+    fn refused(&self) -> Vec<String> {
+        self.script.refused.lock().unwrap().clone()
+    }
+
     /// The addresses that the broker was asked for.
     fn asked(&self) -> Vec<String> {
         self.script.asked.lock().unwrap().iter().map(|request| request.url.clone()).collect()
@@ -91,7 +96,7 @@ fn an_address_is_put_together_from_its_parts() {
         ("CONNECT", "a.test:443", Err("invalid HTTP request method")),
     ] {
         let (parts, ()) = Request::builder().method(method).uri(uri).body(()).unwrap().into_parts();
-        let url = head(&parts).map(|(request, _)| request.url).map_err(|error| error.to_string());
+        let url = head(&parts).map(|(request, _)| request.url).map_err(|refusal| refusal.error.to_string());
         assert_eq!(url.as_deref().map_err(String::as_str), expected, "{method} {uri}");
     }
 }
@@ -109,7 +114,7 @@ fn fields_are_text_and_the_length_is_left_out() {
     for (name, value) in [("x", &b"\xff"[..]), ("content-length", b"-1"), ("content-length", b"")] {
         let value = HeaderValue::from_bytes(value).unwrap();
         let (parts, ()) = Request::get("http://a.test/").header(name, value).body(()).unwrap().into_parts();
-        assert!(matches!(head(&parts), Err(Error::HttpProtocolError)), "{name}");
+        assert!(matches!(head(&parts), Err(Refusal { error: Error::HttpProtocolError, .. })), "{name}");
     }
 }
 
@@ -203,8 +208,10 @@ async fn a_body_that_is_not_as_it_should_be_is_not_sent() {
             .map(|request| request.body.as_ref().map(Vec::len))
             .collect();
         match expected {
-            Ok(length) => assert_eq!((answer, asked), (Ok(204), vec![length])),
-            Err(text) => assert_eq!((answer, asked), (Err(text.to_owned()), vec![])),
+            Ok(length) => assert_eq!((answer, asked, desk.refused().len()), (Ok(204), vec![length], 0)),
+            Err(text) => {
+                assert_eq!((answer, asked, desk.refused().len()), (Err(text.to_owned()), vec![], 1));
+            }
         }
     }
 }
@@ -275,6 +282,59 @@ async fn requests_go_in_the_order_in_which_they_were_made() {
     let answers = courier.beside(guest).await.unwrap();
     assert!(matches!(answers, (Ok(204), Err(Error::HttpRequestUriInvalid), Ok(204))), "{answers:?}");
     assert_eq!(desk.asked(), ["http://a.test/1", "http://a.test/3"]);
+    assert_eq!(desk.refused(), ["GET: its address holds a user or a password"]);
+}
+
+/// In its turn, and in a text that holds nothing of what the guest wrote.
+#[tokio::test]
+async fn the_broker_hears_of_what_is_refused() {
+    let request = |method: &str, uri: &str| Request::builder().method(method).uri(uri);
+    let trailers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("b"))]);
+    let trailed = whole("").with_trailers(async { Some(Ok(trailers)) }).boxed_unsync();
+    let (aborted, broken) = open();
+    aborted.abort();
+    let mut long = vec![0; usize::try_from(BODY_BYTES).unwrap()];
+    long.push(0);
+    let requests = [
+        (request("CONNECT", "a.test:443").body(whole("")), "CONNECT: it asks for a tunnel"),
+        (request("GET", "ftp://a.test/").body(whole("")), "GET: its scheme is neither http nor https"),
+        (request("GET", "http://u:p@a.test/").body(whole("")), "GET: its address holds a user or a password"),
+        (
+            request("GET", "http://a.test/").header("x", &b"\xff"[..]).body(whole("")),
+            "GET: one of its header fields is not text",
+        ),
+        (
+            request("PUT", "http://a.test/").header("content-length", "x").body(whole("")),
+            "PUT: its content-length is not a length",
+        ),
+        (
+            request("PUT", "http://a.test/").header("content-length", "4").body(whole("abc")),
+            "PUT: its body is not as long as its content-length says",
+        ),
+        (request("POST", "http://a.test/").body(trailed), "POST: it has trailers"),
+        (request("POST", "http://a.test/").body(broken), "POST: its body was broken off"),
+        (
+            request("POST", "http://a.test/").body(whole(long)),
+            "POST: the bodies that wait are more than 8 MiB",
+        ),
+        (
+            request(&"M".repeat(33), "x://a.test/").body(whole("")),
+            "MMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMM: its scheme is neither http nor https",
+        ),
+    ];
+    let mut desk = Desk::new(Script::default());
+    let courier = desk.courier();
+    let (requests, expected): (Vec<_>, Vec<_>) = requests.into_iter().unzip();
+    let guest = async {
+        let answers: Vec<_> = requests.into_iter().map(|request| desk.ask(request.unwrap())).collect();
+        for answer in answers {
+            assert!(answer.await.unwrap().is_err());
+        }
+        Ok(())
+    };
+    courier.beside(guest).await.unwrap();
+    assert_eq!(desk.refused(), expected);
+    assert_eq!(desk.asked(), <[&str; 0]>::default());
 }
 
 /// Also when the guest wants its answer no more. What it has made when it ends goes nowhere.
@@ -311,14 +371,16 @@ async fn the_line_is_bounded() {
 
 #[tokio::test]
 async fn a_stop_ends_the_guest_where_it_stands() {
-    let mut desk = Desk::new(Script { stop: true, ..Script::default() });
-    let courier = desk.courier();
-    let mut answered = desk.ask(get("http://a.test/"));
-    let guest = async { Ok((&mut answered).await.unwrap().is_ok()) };
-    let error = courier.beside(guest).await.unwrap_err();
-    assert_eq!(error.downcast_ref(), Some(&Halt::Stopped));
-    // With the guest all that would have brought it an answer is gone.
-    assert!(matches!(answered.await.unwrap(), Err(Error::InternalError(None))));
+    for url in ["http://a.test/", "http://user@a.test/"] {
+        let mut desk = Desk::new(Script { stop: true, ..Script::default() });
+        let courier = desk.courier();
+        let mut answered = desk.ask(get(url));
+        let guest = async { Ok((&mut answered).await.unwrap().is_ok()) };
+        let error = courier.beside(guest).await.unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&Halt::Stopped), "{url}");
+        // With the guest all that would have brought it an answer is gone.
+        assert!(matches!(answered.await.unwrap(), Err(Error::InternalError(None))), "{url}");
+    }
 }
 
 #[tokio::test]

@@ -239,6 +239,12 @@ async fn plain_http_goes_the_brokers_way() {
         let asked: Vec<_> = asked.into_iter().map(|asked| (asked.method, asked.url, asked.headers)).collect();
         assert_eq!(asked, [("GET".to_owned(), "http://h.test/t".to_owned(), Vec::new())]);
     }
+    let http = "(i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0)))";
+    let other = GET.replace(http, "(i32.const 1) (i32.const 2) (i32.const 200) (i32.const 1)))");
+    let script = Script::default();
+    let ran = run(guest(imports, &other), job().0, script.clone()).await;
+    assert!(matches!(ran.end, End::Output(_)), "{:?}", ran.end);
+    assert_eq!(*script.refused.lock().unwrap(), ["GET: its scheme is neither http nor https"]);
     let ran = run(guest(imports, GET), job().0, Script { stop: true, ..Script::default() }).await;
     assert_eq!(ran.end, End::Stopped);
     let ran = run(guest(imports, GET), job().0, Script { panic: true, ..Script::default() }).await;

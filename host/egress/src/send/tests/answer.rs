@@ -130,13 +130,14 @@ async fn a_reset_after_the_request_may_have_done_something() {
     let case = Case::plain(listener.local_addr().unwrap());
     let server = tokio::spawn(async move {
         let mut stream = listener.accept().await.unwrap().0;
-        read_request(&mut stream).await;
+        let seen = read_request(&mut stream).await;
         reset(stream);
+        seen.len() as u64
     });
     let error = case.send().await.unwrap_err();
     assert!(matches!(error.error, NetError::Connection(_)), "{error:?}");
     assert!(error.sent);
-    server.await.unwrap();
+    assert_eq!(error.bytes_sent, server.await.unwrap());
 }
 
 #[tokio::test]
@@ -150,7 +151,7 @@ async fn a_reset_in_the_handshake_has_done_nothing() {
     });
     let error = case.send().await.unwrap_err();
     assert!(matches!(error.error, NetError::Tls(_)), "{error:?}");
-    assert!(!error.sent);
+    assert_eq!((error.sent, error.bytes_sent), (false, 0));
     server.await.unwrap();
 }
 

@@ -61,6 +61,20 @@ async fn further_secrets_are_masked() {
     assert!(!format!("{sent:?}").contains("hunter2"), "{sent:?}");
 }
 
+/// A field's name comes in lower case, whatever the server wrote.
+#[tokio::test]
+async fn a_field_whose_name_holds_a_secret_is_left_out() {
+    let (address, _server) =
+        serve("HTTP/1.1 200 OK\r\nx-Hunter2-ABC: 1\r\nx-old-secret: 2\r\nx: 3\r\ncontent-length: 0\r\n\r\n")
+            .await;
+    let mut case = Case::plain(address).with_credential();
+    case.secret = Secret::for_test("mail-token", "Hunter2-ABC");
+    case.mask = vec![Secret::for_test("old", "old-secret")];
+    let headers = case.send().await.unwrap().response.headers;
+    let names: Vec<_> = headers.iter().map(|header| header.name.as_str()).collect();
+    assert_eq!(names, ["x", "content-length"]);
+}
+
 /// A type of error that repeats what a server said would repeat a secret with it.
 #[tokio::test]
 async fn no_failure_repeats_what_the_server_said() {
