@@ -363,3 +363,6 @@ fn word(error: &NetError) -> &'static str {
         NetError::Limit(_) => "limit",
     }
 }
+
+#[cfg(test)]
+mod tests;
