@@ -190,10 +190,3 @@ impl WrittenCredential {
         }
     }
 }
-
-impl Credential {
-    /// The header's value with a secret in it.
-    pub fn value(&self, secret: &str) -> String {
-        format!("{}{secret}{}", self.before, self.after)
-    }
-}

@@ -1,5 +1,5 @@
-//! The live lane: session, then one read of identities and mailboxes, then one effect that makes the message as a draft and submits
-//! it; the server moves it to Sent when it has gone out.
+//! The live lane: session, then one read of identities and mailboxes, then one effect that makes the message as a draft
+//! and submits it; the server moves it to Sent when it has gone out.
 
 use std::collections::BTreeMap;
 

@@ -57,7 +57,8 @@ fn the_design_reads_as_written() {
         [RuleEffect::Read, RuleEffect::Read, RuleEffect::Mutate]
     );
     assert_eq!(mail.rules[2].headers, ["idempotency-key"]);
-    assert_eq!(mail.credential.as_ref().unwrap().value("s3cret"), "Bearer s3cret");
+    let credential = mail.credential.as_ref().unwrap();
+    assert_eq!((credential.before.as_str(), credential.after.as_str()), ("Bearer ", ""));
     assert_eq!(binding.config["vm"], Setting::One(Scalar::Int(214)));
     assert_eq!(binding.config["domains"], Setting::Many(vec![Scalar::Text("example.test".to_owned())]));
     assert_eq!((binding.limits.memory, binding.limits.requests), (32 * 1024 * 1024, 20));
