@@ -50,6 +50,18 @@ pub enum Phase {
     Run,
 }
 
+impl Phase {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Plan => "plan",
+            Self::Apply => "apply",
+            Self::Run => "run",
+        }
+    }
+}
+
 /// One decision. `docs/schemas/audit-record-v1.schema.json` is its schema.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

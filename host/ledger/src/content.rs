@@ -31,6 +31,18 @@ pub fn put(state: &Path, run: &str, name: &str, body: &[u8], durable: bool) -> R
     Ok(())
 }
 
+/// Keeps a body whose name tells its content, unless it is there already.
+///
+/// # Errors
+///
+/// Those of [`put`], but for the taken name.
+pub fn keep(state: &Path, run: &str, name: &str, body: &[u8], durable: bool) -> Result<(), FileError> {
+    if place(state, run, name)?.exists() {
+        return Ok(());
+    }
+    put(state, run, name, body, durable)
+}
+
 /// A body, or none where it was never kept or has been erased.
 ///
 /// # Errors

@@ -48,6 +48,29 @@ pub struct EvidenceFile {
     pub salt: Salt,
     /// SHA-256 of the salt's bytes and then the body.
     pub digest: Digest,
+    /// Where the body is.
+    #[serde(default, skip_serializing_if = "Place::is_exported")]
+    pub place: Place,
+}
+
+/// Where a body is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// In the receipt's folder, and in the host's content store.
+    #[default]
+    Exported,
+    /// In the host's content store alone.
+    Host,
+    /// Nowhere: the binding says `record: digests`.
+    Nowhere,
+}
+
+impl Place {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+    fn is_exported(&self) -> bool {
+        *self == Self::Exported
+    }
 }
 
 /// A digest of something that is no body of its own, such as the input.
@@ -106,7 +129,13 @@ impl Evidence {
     ///
     /// A name that is not plain or is taken, more than [`MOST_ENTRIES`] bodies, or one of more than
     /// [`LARGEST_BODY`] bytes.
-    pub fn add_file(&mut self, name: &str, media_type: &str, body: &[u8]) -> Result<Digest, EvidenceError> {
+    pub fn add_file(
+        &mut self,
+        name: &str,
+        media_type: &str,
+        body: &[u8],
+        place: Place,
+    ) -> Result<Digest, EvidenceError> {
         private::check_name(name)?;
         if OWN_NAMES.contains(&name) || self.files.iter().any(|file| file.name == name) {
             return Err(EvidenceError::Taken(name.into()));
@@ -123,6 +152,7 @@ impl Evidence {
             size,
             salt,
             digest,
+            place,
         });
         Ok(digest)
     }
@@ -231,7 +261,7 @@ mod tests {
     #[test]
     fn evidence_comes_back() {
         let mut evidence = Evidence::new("R1");
-        evidence.add_file("output.json", "application/json", b"{}").unwrap();
+        evidence.add_file("output.json", "application/json", b"{}", Place::Exported).unwrap();
         evidence.add_digest("input", b"{}").unwrap();
         let bytes = evidence.to_bytes().unwrap();
         assert_eq!(Evidence::parse(&bytes).unwrap(), evidence);
@@ -241,24 +271,24 @@ mod tests {
     #[test]
     fn equal_contents_have_unequal_digests() {
         let mut evidence = Evidence::new("R1");
-        let first = evidence.add_file("a", "text/plain", b"yes").unwrap();
-        let second = evidence.add_file("b", "text/plain", b"yes").unwrap();
+        let first = evidence.add_file("a", "text/plain", b"yes", Place::Exported).unwrap();
+        let second = evidence.add_file("b", "text/plain", b"yes", Place::Exported).unwrap();
         assert!(first != second && first != Digest::of(b"yes"));
     }
 
     #[test]
     fn names_are_plain_and_taken_once() {
         let mut evidence = Evidence::new("R1");
-        evidence.add_file("a", "text/plain", b"").unwrap();
+        evidence.add_file("a", "text/plain", b"", Place::Exported).unwrap();
         for bad in ["a", "../a", "receipt.md", "evidence.json", "receipt.sigstore.json", ""] {
-            assert!(evidence.add_file(bad, "text/plain", b"").is_err(), "{bad:?}");
+            assert!(evidence.add_file(bad, "text/plain", b"", Place::Exported).is_err(), "{bad:?}");
         }
     }
 
     #[test]
     fn a_foreign_index_gets_no_further_than_parsing() {
         let mut evidence = Evidence::new("R1");
-        evidence.add_file("a", "text/plain", b"1").unwrap();
+        evidence.add_file("a", "text/plain", b"1", Place::Exported).unwrap();
         let text = String::from_utf8(evidence.to_bytes().unwrap()).unwrap();
         for (from, to) in [
             ("\"name\": \"a\"", "\"name\": \"../../etc/passwd\""),

@@ -18,6 +18,7 @@ pub mod digest;
 pub mod dsse;
 pub mod evidence;
 pub mod export;
+pub mod failpoint;
 pub mod key;
 pub mod markdown;
 pub mod receipt;

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use crate::bundle::{Bundle, BundleError, LARGEST_BUNDLE};
 use crate::digest::Digest;
 use crate::dsse::DsseError;
-use crate::evidence::{Evidence, EvidenceError, EvidenceFile, LARGEST_INDEX, MOST_ENTRIES, OWN_NAMES};
+use crate::evidence::{Evidence, EvidenceError, EvidenceFile, LARGEST_INDEX, MOST_ENTRIES, OWN_NAMES, Place};
 use crate::export::{BUNDLE_NAME, READABLE_NAME};
 use crate::key::PublicKey;
 use crate::markdown;
@@ -243,7 +243,20 @@ fn check_index(report: &mut Report, bytes: &[u8]) -> Option<Evidence> {
 
 fn check_bodies(report: &mut Report, folder: &Path, evidence: &Evidence, names: &BTreeSet<String>) {
     for file in &evidence.files {
-        report.note(&format!("evidence {}", file.name), check_body(folder, file));
+        let name = format!("evidence {}", file.name);
+        let absent = match file.place {
+            Place::Exported => None,
+            Place::Host => Some("the host keeps it and does not hand it out"),
+            Place::Nowhere => Some("it was not kept: the binding says `record: digests`"),
+        };
+        match absent {
+            Some(why) if !names.contains(&file.name) => {
+                report.checks.push(Check { name, verdict: Verdict::NotMade(why) });
+            }
+            _ => {
+                report.note(&name, check_body(folder, file));
+            }
+        }
     }
     let listed: BTreeSet<&str> = evidence.files.iter().map(|file| file.name.as_str()).collect();
     for name in names.iter().filter(|name| !listed.contains(name.as_str())) {

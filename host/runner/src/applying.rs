@@ -5,16 +5,21 @@
 //! durably written down before it is sent, and its answer after. An effect of which no answer came ends the run,
 //! because nobody can say whether it happened.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ops_egress::send::Sent;
 use ops_ledger::store::Ledger;
+use ops_ledger::{content, failpoint};
 use ops_policy::digest::Digest;
 use ops_policy::message::{Effect, NetError, Outcome, Response};
 use ops_policy::plan::{Next, Plan, PlannedRead};
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::ending::Ending;
+use crate::journal::{Answer, Entry, Question};
+use crate::recording::Stored;
 use crate::sends::SendFailure;
 use crate::statement::digest;
 
@@ -22,7 +27,7 @@ use crate::statement::digest;
 #[derive(Clone, Debug)]
 pub(crate) enum Done {
     /// Sent and answered.
-    Performed { response: Response, address: String },
+    Performed { response: Response, address: Option<String> },
     /// Sent, and nobody knows.
     Unknown { address: Option<String> },
     /// Surely not sent.
@@ -33,6 +38,8 @@ pub(crate) enum Done {
 pub(crate) struct Applying {
     plan: Arc<Plan>,
     ledger: Arc<Ledger>,
+    /// The host's state folder, where long bodies of the journal lie.
+    state: PathBuf,
     run: String,
     cancel: watch::Receiver<bool>,
     reads: usize,
@@ -40,28 +47,72 @@ pub(crate) struct Applying {
     performed: usize,
     /// Whether an effect was begun and nothing is known of it yet.
     in_flight: bool,
+    /// Entries of the journal that the ledger does not have yet.
+    unsaved: Vec<Vec<u8>>,
     /// What became of each effect, in order; a retry of one that was not sent follows it.
     pub(crate) done: Vec<(usize, Done)>,
 }
 
+/// What an effect's row in the ledger says of its answer.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Answered {
+    /// What the service said.
+    pub(crate) response: Response,
+    /// The address that was dialled; what a person supplied has none.
+    pub(crate) address: Option<String>,
+}
+
 impl Applying {
+    /// `before` is what the runs that this one continues have performed; the effect after those is started by the
+    /// intent.
     pub(crate) fn new(
         plan: Arc<Plan>,
         ledger: Arc<Ledger>,
+        state: PathBuf,
         run: String,
         cancel: watch::Receiver<bool>,
+        before: usize,
     ) -> Self {
         Self {
             plan,
             ledger,
+            state,
             run,
             cancel,
             reads: 0,
-            started: 1,
+            started: before + 1,
             performed: 0,
             in_flight: false,
+            unsaved: Vec::new(),
             done: Vec::new(),
         }
+    }
+
+    /// Keeps an answered question for the ledger, which gets it with its next commit.
+    pub(crate) fn keep(&mut self, entry: &Entry) -> Result<(), Ending> {
+        let (stored, blobs) = Stored::split(entry.clone());
+        for (name, bytes) in blobs {
+            content::keep(&self.state, &self.run, &name, &bytes, true)
+                .map_err(|error| self.lost_journal(&error))?;
+        }
+        self.unsaved.push(serde_json::to_vec(&stored).map_err(|error| self.lost_journal(&error))?);
+        Ok(())
+    }
+
+    fn lost_journal(&self, error: &dyn std::fmt::Display) -> Ending {
+        let message = format!("the journal could not be written, so nothing more is sent: {error}");
+        if self.performed == 0 { Ending::denied("ledger", message) } else { Ending::unknown(message) }
+    }
+
+    /// Takes over an effect that the run which this one continues has performed.
+    pub(crate) fn again(&mut self, effect: &Effect, response: &Response) -> Result<(), Ending> {
+        match self.plan.next(self.performed, effect) {
+            Next::Same(_) => {}
+            _ => return Err(deviation("it repeats an effect that the plan does not have there".into())),
+        }
+        self.performed += 1;
+        self.done.push((self.performed, Done::Performed { response: response.clone(), address: None }));
+        Ok(())
     }
 
     /// How many effects were performed.
@@ -146,13 +197,17 @@ impl Applying {
         }
         // The intent carries the start of the first effect; the others are written down here, durably. A second
         // try of one that was surely not sent has started already.
+        let journal = std::mem::take(&mut self.unsaved);
         if number > self.started {
             let request = Digest::of_json(&effect.request).map_err(|error| ledger_failed(&error))?;
             self.ledger
-                .effect_started(&self.run, number as u64, &digest(request))
+                .effect_started(&self.run, number as u64, &digest(request), &journal)
                 .map_err(|error| ledger_failed(&error))?;
             self.started = number;
+        } else if !journal.is_empty() {
+            self.ledger.keep_journal(&self.run, &journal).map_err(|error| ledger_failed(&error))?;
         }
+        failpoint::reach("effect-started");
         self.in_flight = true;
         Ok(())
     }
@@ -167,22 +222,31 @@ impl Applying {
         format!("{}-{}", self.plan.id, self.performed + 1)
     }
 
-    /// Takes note of what became of the effect that was begun.
+    /// Takes note of what became of the effect that was begun, at a time of the guest's clock.
     pub(crate) fn end(
         &mut self,
+        effect: Effect,
         sent: Result<(Sent, String), SendFailure>,
-    ) -> Result<Result<Outcome, NetError>, Ending> {
+        clock: u64,
+    ) -> Result<(Result<Outcome, NetError>, Entry), Ending> {
         let number = self.performed + 1;
         self.in_flight = false;
+        let entry = |answer| Entry { question: Question::Perform(effect), answer, clock };
         match sent {
-            Ok((sent, address)) => {
+            Ok((Sent { response, .. }, address)) => {
                 self.performed = number;
-                self.done.push((number, Done::Performed { response: sent.response.clone(), address }));
-                let answer = serde_json::to_vec(&sent.response).map_err(|error| after_effect(&error))?;
+                let answered = Answered { response, address: Some(address) };
+                let row = serde_json::to_vec(&answered).map_err(|error| after_effect(&error))?;
+                let Answered { response, address } = answered;
+                self.done.push((number, Done::Performed { response: response.clone(), address }));
+                let entry = entry(Answer::Response(response.clone()));
+                self.keep(&entry)?;
+                let journal = std::mem::take(&mut self.unsaved);
                 self.ledger
-                    .effect_performed(&self.run, number as u64, &answer)
+                    .effect_performed(&self.run, number as u64, &row, &journal)
                     .map_err(|error| after_effect(&error))?;
-                Ok(Ok(Outcome::Performed(sent.response)))
+                failpoint::reach("effect-performed");
+                Ok((Ok(Outcome::Performed(response)), entry))
             }
             Err(SendFailure::Answer { maybe_sent: true, error, address }) => {
                 self.done.push((number, Done::Unknown { address }));
@@ -193,7 +257,9 @@ impl Applying {
             }
             Err(SendFailure::Answer { maybe_sent: false, error, .. }) => {
                 self.done.push((number, Done::NotSent { why: text(&error) }));
-                Ok(Err(error))
+                let entry = entry(Answer::Error(error.clone()));
+                self.keep(&entry)?;
+                Ok((Err(error), entry))
             }
             Err(SendFailure::Host { code, why }) => {
                 self.done.push((number, Done::NotSent { why: why.clone() }));

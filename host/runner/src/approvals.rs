@@ -84,7 +84,8 @@ impl Runner {
         if digest(plan.hash()) != record.digest {
             return Err(Ending::denied("plan", "the plan's document is not the one that was stored"));
         }
-        if record.status != PlanStatus::Waiting {
+        let resumable = self.is_resumable_plan(&record.id)?;
+        if record.status != PlanStatus::Waiting && !resumable {
             return Err(LedgerError::PlanNotWaiting { plan: record.id, status: record.status }.into());
         }
         let pinned = Pinned::load(self.workspace(), now)?;
@@ -94,7 +95,7 @@ impl Runner {
         if let Some(why) = plan.unapprovable() {
             return Err(Ending::denied("plan", format!("plan {} can never be approved: {why}", plan.id)));
         }
-        if record.expires <= now {
+        if record.expires <= now && !resumable {
             return Err(Ending::denied(
                 "plan-expired",
                 format!("plan {} expired at {}", plan.id, plan.expires),

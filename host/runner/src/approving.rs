@@ -37,8 +37,13 @@ impl Run<'_> {
     ) -> Result<Approved, Ending> {
         let approval = &decided.resolved.capability.binding.approval;
         let plan = &planned.plan;
+        let auto = approval.mode == Mode::Auto && plan.undoes.is_none();
         if matches!(decided.resolved.wanted, Wanted::Apply { .. }) {
-            return self.signed(decided, plan);
+            return match self.resumed_unsigned(plan)? {
+                true if auto => Ok(self.approved("auto", approval.reason.clone(), Vec::new())),
+                true => self.ask(decided, plan, person),
+                false => self.signed(decided, plan),
+            };
         }
         self.record.keep_plan = Some(planned.seed);
         if plan.dry_run {
@@ -48,10 +53,26 @@ impl Run<'_> {
             self.record.keep_plan = None;
             return Err(Ending::done("there is nothing to change"));
         }
-        if approval.mode == Mode::Auto {
+        if auto {
             return Ok(self.approved("auto", approval.reason.clone(), Vec::new()));
         }
-        // Typing and piping are done by whoever asked, alone.
+        self.ask(decided, plan, person)
+    }
+
+    /// Whether this run goes on with one that nobody had signed for: what was said at the terminal is asked again.
+    fn resumed_unsigned(&self, plan: &Plan) -> Result<bool, Ending> {
+        Ok(self.record.continues.is_some() && self.runner.ledger().approvals(&plan.id)?.is_empty())
+    }
+
+    /// Asks whoever is at the terminal, in the ways that the binding lists.
+    fn ask(
+        &mut self,
+        decided: &Decided,
+        plan: &Plan,
+        person: &mut dyn Person,
+    ) -> Result<Approved, Ending> {
+        let approval = &decided.resolved.capability.binding.approval;
+        // Typing and piping are done by whoever asked, alone. Piping is for small local records, never for an undo.
         let alone = plan.approvals <= 1 && decided.resolved.pinned.settings.approvals.own == Own::Allowed;
         if alone
             && approval.accept.contains(&Accept::Confirmed)
@@ -66,6 +87,7 @@ impl Run<'_> {
             return Ok(self.approved("confirmed", None, Vec::new()));
         }
         if alone
+            && plan.undoes.is_none()
             && approval.accept.contains(&Accept::Piped)
             && let Some(line) = person.piped(plan)
         {

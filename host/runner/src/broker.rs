@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ops_ledger::audit;
+use ops_ledger::{audit, failpoint};
 use ops_policy::decide::{Allowed, Denial, DenyReason, Door, decide};
 use ops_policy::digest::Digest;
 use ops_policy::manifest::RuleEffect;
@@ -22,6 +22,7 @@ use ops_sandbox::broker::{Answer, Broker, HttpRequest, Stop};
 
 use crate::applying::Applying;
 use crate::ending::Ending;
+use crate::journal::{self, Entry, Question, Tape};
 use crate::sends::{Kind, SendFailure, Sender};
 
 /// Reports that are passed on in one phase at most; the rest are counted.
@@ -76,6 +77,8 @@ pub(crate) struct Seen {
     pub(crate) captured: Vec<PlannedEffect>,
     /// What was refused, in words.
     pub(crate) denied: BTreeMap<String, Refused>,
+    /// Every question with its answer, in order.
+    pub(crate) journal: Vec<Entry>,
     /// Why the run was stopped from here.
     pub(crate) ending: Option<Ending>,
 }
@@ -85,7 +88,10 @@ pub(crate) struct RunBroker {
     rights: Arc<Rights>,
     sender: Sender,
     seen: Seen,
-    began: Instant,
+    /// What is answered from the journal of the run that this one continues.
+    tape: Tape,
+    /// Since when the guest's clock follows the real one, and what it showed then.
+    live: (Instant, u64),
     clock: u64,
     asked: u64,
     reports: u64,
@@ -93,7 +99,13 @@ pub(crate) struct RunBroker {
 }
 
 impl RunBroker {
-    pub(crate) fn new(rights: Arc<Rights>, sender: Sender, phase: Phase, sink: ReportSink) -> Self {
+    pub(crate) fn new(
+        rights: Arc<Rights>,
+        sender: Sender,
+        phase: Phase,
+        tape: Tape,
+        sink: ReportSink,
+    ) -> Self {
         Self {
             rights,
             sender,
@@ -102,9 +114,11 @@ impl RunBroker {
                 reads: Vec::new(),
                 captured: Vec::new(),
                 denied: BTreeMap::new(),
+                journal: Vec::new(),
                 ending: None,
             },
-            began: Instant::now(),
+            tape,
+            live: (Instant::now(), 0),
             clock: 0,
             asked: 0,
             reports: 0,
@@ -158,7 +172,40 @@ impl RunBroker {
 
     /// Moves the guest's clock to the real time since the phase began.
     fn tick(&mut self) {
-        self.clock = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let (began, base) = self.live;
+        let elapsed = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.clock = base.saturating_add(elapsed);
+    }
+
+    /// The answer that the journal has to a question, while it has one. The guest's clock goes with it.
+    fn played(&mut self, question: &Question) -> Result<Option<journal::Answer>, Stop> {
+        match self.tape.next(question) {
+            Ok(None) => Ok(None),
+            Ok(Some(entry)) => {
+                self.clock = entry.clock;
+                self.live = (Instant::now(), entry.clock);
+                let answer = entry.answer.clone();
+                self.seen.journal.push(entry);
+                Ok(Some(answer))
+            }
+            Err(difference) => self.stop(Ending::denied(
+                "deviation",
+                format!("stopped: the capability does not do again what it did before: {difference}"),
+            )),
+        }
+    }
+
+    /// Writes a crossing down that was answered just now. In the apply phase the ledger gets it with its next commit.
+    fn note(&mut self, question: Question, answer: journal::Answer) -> Result<(), Stop> {
+        self.tick();
+        let entry = Entry { question, answer, clock: self.clock };
+        if let Phase::Apply(applying) = &mut self.seen.phase
+            && let Err(ending) = applying.keep(&entry)
+        {
+            return self.stop(ending);
+        }
+        self.seen.journal.push(entry);
+        Ok(())
     }
 
     /// Counts a question. A guest that goes on asking after it was refused would fill the host's memory with refusals.
@@ -178,18 +225,58 @@ impl RunBroker {
         self.count()?;
         let (summary, asked) = (self.veil(&summary(&request)), digest(&request));
         self.expect(&asked, &summary)?;
-        let answer = match decide(&self.rights, Door::Fetch, &request) {
-            Ok(allowed) => match self.sender.send(&allowed, &Kind::Read).await {
-                Ok((sent, _)) => Ok(sent.response),
-                Err(SendFailure::Answer { error, .. }) => Err(error),
-                Err(SendFailure::Host { code, why }) => return self.stop(Ending::denied(code, why)),
-            },
-            Err(denial) => {
-                self.deny(&denial);
-                Err(NetError::NotGranted(denial.to_string()))
+        let question = Question::Fetch(request.clone());
+        let answer = match self.played(&question)? {
+            Some(answer) => self.again(answer)?,
+            None => {
+                self.keeps_no_secret(&question)?;
+                let answer = self.ask(&request).await?;
+                self.note(question, journal_answer(&answer))?;
+                answer
             }
         };
         self.note_read(summary, asked, answer)
+    }
+
+    /// Sends a read, if a rule lets it through.
+    async fn ask(&mut self, request: &Request) -> Result<Result<Response, NetError>, Stop> {
+        match decide(&self.rights, Door::Fetch, request) {
+            Ok(allowed) => match self.sender.send(&allowed, &Kind::Read).await {
+                Ok((sent, _)) => Ok(Ok(sent.response)),
+                Err(SendFailure::Answer { error, .. }) => Ok(Err(error)),
+                Err(SendFailure::Host { code, why }) => self.stop(Ending::denied(code, why)),
+            },
+            Err(denial) => {
+                self.deny(&denial);
+                Ok(Err(NetError::NotGranted(denial.to_string())))
+            }
+        }
+    }
+
+    /// The journal's answer to a read.
+    fn again(&mut self, answer: journal::Answer) -> Result<Result<Response, NetError>, Stop> {
+        match answer {
+            journal::Answer::Response(response) => Ok(Ok(response)),
+            journal::Answer::Error(error) => Ok(Err(error)),
+            journal::Answer::Planned | journal::Answer::Refused => {
+                self.stop(Ending::denied("journal", "the journal has an answer that no read gets"))
+            }
+        }
+    }
+
+    /// What is asked in the apply phase is written into the ledger, where no secret may be.
+    fn keeps_no_secret(&mut self, question: &Question) -> Result<(), Stop> {
+        let veil = &self.sender.outbound.veil;
+        let body = match question {
+            Question::Fetch(request) => request.body.as_deref(),
+            Question::FetchUrl(request) => request.body.as_deref(),
+            Question::Malformed { .. } | Question::Perform(_) => None,
+        };
+        let holds = veil.hides(question.words().as_bytes()) || body.is_some_and(|body| veil.hides(body));
+        if holds && matches!(self.seen.phase, Phase::Apply(_)) {
+            return self.stop(Ending::stopped("secret", "stopped: a request would hold the value of a secret"));
+        }
+        Ok(())
     }
 
     /// In the apply phase, a read that the plan does not have ends the run before it is sent.
@@ -213,10 +300,21 @@ impl RunBroker {
         let summary = visible::clip(&visible::visible(&summary), MAX_REPORT);
         let asked = Digest::of(request.url.as_bytes());
         self.expect(&asked, &summary)?;
-        let (trail, phase) = self.sender.trail();
-        trail.no_service(phase, &request.method, &why);
-        self.note_refused(&self.veil(&why), None);
-        self.note_read(summary, asked, Err(NetError::NotGranted(why)))
+        let method = request.method.clone();
+        let question = Question::FetchUrl(request);
+        let answer = match self.played(&question)? {
+            Some(answer) => self.again(answer)?,
+            None => {
+                self.keeps_no_secret(&question)?;
+                let (trail, phase) = self.sender.trail();
+                trail.no_service(phase, &method, &why);
+                self.note_refused(&self.veil(&why), None);
+                let answer = Err(NetError::NotGranted(why));
+                self.note(question, journal_answer(&answer))?;
+                answer
+            }
+        };
+        self.note_read(summary, asked, answer)
     }
 
     /// Writes a read and its answer down, and in the apply phase compares it with the plan's.
@@ -226,7 +324,6 @@ impl RunBroker {
         request: Digest,
         answer: Result<Response, NetError>,
     ) -> Result<Result<Response, NetError>, Stop> {
-        self.tick();
         let read = PlannedRead {
             summary,
             request,
@@ -251,11 +348,13 @@ impl RunBroker {
 
     async fn change(&mut self, effect: Effect) -> Result<Result<Outcome, NetError>, Stop> {
         self.count()?;
+        let question = Question::Perform(effect.clone());
+        if let Some(answer) = self.played(&question)? {
+            return self.performed_before(&effect, answer);
+        }
         let decision = decide(&self.rights, Door::Perform, &effect.request);
-        let answer = match &mut self.seen.phase {
-            Phase::Read => {
-                self.stop(Ending::denied("effect", "a read-only capability asked for an effect"))?
-            }
+        match &mut self.seen.phase {
+            Phase::Read => self.stop(Ending::denied("effect", "a read-only capability asked for an effect")),
             Phase::Plan { dry_run } => {
                 let unchecked = *dry_run
                     && matches!(&decision, Err(denial) if denial.reason == DenyReason::ServiceNotBound);
@@ -264,18 +363,39 @@ impl RunBroker {
                     Err(denial) if unchecked => {
                         let (trail, phase) = self.sender.trail();
                         trail.denied(phase, &denial);
-                        self.capture(effect, None)?
+                        self.capture(effect, None)?;
                     }
                     Err(denial) => self.refuse(&effect, &denial)?,
                 }
+                self.note(question, journal::Answer::Planned)?;
+                Ok(Ok(Outcome::Planned))
             }
             Phase::Apply(_) => match decision {
-                Ok(allowed) => self.carry_out(effect, allowed).await?,
-                Err(denial) => self.refuse(&effect, &denial)?,
+                Ok(allowed) => self.carry_out(effect, allowed).await,
+                Err(denial) => self.refuse(&effect, &denial),
             },
+        }
+    }
+
+    /// An effect that the run which this one continues has performed, or was refused by the network.
+    fn performed_before(
+        &mut self,
+        effect: &Effect,
+        answer: journal::Answer,
+    ) -> Result<Result<Outcome, NetError>, Stop> {
+        let Phase::Apply(applying) = &mut self.seen.phase else {
+            return self.stop(Ending::denied("journal", "only an application of a plan is continued"));
         };
-        self.tick();
-        Ok(answer)
+        match answer {
+            journal::Answer::Response(response) => match applying.again(effect, &response) {
+                Ok(()) => Ok(Ok(Outcome::Performed(response))),
+                Err(ending) => self.stop(ending),
+            },
+            journal::Answer::Error(error) => Ok(Err(error)),
+            journal::Answer::Planned | journal::Answer::Refused => {
+                self.stop(Ending::denied("journal", "the journal has an answer that no effect gets"))
+            }
+        }
     }
 
     fn refuse<T>(&mut self, effect: &Effect, denial: &Denial) -> Result<T, Stop> {
@@ -284,11 +404,7 @@ impl RunBroker {
         self.stop(Ending::denied("effect-denied", format!("the effect `{what}` is not granted: {why}")))
     }
 
-    fn capture(
-        &mut self,
-        effect: Effect,
-        allowed: Option<&Allowed>,
-    ) -> Result<Result<Outcome, NetError>, Stop> {
+    fn capture(&mut self, effect: Effect, allowed: Option<&Allowed>) -> Result<(), Stop> {
         let limit = self.sender.max_requests();
         if self.seen.captured.len() as u64 >= limit {
             return self.stop(Ending::stopped(
@@ -317,7 +433,7 @@ impl RunBroker {
             undo: effect.undo,
             unchecked: allowed.is_none(),
         });
-        Ok(Ok(Outcome::Planned))
+        Ok(())
     }
 
     async fn carry_out(
@@ -333,8 +449,17 @@ impl RunBroker {
         }
         let kind = Kind::Effect { key: applying.idempotency_key() };
         let sent = self.sender.send(&allowed, &kind).await;
-        match applying.end(sent) {
-            Ok(answer) => Ok(answer),
+        failpoint::reach("effect-sent");
+        self.tick();
+        let clock = self.clock;
+        let Phase::Apply(applying) = &mut self.seen.phase else {
+            return Err(Stop);
+        };
+        match applying.end(effect, sent, clock) {
+            Ok((answer, entry)) => {
+                self.seen.journal.push(entry);
+                Ok(answer)
+            }
             Err(ending) => self.stop(ending),
         }
     }
@@ -351,10 +476,14 @@ impl Broker for RunBroker {
 
     fn refused(&mut self, method: &str, why: &str) -> Result<(), Stop> {
         self.count()?;
+        let question = Question::Malformed { method: visible::clip(method, 32), why: why.to_owned() };
+        if self.played(&question)?.is_some() {
+            return Ok(());
+        }
         let (trail, phase) = self.sender.trail();
         trail.no_service(phase, method, why);
         self.note_refused(&self.veil(why), None);
-        Ok(())
+        self.note(question, journal::Answer::Refused)
     }
 
     fn perform(&mut self, effect: Effect) -> Answer<'_, Result<Outcome, NetError>> {
@@ -371,6 +500,13 @@ impl Broker for RunBroker {
 
     fn now(&mut self) -> u64 {
         self.clock
+    }
+}
+
+fn journal_answer(answer: &Result<Response, NetError>) -> journal::Answer {
+    match answer {
+        Ok(response) => journal::Answer::Response(response.clone()),
+        Err(error) => journal::Answer::Error(error.clone()),
     }
 }
 

@@ -45,7 +45,7 @@ impl Run<'_> {
         if *self.order.cancel.borrow() {
             return Err(Ending::interrupted());
         }
-        let first = planned.plan.effects.first().map(|effect| Digest::of_json(&effect.request));
+        let first = planned.plan.effects.get(self.record.before).map(|effect| Digest::of_json(&effect.request));
         let first = first.transpose().map_err(|error| Ending::stopped("host", error.to_string()))?;
         self.commit_intent(planned, approved, first)
     }
@@ -63,13 +63,15 @@ impl Run<'_> {
     async fn apply_phase(&mut self, decided: &Decided, planned: &Planned) -> Result<Staged, Ending> {
         let plan = &planned.plan;
         self.record.applying = true;
-        let stage = self.stage(decided)?;
+        let stage = self.stage_to_apply(decided)?;
         check_preconditions(decided, plan, &stage)?;
         let applying = Applying::new(
             plan.clone(),
             self.runner.ledger().clone(),
+            self.runner.workspace().state().to_path_buf(),
             self.key.clone(),
             self.order.cancel.clone(),
+            self.record.before,
         );
         let phased = self.guest(decided, Phase::Apply(applying), plan.clock, planned.seed, stage).await?;
         let Phase::Apply(applying) = &phased.seen.phase else {

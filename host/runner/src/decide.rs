@@ -75,6 +75,7 @@ impl Run<'_> {
         for name in &rights.contracts {
             contracts.push((name.clone(), pinned.file(workspace, &format!("{BINDINGS}/{name}"))?));
         }
+        self.record.contracts.clone_from(&contracts);
         let grounds =
             Grounds { links, directories: self.directories(&rights)?, contracts, authorities, infisical };
         let arguments = match &resolved.wanted {

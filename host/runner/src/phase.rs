@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ops_egress::retry::Budget as Retries;
+use ops_ledger::failpoint;
 use ops_policy::manifest::Access;
 use ops_policy::message::Failure;
 use ops_policy::plan::Clock;
@@ -16,21 +17,27 @@ use tokio::sync::Mutex;
 
 use crate::broker::{Phase, RunBroker, Seen};
 use crate::ending::Ending;
+use crate::recording::{Ended, Folder, Recorded};
 use crate::run::{Decided, Run};
 use crate::secrets::Secrets;
 use crate::sends::{Outbound, Sender};
+use crate::staging;
 
-/// The copies that a guest works on. Gone when dropped.
+/// The copies that a guest works on.
 pub(crate) struct Stage {
-    pub(crate) folder: TempDir,
+    pub(crate) folder: PathBuf,
     /// What each granted directory held when it was copied, by name.
     pub(crate) trees: BTreeMap<String, tree::Tree>,
+    /// The same for the recording.
+    pub(crate) recorded: Vec<Folder>,
+    /// Removes the copies when dropped. Those of an application go with the run.
+    _gone: Option<TempDir>,
 }
 
 impl Stage {
     /// The guest's copy of a directory.
     pub(crate) fn copy(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder.join(name)
     }
 }
 
@@ -42,23 +49,68 @@ pub(crate) struct Phased {
 }
 
 impl Run<'_> {
-    /// Copies the granted directories and contracts.
-    pub(crate) fn stage(&self, decided: &Decided) -> Result<Stage, Ending> {
-        let fail = |error: &dyn std::fmt::Display| Ending::denied("directory", error.to_string());
-        let parent = self.runner.workspace().state().join("staging");
-        let folder =
-            tempfile::Builder::new().prefix("run-").tempdir_in(&parent).map_err(|error| fail(&error))?;
-        let mut trees = BTreeMap::new();
+    /// Copies the granted directories and contracts, for a phase that changes nothing.
+    pub(crate) fn stage(&mut self, decided: &Decided) -> Result<Stage, Ending> {
+        let own = self.own_stage()?;
+        let folder = tempfile::Builder::new().prefix("phase-").tempdir_in(own);
+        let folder = folder.map_err(|error| Ending::denied("directory", error.to_string()))?;
+        let mut stage = self.fill(decided, folder.path().to_path_buf(), &BTreeMap::new())?;
+        stage._gone = Some(folder);
+        Ok(stage)
+    }
+
+    /// The same for an application. What it begins with is kept beside, so that it can be resumed: the run that goes on
+    /// with this one begins with that.
+    pub(crate) fn stage_to_apply(&mut self, decided: &Decided) -> Result<Stage, Ending> {
+        let state = self.runner.workspace().state().to_path_buf();
+        let own = self.own_stage()?;
+        let earlier = self.record.continues.as_ref().map(|run| staging::before(&state, run));
+        let before = staging::before(&state, &self.key);
+        let mut sources = BTreeMap::new();
+        if !decided.grounds.directories.is_empty() {
+            make_folder(&before)?;
+        }
         for (name, real, _) in &decided.grounds.directories {
-            let copied = stage::copy(real, &folder.path().join(name), &tree::Limits::default())
+            let kept = earlier.as_ref().map(|earlier| earlier.join(name)).filter(|kept| kept.is_dir());
+            let (from, to) = (kept.as_ref().unwrap_or(real), before.join(name));
+            stage::copy(from, &to, &tree::Limits::default())
                 .map_err(|error| Ending::denied("directory", format!("directory `{name}`: {error}")))?;
+            sources.insert(name.clone(), to);
+        }
+        let folder = own.join("apply");
+        make_folder(&folder)?;
+        self.fill(decided, folder, &sources)
+    }
+
+    /// This run's folder for copies.
+    fn own_stage(&self) -> Result<PathBuf, Ending> {
+        let own = staging::of_run(self.runner.workspace().state(), &self.key);
+        make_folder(&own)?;
+        Ok(own)
+    }
+
+    /// Copies directories, from `sources` where that names one, and contracts into a folder.
+    fn fill(
+        &mut self,
+        decided: &Decided,
+        folder: PathBuf,
+        sources: &BTreeMap<String, PathBuf>,
+    ) -> Result<Stage, Ending> {
+        let (mut trees, mut recorded) = (BTreeMap::new(), Vec::new());
+        for (name, real, access) in &decided.grounds.directories {
+            let copy = folder.join(name);
+            let copied =
+                stage::copy(sources.get(name).unwrap_or(real), &copy, &tree::Limits::default())
+                    .map_err(|error| Ending::denied("directory", format!("directory `{name}`: {error}")))?;
+            recorded.push(self.recorder.folder(name, *access == Access::Stage, &copy, &copied));
             trees.insert(name.clone(), copied);
         }
         if !decided.grounds.contracts.is_empty() {
-            stage::contract_copy(&decided.grounds.contracts, &folder.path().join("contracts"))
-                .map_err(|error| fail(&error))?;
+            stage::contract_copy(&decided.grounds.contracts, &folder.join("contracts"))
+                .map_err(|error| Ending::denied("directory", error.to_string()))?;
         }
-        Ok(Stage { folder, trees })
+        failpoint::reach("staged");
+        Ok(Stage { folder, trees, recorded, _gone: None })
     }
 
     /// Runs the guest. What it printed and used goes into the record; how it ended comes back.
@@ -74,7 +126,9 @@ impl Run<'_> {
         let outbound = self.outbound.take().unwrap_or_else(|| self.new_outbound(decided));
         let sender =
             Sender::new(outbound, decided.rights.clone(), limits, phase.audited(), self.order.cancel.clone());
-        let broker = RunBroker::new(decided.rights.clone(), sender, phase, self.order.reports.clone());
+        let word = phase.audited().word().to_owned();
+        let tape = std::mem::take(&mut self.tape);
+        let broker = RunBroker::new(decided.rights.clone(), sender, phase, tape, self.order.reports.clone());
         let broker = Arc::new(Mutex::new(broker));
         let job = Job {
             input: decided.input.clone(),
@@ -94,8 +148,21 @@ impl Run<'_> {
         self.record.printed(stdout, stderr);
         self.record.peak_memory = self.record.peak_memory.max(peak_memory);
         self.record.guest_time += elapsed;
-        let (seen, sender) = broker.into_parts();
+        failpoint::reach("guest-ended");
+        let (mut seen, sender) = broker.into_parts();
         self.record.phase(&seen, &sender);
+        let entries = self.recorder.entries(std::mem::take(&mut seen.journal));
+        let links = decided.grounds.links;
+        self.recorder.phase(Recorded {
+            phase: word,
+            clock,
+            seed: hex::encode(seed),
+            links: [links.fetch, links.effects, links.http],
+            limits: [limits.memory, limits.output, u64::try_from(limits.time.as_millis()).unwrap_or(u64::MAX)],
+            folders: stage.recorded.clone(),
+            entries,
+            end: Ended::of(&end, seen.ending.as_ref().map(|ending| ending.code.unwrap_or("ended"))),
+        });
         self.outbound = Some(sender.outbound);
         Ok(Phased { end, seen, stage })
     }
@@ -122,6 +189,10 @@ impl Run<'_> {
             trail: self.trail.clone(),
         }
     }
+}
+
+fn make_folder(path: &std::path::Path) -> Result<(), Ending> {
+    crate::workspace::private_folder(path).map_err(|error| Ending::denied("directory", error.to_string()))
 }
 
 /// What the guest sees: each directory under its name, contracts under `/contracts`.

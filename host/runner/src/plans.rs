@@ -1,6 +1,7 @@
 //! Plans outside a run: looking at them; and what a run needs of the ledger.
 
 use jiff::Timestamp;
+use ops_ledger::failpoint;
 use ops_ledger::statement::{Intent, Statement};
 use ops_ledger::store::{LedgerError, NewIntent, PlanFilter, PlanRecord, PlanStatus};
 use ops_policy::digest::Digest;
@@ -135,10 +136,13 @@ impl Run<'_> {
         first: Option<Digest>,
     ) -> Result<(), Ending> {
         let plan = &planned.plan;
+        failpoint::reach("before-intent");
         if !self.record.stored_plan {
             self.store_plan(plan, &planned.seed)?;
         }
-        let approvals: Vec<String> = approved.approvals.iter().map(|approval| approval.id.clone()).collect();
+        // Those that the run which this one continues has used up are good for it still.
+        let fresh = approved.approvals.iter().filter(|approval| approval.consumed_by.is_none());
+        let approvals: Vec<String> = fresh.map(|approval| approval.id.clone()).collect();
         let intent = Intent {
             ledger: self.runner.ledger_id(),
             run: self.key.clone(),
@@ -156,7 +160,12 @@ impl Run<'_> {
             approvals: &approvals,
             bundle: &bundle,
             first_effect: first.map(digest).as_ref(),
+            continues: self.record.continues.as_deref(),
         })?;
+        failpoint::reach(match self.record.continues {
+            Some(_) => "resume-intended",
+            None => "intent-committed",
+        });
         self.record.intent = Some(sequence);
         Ok(())
     }

@@ -4,14 +4,15 @@
 //! Nothing of a secret that the run used is in any of them. If the ledger fails here after an effect, nobody knows
 //! what it says of the run, and the caller is told so.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use ops_egress::scrub::Scrubber;
-use ops_ledger::content;
-use ops_ledger::evidence::Evidence;
+use ops_ledger::evidence::{Evidence, Place};
 use ops_ledger::statement::Statement;
 use ops_ledger::store::{Durability, NewReceipt};
+use ops_ledger::{content, failpoint};
 use ops_policy::manifest::Safety;
 use ops_policy::plan::Plan;
 use serde_json::{Value, json};
@@ -20,8 +21,11 @@ use crate::applying::Done;
 use crate::broker::Refused;
 use crate::ending::{Ending, Status};
 use crate::output::CHECK;
+use crate::recording::{self, Recording, Written};
+use crate::resolution::Resolving;
 use crate::run::Run;
 use crate::sends::UseKey;
+use crate::staging;
 
 /// What a caller gets.
 #[derive(Clone, Debug)]
@@ -69,6 +73,13 @@ struct Body {
     name: &'static str,
     media_type: &'static str,
     bytes: Vec<u8>,
+    place: Place,
+}
+
+impl Body {
+    fn new(name: &'static str, media_type: &'static str, bytes: Vec<u8>) -> Self {
+        Self { name, media_type, bytes, place: Place::Exported }
+    }
 }
 
 impl Run<'_> {
@@ -76,6 +87,7 @@ impl Run<'_> {
         let scrubber = Scrubber::new(&self.record.secrets);
         let ending = self.owed(Ending { message: scrubber.text(&ending.message), ..ending });
         let Some(status) = ending.status else {
+            staging::remove(self.runner.workspace().state(), &self.key);
             return Report::usage(self.name, ending);
         };
         self.scrub(&scrubber);
@@ -87,7 +99,7 @@ impl Run<'_> {
         if ending.exit == 4 && ending.code != Some("effect-denied") {
             self.trail.ended(&ending);
         }
-        let committed = self.keep_plans().and_then(|()| self.commit(&ending, status));
+        let committed = self.keep_plans().and_then(|()| self.commit(&ending, status, &scrubber));
         let (ending, receipt, export_fault) = match committed {
             Err(fault) => (self.no_receipt(&ending, &fault), None, None),
             Ok(written) => match written {
@@ -95,6 +107,9 @@ impl Run<'_> {
                 Err(fault) => (ending, None, Some(fault)),
             },
         };
+        if ending.status != Some(Status::Unknown) {
+            staging::remove(self.runner.workspace().state(), &self.key);
+        }
         let checked = ending.code == Some(CHECK);
         let plan = match &self.record.new_plan {
             Some((plan, _)) => Some(plan.clone()),
@@ -169,24 +184,50 @@ impl Run<'_> {
     }
 
     /// Signs and commits. The inner result is about the copy for people.
-    fn commit(&self, ending: &Ending, status: Status) -> Result<Result<PathBuf, String>, String> {
-        let state = self.runner.workspace().state();
+    fn commit(
+        &mut self,
+        ending: &Ending,
+        status: Status,
+        scrubber: &Scrubber,
+    ) -> Result<Result<PathBuf, String>, String> {
+        let text = |error: &dyn std::fmt::Display| error.to_string();
+        let state = self.runner.workspace().state().to_path_buf();
         let safety = self.record.rights.as_ref().map(|rights| rights.safety);
         let durable = safety != Some(Safety::ReadOnly);
         let mut evidence = Evidence::new(&self.key);
-        let bodies = self.bodies().map_err(|error| error.to_string())?;
+        let mut bodies = self.bodies().map_err(|error| text(&error))?;
+        let recording = self.recording(scrubber).map_err(|error| text(&error))?;
+        let mut blobs = BTreeMap::new();
+        if let Some(written) = recording {
+            blobs = written.blobs;
+            let (name, media_type) = (recording::NAME, "application/json");
+            bodies.push(Body { name, media_type, bytes: written.document, place: Place::Host });
+        }
         for body in &bodies {
-            evidence.add_file(body.name, body.media_type, &body.bytes).map_err(|error| error.to_string())?;
+            evidence
+                .add_file(body.name, body.media_type, &body.bytes, body.place)
+                .map_err(|error| text(&error))?;
         }
-        let mut receipt = self.statement(ending, status, &mut evidence).map_err(|error| error.to_string())?;
-        let index = evidence.to_bytes().map_err(|error| error.to_string())?;
-        for (name, bytes) in
-            bodies.iter().map(|body| (body.name, &body.bytes)).chain([("evidence.json", &index)])
-        {
-            content::put(state, &self.key, name, bytes, durable).map_err(|error| error.to_string())?;
+        let mut receipt = self.statement(ending, status, &mut evidence).map_err(|error| text(&error))?;
+        let index = evidence.to_bytes().map_err(|error| text(&error))?;
+        let mut kept = 0;
+        for (name, bytes) in &blobs {
+            content::keep(&state, &self.key, name, bytes, durable).map_err(|error| text(&error))?;
+            kept += bytes.len() as u64;
         }
-        let new =
-            NewReceipt { run: &self.key, capability: &self.name, status: receipt.run.status, settles: None };
+        let stored = bodies.iter().filter(|body| body.place != Place::Nowhere);
+        for (name, bytes) in stored.map(|body| (body.name, &body.bytes)).chain([("evidence.json", &index)]) {
+            content::put(&state, &self.key, name, bytes, durable).map_err(|error| text(&error))?;
+            kept += bytes.len() as u64;
+        }
+        failpoint::reach("before-receipt");
+        let new = NewReceipt {
+            recovery: self.record.recovery,
+            resolves: self.record.resolves.as_ref().and_then(Resolving::of),
+            settles: self.record.settles.as_deref(),
+            kept,
+            ..NewReceipt::new(&self.key, &self.name, receipt.run.status)
+        };
         let durability = if durable { Durability::Durable } else { Durability::Soft };
         self.runner
             .ledger()
@@ -195,8 +236,35 @@ impl Run<'_> {
                 let digest = ops_ledger::digest::Digest::of(&index);
                 Statement::receipt(&digest, receipt).sign(self.runner.key())
             })
-            .map_err(|error| error.to_string())?;
-        Ok(self.runner.export(&self.key))
+            .map_err(|error| text(&error))?;
+        failpoint::reach("receipt-committed");
+        let exported = self.runner.export(&self.key);
+        failpoint::reach("exported");
+        Ok(exported)
+    }
+
+    /// What the guest saw, where it ran.
+    fn recording(&mut self, scrubber: &Scrubber) -> Result<Option<Written>, serde_json::Error> {
+        let recorder = std::mem::take(&mut self.recorder);
+        let (Some(capability), Some(input)) = (&self.record.capability, &self.record.input) else {
+            return Ok(None);
+        };
+        if recorder.is_empty() {
+            return Ok(None);
+        }
+        let about = Recording {
+            run: self.key.clone(),
+            capability: self.name.clone(),
+            host: self.runner.host(),
+            component: capability.component_digest,
+            input: input.clone(),
+            version: 0,
+            contracts: BTreeMap::new(),
+            phases: Vec::new(),
+            missing: None,
+            blobs: Vec::new(),
+        };
+        recorder.close(about, &self.record.contracts, scrubber).map(Some)
     }
 
     /// What the run leaves as evidence.
@@ -205,30 +273,21 @@ impl Run<'_> {
         let mut bodies = Vec::new();
         let json = "application/json";
         if let Some(output) = &record.output {
-            bodies.push(Body {
-                name: "output.json",
-                media_type: json,
-                bytes: serde_json::to_vec_pretty(output)?,
-            });
+            bodies.push(Body::new("output.json", json, serde_json::to_vec_pretty(output)?));
         }
         if let Some(plan) = &record.plan {
-            bodies.push(Body {
-                name: "plan.json",
-                media_type: json,
-                bytes: serde_json::to_vec_pretty(plan.as_ref())?,
-            });
+            bodies.push(Body::new("plan.json", json, serde_json::to_vec_pretty(plan.as_ref())?));
         }
         if !record.effects.is_empty() {
             let effects: Vec<_> = record.effects.iter().map(effect).collect();
-            bodies.push(Body {
-                name: "effects.json",
-                media_type: json,
-                bytes: serde_json::to_vec_pretty(&effects)?,
-            });
+            bodies.push(Body::new("effects.json", json, serde_json::to_vec_pretty(&effects)?));
+        }
+        if let Some(resolving) = &record.resolves {
+            bodies.push(Body::new("resolution.json", json, serde_json::to_vec_pretty(&resolving.said)?));
         }
         for (name, printed) in [("stdout.txt", &record.stdout), ("stderr.txt", &record.stderr)] {
             if !printed.kept.is_empty() {
-                bodies.push(Body { name, media_type: "text/plain", bytes: printed.kept.clone() });
+                bodies.push(Body::new(name, "text/plain", printed.kept.clone()));
             }
         }
         Ok(bodies)

@@ -16,6 +16,7 @@ use crate::applying::Done;
 use crate::approving::Approved;
 use crate::broker::{Phase, Refused, Seen};
 use crate::pinned::Capability;
+use crate::resolution::Resolving;
 use crate::run::Planned;
 use crate::sends::{Sender, UseKey, Used};
 
@@ -40,6 +41,8 @@ pub(crate) struct Record {
     pub(crate) dry_run: bool,
     /// Whether this is about an approval that was refused, and no run.
     pub(crate) approving: bool,
+    /// Whether this is a person's word on another run, and no run.
+    pub(crate) resolving: bool,
     /// The plan that this run made or carries out.
     pub(crate) plan: Option<Arc<Plan>>,
     /// Whether another run made it.
@@ -50,6 +53,18 @@ pub(crate) struct Record {
     pub(crate) new_plan: Option<(Arc<Plan>, [u8; 32])>,
     pub(crate) approved: Option<Approved>,
     pub(crate) intent: Option<u64>,
+    /// The run with an unknown outcome that this one goes on with or resolves.
+    pub(crate) continues: Option<String>,
+    /// How many effects that run has performed.
+    pub(crate) before: usize,
+    /// The run with an unknown outcome that blocks nothing any more after this one's receipt.
+    pub(crate) settles: Option<String>,
+    /// What a person said of an effect of another run, which this one is about.
+    pub(crate) resolves: Option<Resolving>,
+    /// Whether the run's own process was gone, and this one only writes its receipt.
+    pub(crate) recovery: bool,
+    /// The granted contracts.
+    pub(crate) contracts: Vec<(String, Vec<u8>)>,
     pub(crate) applying: bool,
     pub(crate) effects: Vec<(usize, Done)>,
     pub(crate) files: FileOutcome,

@@ -47,6 +47,10 @@ impl Run<'_> {
                 let plan = plan.clone();
                 self.stored(&plan, &pinned, &capability)?
             }
+            What::Resume { run } => {
+                let run = run.clone();
+                self.continued(&run, &pinned, &capability)?
+            }
         };
         let component = self
             .runner
@@ -56,8 +60,9 @@ impl Run<'_> {
         Ok(Resolved { pinned, capability, component, wanted })
     }
 
-    /// A stored plan, if it still rests on what is here.
-    fn stored(
+    /// A stored plan, if it still rests on what is here. One that a resumed run takes up was taken up before, and how
+    /// long it is good was asked then; how old its approval may be is asked again.
+    pub(crate) fn stored(
         &mut self,
         id: &str,
         pinned: &Pinned,
@@ -101,7 +106,8 @@ impl Run<'_> {
                 ));
             }
         }
-        if row.status != PlanStatus::Waiting {
+        let resumed = self.record.continues.is_some();
+        if row.status != PlanStatus::Waiting && !resumed {
             return Err(Ending::denied(
                 "plan-used",
                 format!("plan {} is {} and cannot be carried out again", plan.id, row.status.word()),
@@ -111,7 +117,7 @@ impl Run<'_> {
             return Err(Ending::denied("plan", format!("plan {} cannot be carried out: {why}", plan.id)));
         }
         let expired = plan.expires.parse::<Timestamp>().map_or(true, |expires| expires <= self.now);
-        if expired {
+        if expired && !resumed {
             return Err(Ending::denied(
                 "plan-expired",
                 format!("plan {} expired at {}; nothing was changed; make a new plan", plan.id, plan.expires),

@@ -18,9 +18,11 @@ use tokio::sync::watch;
 
 use crate::broker::ReportSink;
 use crate::ending::Ending;
+use crate::journal::Tape;
 use crate::key::run_key;
 use crate::pinned::{Capability, Pinned};
 use crate::record::Record;
+use crate::recording::Recorder;
 use crate::runner::Runner;
 use crate::secrets::Veil;
 use crate::sends::Outbound;
@@ -66,6 +68,11 @@ pub enum What<'a> {
         /// The id.
         plan: String,
     },
+    /// Go on with a run of which nobody knew what became, by its key or the beginning of it.
+    Resume {
+        /// The run key.
+        run: String,
+    },
 }
 
 /// An order for one run.
@@ -103,6 +110,10 @@ pub(crate) struct Run<'a> {
     pub(crate) veil: Veil,
     /// What the phases send with; there between two of them.
     pub(crate) outbound: Option<Outbound>,
+    /// What the guest saw in each phase.
+    pub(crate) recorder: Recorder,
+    /// What the apply phase is answered of a run that this one continues.
+    pub(crate) tape: Tape,
     /// Says that this process lives, for as long as it does.
     pub(crate) _alive: RunLock,
 }
@@ -185,7 +196,7 @@ impl<'a> Run<'a> {
     ) -> Self {
         let veil = Veil::default();
         let trail = Trail::new(runner.audit(), &key, &name, order.trace.clone(), veil.clone());
-        Self { runner, key, name, order, now, record, trail, veil, outbound: None, _alive: alive }
+        Self { runner, key, name, order, now, record, trail, veil, outbound: None, recorder: Recorder::default(), tape: Tape::default(), _alive: alive }
     }
 
     /// Gives the run its key, once the name resolves to a binding file or the plan is known.
@@ -194,6 +205,10 @@ impl<'a> Run<'a> {
             What::Call { capability, .. } => capability.clone(),
             What::Apply { plan } => match runner.plan_record(plan) {
                 Ok(row) => row.capability,
+                Err(ending) => return Err((String::new(), ending)),
+            },
+            What::Resume { run } => match runner.resumable(run) {
+                Ok(known) => known.capability,
                 Err(ending) => return Err((String::new(), ending)),
             },
         };

@@ -23,6 +23,8 @@ pub struct Runner {
     egress: Arc<Egress>,
     /// Made when the first component is needed: most commands need none.
     sandbox: OnceLock<Sandbox>,
+    /// What was found and mended at the start, for people.
+    recovered: Vec<String>,
 }
 
 impl Runner {
@@ -42,14 +44,22 @@ impl Runner {
         }
         let ledger = Ledger::open(workspace.state()).map_err(|error| fail(&error))?;
         let key = HostKey::load_or_create(workspace.state()).map_err(|error| fail(&error))?;
-        Ok(Self {
+        let mut runner = Self {
             audit: Arc::new(AuditLog::new(workspace.state())),
             workspace,
             ledger: Arc::new(ledger),
             key,
             egress: Arc::new(Egress::new(Hickory::default())),
             sandbox: OnceLock::new(),
-        })
+            recovered: Vec::new(),
+        };
+        runner.recovered = runner.recover();
+        Ok(runner)
+    }
+
+    /// What was found at the start: runs that had died, for people.
+    pub fn recovered(&self) -> &[String] {
+        &self.recovered
     }
 
     /// The workspace.

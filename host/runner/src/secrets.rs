@@ -33,6 +33,12 @@ impl Veil {
         scrubber.text(text)
     }
 
+    /// Whether some bytes hold one of the secrets.
+    pub(crate) fn hides(&self, bytes: &[u8]) -> bool {
+        let scrubber = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        scrubber.bytes(bytes) != bytes
+    }
+
     fn hide(&self, secrets: &[Secret]) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(Scrubber::new(secrets));
     }

@@ -85,7 +85,8 @@ impl Run<'_> {
                 .map(say_safety),
             mode: match safety {
                 _ if record.approving => say::Mode::Approve,
-                _ if record.applying || matches!(self.order.what, What::Apply { .. }) => say::Mode::Apply,
+                _ if record.resolving => say::Mode::Resolve,
+                _ if record.applying || !matches!(self.order.what, What::Call { .. }) => say::Mode::Apply,
                 Some(Safety::ReadOnly) => say::Mode::Read,
                 _ if record.dry_run => say::Mode::DryRun,
                 _ => say::Mode::Plan,
@@ -97,7 +98,7 @@ impl Run<'_> {
             plan: record.plan.as_deref().map(plan_ref),
             planned_by: record.plan.as_ref().filter(|_| record.stored_plan).map(|plan| plan.run.clone()),
             new_plan: record.new_plan.as_ref().map(|(plan, _)| plan_ref(plan)),
-            continues: None,
+            continues: record.continues.clone(),
         }
     }
 }
@@ -121,6 +122,11 @@ pub(crate) fn actor(actor: &Actor) -> say::Actor {
 
 fn definition(record: &Record, evidence: &mut Evidence) -> Result<say::Definition, EvidenceError> {
     let capability = record.capability.as_ref();
+    // What a dead run was is told by its plan.
+    let plan = record.plan.as_ref().filter(|_| capability.is_none());
+    let of_plan = |name: &str, hash: fn(&Plan) -> Digest| {
+        plan.map(|plan| say::NamedDigest { name: name.into(), digest: digest(hash(plan)) })
+    };
     let input_digest = match &record.input {
         Some(input) => Some(evidence.add_digest("input", input.arguments.as_bytes())?),
         None => None,
@@ -129,12 +135,17 @@ fn definition(record: &Record, evidence: &mut Evidence) -> Result<say::Definitio
         component: capability.map(|capability| say::NamedDigest {
             name: capability.binding.component.clone(),
             digest: digest(capability.component_digest),
-        }),
+        })
+        .or_else(|| of_plan("component", |plan| plan.component)),
         binding: capability.map(|capability| say::NamedDigest {
             name: capability.binding_file.clone(),
             digest: digest(capability.binding_digest),
-        }),
-        manifest: capability.map(|capability| digest(capability.manifest_digest)),
+        })
+        .or_else(|| of_plan("binding", |plan| plan.binding)),
+        manifest: capability
+            .map(|capability| capability.manifest_digest)
+            .or_else(|| plan.map(|plan| plan.manifest))
+            .map(digest),
         lock: record.lock.map(|(hash, counter, development)| say::LockRef {
             digest: digest(hash),
             counter,
@@ -243,7 +254,8 @@ fn denied(record: &Record, ending: &Ending) -> Vec<say::Denial> {
 }
 
 fn effects(record: &Record, evidence: &mut Evidence) -> Result<Vec<say::EffectRecord>, EvidenceError> {
-    let Some(plan) = &record.plan else { return Ok(Vec::new()) };
+    // A word on another run changes nothing at a service.
+    let Some(plan) = record.plan.as_ref().filter(|_| !record.resolving) else { return Ok(Vec::new()) };
     let mut effects = Vec::new();
     for (place, effect) in plan.effects.iter().enumerate() {
         let number = place + 1;
@@ -251,7 +263,7 @@ fn effects(record: &Record, evidence: &mut Evidence) -> Result<Vec<say::EffectRe
         let done = record.effects.iter().rev().find(|(done, _)| *done == number).map(|(_, done)| done);
         let (outcome, status, address) = match done {
             Some(Done::Performed { response, address }) => {
-                (say::EffectOutcome::Performed, Some(response.status), Some(address.clone()))
+                (say::EffectOutcome::Performed, Some(response.status), address.clone())
             }
             Some(Done::Unknown { address }) => (say::EffectOutcome::Started, None, address.clone()),
             Some(Done::NotSent { .. }) => (say::EffectOutcome::NotSent, None, None),
@@ -289,7 +301,7 @@ fn undo(undo: &Undo) -> say::UndoRecord {
 }
 
 fn files(record: &Record, evidence: &mut Evidence) -> Result<Vec<say::FileRecord>, EvidenceError> {
-    let Some(plan) = &record.plan else { return Ok(Vec::new()) };
+    let Some(plan) = record.plan.as_ref().filter(|_| !record.resolving) else { return Ok(Vec::new()) };
     let mut files = Vec::new();
     for file in &plan.files {
         let place = format!("{}/{}", file.directory, file.path);
@@ -319,6 +331,10 @@ fn files(record: &Record, evidence: &mut Evidence) -> Result<Vec<say::FileRecord
 }
 
 fn approval(record: &Record, now: Timestamp) -> say::Approval {
+    if let Some(resolving) = &record.resolves {
+        let approvers = vec![resolving.signer.clone()];
+        return say::Approval { required: true, how: say::ApprovalHow::Signed, reason: None, approvers };
+    }
     let required = record.plan.as_ref().is_some_and(|plan| plan.approvals > 0);
     let Some(approved) = &record.approved else {
         return say::Approval { required, how: say::ApprovalHow::None, reason: None, approvers: Vec::new() };

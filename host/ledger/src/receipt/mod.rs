@@ -120,6 +120,8 @@ pub enum Mode {
     Apply,
     /// The taking of an approval, which was refused.
     Approve,
+    /// A person's word on another run, of which nobody knew what became.
+    Resolve,
 }
 
 /// How a run ended.

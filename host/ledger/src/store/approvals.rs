@@ -1,6 +1,6 @@
 //! Approvals: a person's yes to one plan, good for one run.
 
-use rusqlite::{OptionalExtension, Row, Transaction};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
 use super::{Durability, Entry, Ledger, LedgerError, PlanStatus, append, parsed, plans};
 use crate::receipt::{ApprovalHow, Approver};
@@ -26,6 +26,15 @@ pub struct ApprovalRecord {
 }
 
 impl Ledger {
+    /// Whether a run took a plan up whose outcome nobody knows, so that it can be resumed.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::NotFound`] for an id that is not exactly a plan's.
+    pub fn is_resumable(&self, plan: &str) -> Result<bool, LedgerError> {
+        self.read(|connection| resumable(connection, &plans::plan(connection, plan)?))
+    }
+
     /// Adds an approval of a waiting plan, durably, with its signed bundle in the log. Returns its id.
     ///
     /// Who may approve, how many are needed and how long a yes is good is for the caller to check, now and again
@@ -39,7 +48,9 @@ impl Ledger {
         getrandom::fill(&mut id).map_err(LedgerError::Random)?;
         let id = hex::encode(id);
         self.write(Durability::Durable, |transaction| {
-            let plan = waiting(transaction, &approval.plan.id)?;
+            let plan = plans::plan(transaction, &approval.plan.id)?;
+            let resumable = resumable(transaction, &plan)?;
+            let plan = approvable(plan, resumable)?;
             let entry = append(transaction, Entry::Approval, &plan.run, bundle)?;
             let approver = &approval.approver;
             transaction.execute(
@@ -80,10 +91,21 @@ impl Ledger {
     }
 }
 
+/// Whether a run took the plan up whose outcome nobody knows, so that it can be resumed, with a fresh approval where
+/// the old one is too old.
+fn resumable(connection: &Connection, plan: &plans::PlanRecord) -> Result<bool, LedgerError> {
+    let query =
+        "SELECT EXISTS (SELECT 1 FROM runs WHERE plan = ?1 AND status = 'unknown' AND settled_by IS NULL)";
+    Ok(plan.status == PlanStatus::Applied && connection.query_row(query, [&plan.id], |row| row.get(0))?)
+}
+
 /// The plan, if it still waits and may be approved.
 pub(super) fn waiting(transaction: &Transaction<'_>, id: &str) -> Result<plans::PlanRecord, LedgerError> {
-    let plan = plans::plan(transaction, id)?;
-    if plan.status != PlanStatus::Waiting {
+    approvable(plans::plan(transaction, id)?, false)
+}
+
+fn approvable(plan: plans::PlanRecord, resumable: bool) -> Result<plans::PlanRecord, LedgerError> {
+    if plan.status != PlanStatus::Waiting && !resumable {
         return Err(LedgerError::PlanNotWaiting { plan: plan.id, status: plan.status });
     }
     if !plan.approvable {

@@ -20,7 +20,7 @@ pub(super) const WAL_NAME: &str = "ledger.db-wal";
 
 /// In the file's header: "opsL".
 const APPLICATION_ID: i32 = 0x6f70_734c;
-const SCHEMA_VERSION: &str = "1";
+const SCHEMA_VERSION: &str = "2";
 
 /// How long anybody waits for another process.
 const PATIENCE: Duration = Duration::from_secs(5);

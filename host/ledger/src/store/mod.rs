@@ -10,16 +10,20 @@
 
 mod approvals;
 mod connect;
+mod listing;
 mod plans;
 mod receipts;
 mod runs;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unknown;
 
 pub use approvals::ApprovalRecord;
+pub use listing::{RunFilter, RunRecord};
 pub use plans::{PlanFilter, PlanRecord, PlanStatus};
-pub use receipts::{NewReceipt, ReceiptFilter, ReceiptSummary, StoredReceipt};
-pub use runs::{Dangling, EffectState, NewIntent};
+pub use receipts::{NewReceipt, Outcome, ReceiptFilter, ReceiptSummary, Resolution, StoredReceipt};
+pub use runs::{Dangling, EffectProgress, EffectState, NewIntent};
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -242,6 +246,10 @@ enum Entry {
     Intent,
     Receipt,
     Approval,
+    /// A receipt of a run that was refused.
+    Denial,
+    /// A receipt of a run whose process was gone.
+    Recovery,
 }
 
 impl Entry {
@@ -250,6 +258,8 @@ impl Entry {
             Self::Intent => "intent",
             Self::Receipt => "receipt",
             Self::Approval => "approval",
+            Self::Denial => "denial",
+            Self::Recovery => "recovery",
         }
     }
 }

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction};
 
+use super::runs::extend_journal;
 use super::{
-    Durability, Entry, Ledger, LedgerError, append, found, next_sequence, parsed, resolve, sequence,
+    Durability, Entry, Ledger, LedgerError, append, found, next_sequence, now, parsed, resolve, sequence,
 };
 use crate::digest::Digest;
 use crate::receipt::Status;
@@ -21,6 +22,46 @@ pub struct NewReceipt<'a> {
     pub status: Status,
     /// Run key of a run with an unknown outcome that this one settles: it blocks nothing any more.
     pub settles: Option<&'a str>,
+    /// What a person said of an effect of another run, which this receipt is about.
+    pub resolves: Option<Resolution<'a>>,
+    /// Whether the run's process was gone, and another one writes this.
+    pub recovery: bool,
+    /// How many bytes the content store holds of the run.
+    pub kept: u64,
+}
+
+impl<'a> NewReceipt<'a> {
+    /// The end of a run that settles and resolves nothing, is written by the run's own process, and keeps no bodies.
+    pub fn new(run: &'a str, capability: &'a str, status: Status) -> Self {
+        Self { run, capability, status, settles: None, resolves: None, recovery: false, kept: 0 }
+    }
+}
+
+/// What a person said of an effect of which nobody knew whether it happened.
+#[derive(Clone, Copy, Debug)]
+pub struct Resolution<'a> {
+    /// The run key.
+    pub run: &'a str,
+    /// The effect's number, from 1.
+    pub effect: u64,
+    /// What became of it.
+    pub outcome: Outcome<'a>,
+}
+
+/// What became of an effect.
+#[derive(Clone, Copy, Debug)]
+pub enum Outcome<'a> {
+    /// It did not happen.
+    NotPerformed,
+    /// It happened, and what the service answered is lost.
+    Performed,
+    /// It happened, and this is what the service answered.
+    Answered {
+        /// As in [`Ledger::effect_performed`].
+        response: &'a [u8],
+        /// The journal's entry of it.
+        journal: &'a [u8],
+    },
 }
 
 /// A receipt in a list.
@@ -73,22 +114,41 @@ impl Ledger {
         sign: impl FnOnce(u64) -> Result<Vec<u8>, StatementError>,
     ) -> Result<u64, LedgerError> {
         self.write(durability, |transaction| {
+            if let Some(resolution) = &receipt.resolves {
+                resolve_effect(transaction, resolution)?;
+            }
             if let Some(earlier) = receipt.settles {
                 settle(transaction, earlier, receipt.run)?;
             }
             let bundle = sign(sequence(next_sequence(transaction)?))?;
-            let entry = append(transaction, Entry::Receipt, receipt.run, &bundle)?;
+            let kind = match (receipt.recovery, receipt.status) {
+                (true, _) => Entry::Recovery,
+                (false, Status::Denied) => Entry::Denial,
+                (false, _) => Entry::Receipt,
+            };
+            let entry = append(transaction, kind, receipt.run, &bundle)?;
+            let continues = receipt.resolves.map(|resolution| resolution.run).or(receipt.settles);
             let changed = transaction.execute(
-                "INSERT INTO runs(key, capability, receipt, status) VALUES (?1, ?2, ?3, ?4)
+                "INSERT INTO runs(key, capability, receipt, status, continues) VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT (key) DO UPDATE SET receipt = ?3, status = ?4
                  WHERE receipt IS NULL AND capability = ?2",
-                (receipt.run, receipt.capability, entry, receipt.status.word()),
+                (receipt.run, receipt.capability, entry, receipt.status.word(), continues),
             )?;
             if changed != 1 {
                 return Err(LedgerError::RunState {
                     run: receipt.run.into(),
                     what: "has its receipt already",
                 });
+            }
+            if receipt.status != Status::Unknown {
+                // The recording has it from here on; nobody resumes this run.
+                transaction.execute("DELETE FROM journal WHERE run = ?1", [receipt.run])?;
+            }
+            if receipt.kept > 0 {
+                transaction.execute(
+                    "INSERT INTO kept(run, bytes, at) VALUES (?1, ?2, ?3)",
+                    (receipt.run, receipt.kept.cast_signed(), now()),
+                )?;
             }
             Ok(sequence(entry))
         })
@@ -157,6 +217,37 @@ fn settle(transaction: &Transaction<'_>, earlier: &str, by: &str) -> Result<(), 
         return Err(LedgerError::RunState { run: earlier.into(), what });
     }
     transaction.execute("UPDATE runs SET settled_by = ?2 WHERE key = ?1", (earlier, by))?;
+    transaction.execute("DELETE FROM journal WHERE run = ?1", [earlier])?;
+    Ok(())
+}
+
+/// Writes down what a person said of an effect. Once all are told of, the run blocks no new plan.
+fn resolve_effect(transaction: &Transaction<'_>, resolution: &Resolution<'_>) -> Result<(), LedgerError> {
+    let Resolution { run, effect, outcome } = resolution;
+    let open =
+        "SELECT status = 'unknown' AND settled_by IS NULL FROM runs WHERE key = ?1 AND receipt IS NOT NULL";
+    let open: Option<bool> = transaction.query_row(open, [run], |row| row.get(0)).optional()?;
+    let (state, response) = match outcome {
+        Outcome::NotPerformed => ("not-performed", None),
+        Outcome::Performed => ("performed", None),
+        Outcome::Answered { response, .. } => ("performed", Some(*response)),
+    };
+    let changed = transaction.execute(
+        "UPDATE effects SET state = ?3, response = ?4, at = ?5 WHERE run = ?1 AND number = ?2 AND state = 'started'",
+        (run, effect.cast_signed(), state, response, now()),
+    )?;
+    if open != Some(true) || changed != 1 {
+        let what = "has no such effect of which nobody knows whether it happened";
+        return Err(LedgerError::RunState { run: (*run).into(), what });
+    }
+    if let Outcome::Answered { journal, .. } = outcome {
+        extend_journal(transaction, run, &[journal.to_vec()])?;
+    }
+    transaction.execute(
+        "UPDATE runs SET resolved = 1 WHERE key = ?1
+         AND NOT EXISTS (SELECT 1 FROM effects WHERE run = ?1 AND state = 'started')",
+        [run],
+    )?;
     Ok(())
 }
 

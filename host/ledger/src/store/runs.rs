@@ -1,5 +1,5 @@
 //! The protocol of a run that changes something: intend, then for each effect started and performed, then the
-//! receipt.
+//! receipt. What the guest asked and was told meanwhile goes into the journal with the commits that are made anyhow.
 //!
 //! The durable commits of a run with N effects are N + 1: the intent carries the first `started`, every other
 //! effect has its own, and the receipt is the last. `performed` is written at once and synced with the next.
@@ -7,12 +7,13 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
-use super::{Durability, Entry, Ledger, LedgerError, append, approvals, now, parsed, sequence};
+use super::{Durability, Entry, Ledger, LedgerError, UnknownWord, append, approvals, now, parsed, sequence};
 use crate::digest::Digest;
 use crate::runlock;
 
 /// Runs whose effects nobody can be sure of; the index `runs_open` has exactly these.
-const OPEN: &str = "intent IS NOT NULL AND settled_by IS NULL AND (receipt IS NULL OR status = 'unknown')";
+pub(super) const OPEN: &str =
+    "intent IS NOT NULL AND settled_by IS NULL AND (receipt IS NULL OR status = 'unknown')";
 
 /// That a run is about to change something.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +30,11 @@ pub struct NewIntent<'a> {
     pub approvals: &'a [String],
     /// The signed intent.
     pub bundle: &'a [u8],
-    /// Digest of the first effect's request, which is thereby started.
+    /// Digest of the request of the first effect that is left to do, which is thereby started.
     pub first_effect: Option<&'a Digest>,
+    /// Run key of the run with an unknown outcome that this one goes on with. Its plan is taken up once more; what it
+    /// has performed, and its journal, become this run's.
+    pub continues: Option<&'a str>,
 }
 
 /// A run that has an intent and no receipt, and whose process is gone.
@@ -42,6 +46,8 @@ pub struct Dangling {
     pub capability: String,
     /// The plan that it took up.
     pub plan: Option<String>,
+    /// The run that it goes on with.
+    pub continues: Option<String>,
     /// Sequence of its intent.
     pub intent: u64,
     /// When the intent was committed.
@@ -49,12 +55,23 @@ pub struct Dangling {
 }
 
 /// How far an effect is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EffectProgress {
+    /// It may have been sent, and no answer is known.
+    Started,
+    /// It happened.
+    Performed,
+    /// A person said that it did not happen.
+    NotPerformed,
+}
+
+/// An effect of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EffectState {
     /// Its place in the plan, from 1.
     pub number: u64,
-    /// Whether an answer came; without one nobody knows whether it happened.
-    pub performed: bool,
+    /// How far it is.
+    pub progress: EffectProgress,
     /// Digest of its request.
     pub request_digest: Digest,
     /// The answer, as the caller encoded it.
@@ -73,12 +90,18 @@ impl Ledger {
     /// [`LedgerError::ApprovalUsed`], [`LedgerError::ApprovalElsewhere`], or a run key that is taken.
     pub fn intend(&self, intent: &NewIntent<'_>) -> Result<u64, LedgerError> {
         self.write(Durability::Durable, |transaction| {
-            if let Some(run) = blocking(transaction, intent.capability, intent.input_digest)? {
+            if let Some(run) =
+                blocking(transaction, intent.capability, intent.input_digest, intent.continues)?
+            {
                 return Err(LedgerError::Blocked { run });
             }
-            if let Some(id) = intent.plan {
-                approvals::waiting(transaction, id)?;
-                transaction.execute("UPDATE plans SET status = 'applied' WHERE id = ?1", [id])?;
+            match (intent.plan, intent.continues) {
+                (Some(id), None) => {
+                    approvals::waiting(transaction, id)?;
+                    transaction.execute("UPDATE plans SET status = 'applied' WHERE id = ?1", [id])?;
+                }
+                (_, Some(earlier)) => check_continued(transaction, intent, earlier)?,
+                (None, None) => {}
             }
             for id in intent.approvals {
                 approvals::consume(transaction, id, intent.plan, intent.run)?;
@@ -91,11 +114,24 @@ impl Ledger {
             }
             let entry = append(transaction, Entry::Intent, intent.run, intent.bundle)?;
             transaction.execute(
-                "INSERT INTO runs(key, capability, input_digest, plan, intent) VALUES (?1, ?2, ?3, ?4, ?5)",
-                (intent.run, intent.capability, intent.input_digest.to_string(), intent.plan, entry),
+                "INSERT INTO runs(key, capability, input_digest, plan, intent, continues)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                (
+                    intent.run,
+                    intent.capability,
+                    intent.input_digest.to_string(),
+                    intent.plan,
+                    entry,
+                    intent.continues,
+                ),
             )?;
+            supersede(transaction, intent)?;
+            let performed = match intent.continues {
+                Some(earlier) => take_over(transaction, earlier, intent.run)?,
+                None => 0,
+            };
             if let Some(digest) = intent.first_effect {
-                insert_effect(transaction, intent.run, 1, digest)?;
+                insert_effect(transaction, intent.run, performed + 1, digest)?;
             }
             Ok(sequence(entry))
         })
@@ -107,9 +143,16 @@ impl Ledger {
     ///
     /// [`LedgerError::RunState`] for a run without an intent or with a receipt, for a number that is not the
     /// next, or while the effect before it has no answer.
-    pub fn effect_started(&self, run: &str, number: u64, request: &Digest) -> Result<(), LedgerError> {
+    pub fn effect_started(
+        &self,
+        run: &str,
+        number: u64,
+        request: &Digest,
+        journal: &[Vec<u8>],
+    ) -> Result<(), LedgerError> {
         self.write(Durability::Durable, |transaction| {
             open_run(transaction, run)?;
+            extend_journal(transaction, run, journal)?;
             let query =
                 "SELECT count(*), count(*) FILTER (WHERE state = 'started') FROM effects WHERE run = ?1";
             let (known, unanswered): (i64, i64) =
@@ -130,14 +173,46 @@ impl Ledger {
         })
     }
 
+    /// Adds to the journal of a run; the next durable commit syncs it.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::RunState`] for a run without an intent or with a receipt.
+    pub fn keep_journal(&self, run: &str, journal: &[Vec<u8>]) -> Result<(), LedgerError> {
+        self.write(Durability::Soft, |transaction| {
+            open_run(transaction, run)?;
+            extend_journal(transaction, run, journal)
+        })
+    }
+
+    /// The journal of a run whose outcome is unknown, or that is under way.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn journal(&self, run: &str) -> Result<Vec<Vec<u8>>, LedgerError> {
+        self.read(|connection| {
+            let query = "SELECT entry FROM journal WHERE run = ?1 ORDER BY number";
+            let mut statement = connection.prepare(query)?;
+            Ok(statement.query_map([run], |row| row.get(0))?.collect::<Result<_, _>>()?)
+        })
+    }
+
     /// Writes the answer of an effect; the next durable commit syncs it.
     ///
     /// # Errors
     ///
     /// [`LedgerError::RunState`] for an effect that is not started or has an answer.
-    pub fn effect_performed(&self, run: &str, number: u64, response: &[u8]) -> Result<(), LedgerError> {
+    pub fn effect_performed(
+        &self,
+        run: &str,
+        number: u64,
+        response: &[u8],
+        journal: &[Vec<u8>],
+    ) -> Result<(), LedgerError> {
         self.write(Durability::Soft, |transaction| {
             open_run(transaction, run)?;
+            extend_journal(transaction, run, journal)?;
             let changed = transaction.execute(
                 "UPDATE effects SET state = 'performed', response = ?3, at = ?4
                  WHERE run = ?1 AND number = ?2 AND state = 'started'",
@@ -158,7 +233,7 @@ impl Ledger {
     pub fn effects(&self, run: &str) -> Result<Vec<EffectState>, LedgerError> {
         self.read(|connection| {
             let mut statement = connection.prepare(
-                "SELECT number, state = 'performed', request_digest, response, at FROM effects WHERE run = ?1
+                "SELECT number, state, request_digest, response, at FROM effects WHERE run = ?1
                  ORDER BY number",
             )?;
             Ok(statement.query_map([run], read_effect)?.collect::<Result<_, _>>()?)
@@ -193,13 +268,13 @@ impl Ledger {
     ///
     /// SQLite's.
     pub fn blocked_by(&self, capability: &str, input: &Digest) -> Result<Option<String>, LedgerError> {
-        self.read(|connection| blocking(connection, capability, input))
+        self.read(|connection| blocking(connection, capability, input, None))
     }
 
     fn without_receipt(&self) -> Result<Vec<Dangling>, LedgerError> {
         self.read(|connection| {
             let mut statement = connection.prepare(&format!(
-                "SELECT key, capability, plan, intent, at FROM runs JOIN entries ON sequence = intent
+                "SELECT key, capability, plan, intent, at, continues FROM runs JOIN entries ON sequence = intent
                  WHERE {OPEN} AND receipt IS NULL ORDER BY intent"
             ))?;
             Ok(statement.query_map([], read_dangling)?.collect::<Result<_, _>>()?)
@@ -211,10 +286,80 @@ fn blocking(
     connection: &Connection,
     capability: &str,
     input: &Digest,
+    but: Option<&str>,
 ) -> Result<Option<String>, LedgerError> {
+    let query = format!(
+        "SELECT key FROM runs WHERE {OPEN} AND resolved = 0 AND capability = ?1 AND input_digest = ?2
+         AND key IS NOT ?3 LIMIT 1"
+    );
+    Ok(connection.query_row(&query, (capability, input.to_string(), but), |row| row.get(0)).optional()?)
+}
+
+/// A run that goes on with another one must have the right to: nobody knows the other's outcome, nobody else went on
+/// with it, and it is the same plan.
+fn check_continued(
+    transaction: &Transaction<'_>,
+    intent: &NewIntent<'_>,
+    earlier: &str,
+) -> Result<(), LedgerError> {
     let query =
-        format!("SELECT key FROM runs WHERE {OPEN} AND capability = ?1 AND input_digest = ?2 LIMIT 1");
-    Ok(connection.query_row(&query, (capability, input.to_string()), |row| row.get(0)).optional()?)
+        "SELECT status = 'unknown' AND settled_by IS NULL AND plan IS ?2 AND input_digest = ?3 FROM runs
+                 WHERE key = ?1 AND receipt IS NOT NULL";
+    let input = intent.input_digest.to_string();
+    let open: Option<bool> =
+        transaction.query_row(query, (earlier, intent.plan, input), |row| row.get(0)).optional()?;
+    match open {
+        Some(true) => Ok(()),
+        _ => Err(LedgerError::RunState {
+            run: earlier.into(),
+            what: "is not one that can be resumed: its outcome is known, or another run has taken its place",
+        }),
+    }
+}
+
+/// A new run of the same input takes the place of earlier ones that a person has resolved: they cannot be resumed
+/// after it, or they would do again what it has done.
+fn supersede(transaction: &Transaction<'_>, intent: &NewIntent<'_>) -> Result<(), LedgerError> {
+    transaction.execute(
+        &format!(
+            "UPDATE runs SET settled_by = ?1 WHERE {OPEN} AND resolved = 1 AND capability = ?2 AND input_digest = ?3"
+        ),
+        (intent.run, intent.capability, intent.input_digest.to_string()),
+    )?;
+    Ok(())
+}
+
+/// Makes what a run has performed, and its journal, those of the run that goes on with it. Returns how many effects.
+fn take_over(transaction: &Transaction<'_>, earlier: &str, run: &str) -> Result<i64, LedgerError> {
+    transaction
+        .execute("UPDATE runs SET settled_by = ?2 WHERE key = ?1 AND settled_by IS NULL", (earlier, run))?;
+    transaction.execute(
+        "INSERT INTO effects(run, number, state, request_digest, response, at)
+         SELECT ?2, number, state, request_digest, response, at FROM effects WHERE run = ?1 AND state = 'performed'",
+        (earlier, run),
+    )?;
+    transaction.execute(
+        "INSERT INTO journal(run, number, entry) SELECT ?2, number, entry FROM journal WHERE run = ?1",
+        (earlier, run),
+    )?;
+    transaction.execute("DELETE FROM journal WHERE run = ?1", [earlier])?;
+    Ok(transaction.query_row("SELECT count(*) FROM effects WHERE run = ?1", [run], |row| row.get(0))?)
+}
+
+/// Appends to a run's journal.
+pub(super) fn extend_journal(
+    transaction: &Transaction<'_>,
+    run: &str,
+    journal: &[Vec<u8>],
+) -> Result<(), LedgerError> {
+    for entry in journal {
+        transaction.execute(
+            "INSERT INTO journal(run, number, entry)
+             VALUES (?1, (SELECT coalesce(max(number), 0) + 1 FROM journal WHERE run = ?1), ?2)",
+            (run, entry),
+        )?;
+    }
+    Ok(())
 }
 
 fn run_exists(transaction: &Transaction<'_>, run: &str) -> Result<bool, LedgerError> {
@@ -251,15 +396,29 @@ fn read_dangling(row: &Row<'_>) -> rusqlite::Result<Dangling> {
         plan: row.get(2)?,
         intent: sequence(row.get(3)?),
         at: parsed(row, 4)?,
+        continues: row.get(5)?,
     })
 }
 
 fn read_effect(row: &Row<'_>) -> rusqlite::Result<EffectState> {
     Ok(EffectState {
         number: sequence(row.get(0)?),
-        performed: row.get(1)?,
+        progress: parsed(row, 1)?,
         request_digest: parsed(row, 2)?,
         response: row.get(3)?,
         at: parsed(row, 4)?,
     })
+}
+
+impl std::str::FromStr for EffectProgress {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        match word {
+            "started" => Ok(Self::Started),
+            "performed" => Ok(Self::Performed),
+            "not-performed" => Ok(Self::NotPerformed),
+            _ => Err(UnknownWord),
+        }
+    }
 }

@@ -1,4 +1,4 @@
--- Version 1. The log is `entries`; the other tables say what it means now.
+-- Version 2. The log is `entries`; the other tables say what it means now.
 
 CREATE TABLE meta(
   key   TEXT PRIMARY KEY,
@@ -52,6 +52,11 @@ CREATE TABLE runs(
   intent       INTEGER REFERENCES entries(sequence),
   receipt      INTEGER REFERENCES entries(sequence),
   status       TEXT,
+  -- The run whose outcome nobody knew and that this one goes on with or resolves.
+  continues    TEXT REFERENCES runs(key),
+  -- Of a run with an unknown outcome: a person has said of every effect in doubt what became of it.
+  resolved     INTEGER NOT NULL DEFAULT 0 CHECK (resolved IN (0, 1)),
+  -- Of a run with an unknown outcome: the run that went on with it, or took its place.
   settled_by   TEXT
 ) STRICT;
 CREATE INDEX runs_by_receipt ON runs(receipt);
@@ -62,11 +67,26 @@ CREATE INDEX runs_open ON runs(capability, input_digest)
 CREATE TABLE effects(
   run            TEXT NOT NULL REFERENCES runs(key),
   number         INTEGER NOT NULL,
-  state          TEXT NOT NULL CHECK (state IN ('started', 'performed')),
+  state          TEXT NOT NULL CHECK (state IN ('started', 'performed', 'not-performed')),
   request_digest TEXT NOT NULL,
   response       BLOB,
   at             TEXT NOT NULL,
   PRIMARY KEY (run, number)
+) STRICT, WITHOUT ROWID;
+
+-- What the guest of a run that changes things asked and was told, until the run has ended and its recording has it.
+CREATE TABLE journal(
+  run    TEXT NOT NULL REFERENCES runs(key),
+  number INTEGER NOT NULL,
+  entry  BLOB NOT NULL,
+  PRIMARY KEY (run, number)
+) STRICT, WITHOUT ROWID;
+
+-- What the content store holds of each run, until it is erased.
+CREATE TABLE kept(
+  run    TEXT PRIMARY KEY REFERENCES runs(key),
+  bytes  INTEGER NOT NULL,
+  at     TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- What was written stays written. These triggers guard against our own mistakes; against somebody who can write
@@ -96,7 +116,7 @@ CREATE TRIGGER approvals_once BEFORE UPDATE OF consumed_by ON approvals
 CREATE TRIGGER approvals_last BEFORE DELETE ON approvals
   BEGIN SELECT RAISE(ABORT, 'an approval is kept'); END;
 
-CREATE TRIGGER runs_stay BEFORE UPDATE OF key, capability, input_digest, plan, intent ON runs
+CREATE TRIGGER runs_stay BEFORE UPDATE OF key, capability, input_digest, plan, intent, continues ON runs
   BEGIN SELECT RAISE(ABORT, 'a run does not change'); END;
 CREATE TRIGGER runs_end_once BEFORE UPDATE OF receipt, status ON runs
   WHEN OLD.receipt IS NOT NULL
@@ -108,7 +128,9 @@ CREATE TRIGGER runs_last BEFORE DELETE ON runs
   BEGIN SELECT RAISE(ABORT, 'a run is kept'); END;
 
 CREATE TRIGGER effects_end_once BEFORE UPDATE ON effects
-  WHEN OLD.state = 'performed' OR NEW.request_digest <> OLD.request_digest
+  WHEN OLD.state <> 'started' OR NEW.request_digest <> OLD.request_digest
   BEGIN SELECT RAISE(ABORT, 'an effect is performed once'); END;
+CREATE TRIGGER journal_stays BEFORE UPDATE ON journal
+  BEGIN SELECT RAISE(ABORT, 'a journal does not change'); END;
 CREATE TRIGGER effects_last BEFORE DELETE ON effects
   BEGIN SELECT RAISE(ABORT, 'an effect is kept'); END;

@@ -62,11 +62,12 @@ fn intend(ledger: &Ledger, run: &str, plan: Option<&str>, approvals: &[String]) 
         approvals,
         bundle: b"intent bundle",
         first_effect: Some(&Digest::of(b"request 1")),
+        continues: None,
     })
 }
 
 fn end(ledger: &Ledger, run: &str, status: Status, settles: Option<&str>) -> Result<u64, LedgerError> {
-    let receipt = NewReceipt { run, capability: CAPABILITY, status, settles };
+    let receipt = NewReceipt { settles, ..NewReceipt::new(run, CAPABILITY, status) };
     let bundle = format!("receipt of {run}");
     ledger.commit_receipt(&receipt, Durability::Durable, |_| Ok(bundle.into_bytes()))
 }
@@ -115,7 +116,7 @@ fn what_is_no_ledger_of_ours_is_refused() {
 
     crate::private::set_private(&path).unwrap();
     let newer = Connection::open(&path).unwrap();
-    newer.execute_batch("UPDATE meta SET value = '2' WHERE key = 'schema'").unwrap();
+    newer.execute_batch("UPDATE meta SET value = '3' WHERE key = 'schema'").unwrap();
     assert!(matches!(Ledger::open(state.path()), Err(LedgerError::Foreign { .. })));
 
     std::fs::set_permissions(state.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -219,15 +220,16 @@ fn a_run_with_n_effects_waits_n_plus_one_times() {
     intend(&ledger, &run, None, &[]).unwrap();
     for number in 1..=3 {
         if number > 1 {
-            ledger.effect_started(&run, number, &Digest::of(b"request")).unwrap();
+            ledger.effect_started(&run, number, &Digest::of(b"request"), &[]).unwrap();
         }
-        ledger.effect_performed(&run, number, b"answer").unwrap();
+        ledger.effect_performed(&run, number, b"answer", &[]).unwrap();
     }
     end(&ledger, &run, Status::Done, None).unwrap();
     assert_eq!(ledger.durable_commits(), 4);
-    assert!(ledger.effects(&run).unwrap().iter().all(|effect| effect.performed));
+    assert!(ledger.effects(&run).unwrap().iter().all(|effect| effect.progress == EffectProgress::Performed));
 
-    let read = NewReceipt { run: &key("b"), capability: "a.b", status: Status::Done, settles: None };
+    let other = key("b");
+    let read = NewReceipt::new(&other, "a.b", Status::Done);
     ledger.commit_receipt(&read, Durability::Soft, |_| Ok(b"receipt".to_vec())).unwrap();
     assert_eq!(ledger.durable_commits(), 4, "a read-only run waited for the disk");
     ledger.sync().unwrap();
@@ -238,16 +240,16 @@ fn effects_go_in_order() {
     let state = crate::scratch();
     let ledger = Ledger::open(state.path()).unwrap();
     let (run, request) = (key("a"), Digest::of(b"request"));
-    assert!(ledger.effect_started(&run, 1, &request).is_err(), "an effect without an intent");
+    assert!(ledger.effect_started(&run, 1, &request, &[]).is_err(), "an effect without an intent");
     intend(&ledger, &run, None, &[]).unwrap();
-    assert!(ledger.effect_started(&run, 2, &request).is_err(), "the first has no answer");
-    assert!(ledger.effect_performed(&run, 2, b"").is_err(), "never started");
-    ledger.effect_performed(&run, 1, b"answer").unwrap();
-    assert!(ledger.effect_performed(&run, 1, b"other").is_err(), "performed twice");
-    assert!(ledger.effect_started(&run, 3, &request).is_err(), "a number was left out");
-    ledger.effect_started(&run, 2, &request).unwrap();
+    assert!(ledger.effect_started(&run, 2, &request, &[]).is_err(), "the first has no answer");
+    assert!(ledger.effect_performed(&run, 2, b"", &[]).is_err(), "never started");
+    ledger.effect_performed(&run, 1, b"answer", &[]).unwrap();
+    assert!(ledger.effect_performed(&run, 1, b"other", &[]).is_err(), "performed twice");
+    assert!(ledger.effect_started(&run, 3, &request, &[]).is_err(), "a number was left out");
+    ledger.effect_started(&run, 2, &request, &[]).unwrap();
     end(&ledger, &run, Status::Unknown, None).unwrap();
-    assert!(ledger.effect_performed(&run, 2, b"").is_err(), "after the receipt");
+    assert!(ledger.effect_performed(&run, 2, b"", &[]).is_err(), "after the receipt");
 }
 
 /// The process dies after its intent: the next one finds the run, and the same input is blocked until it is settled.
@@ -268,7 +270,7 @@ fn a_crash_leaves_a_dangling_run_that_blocks() {
     let dangling = ledger.dangling().unwrap();
     assert_eq!((dangling.len(), &dangling[0].run, dangling[0].plan.as_deref()), (1, &run, Some("p1")));
     let effects = ledger.effects(&run).unwrap();
-    assert!(effects.len() == 1 && !effects[0].performed, "{effects:?}");
+    assert!(effects.len() == 1 && effects[0].progress == EffectProgress::Started, "{effects:?}");
     assert!(
         matches!(intend(&ledger, &key("b"), None, &[]), Err(LedgerError::Blocked { run: by }) if by == run)
     );
@@ -294,7 +296,8 @@ fn a_crash_leaves_a_dangling_run_that_blocks() {
 fn a_failed_step_leaves_nothing_behind() {
     let state = crate::scratch();
     let ledger = Ledger::open(state.path()).unwrap();
-    let receipt = NewReceipt { run: &key("a"), capability: CAPABILITY, status: Status::Done, settles: None };
+    let run = key("a");
+    let receipt = NewReceipt::new(&run, CAPABILITY, Status::Done);
     let value = serde_json::from_str::<u8>("x").unwrap_err();
     let failed = ledger.commit_receipt(&receipt, Durability::Durable, |_| Err(StatementError::Value(value)));
     assert!(matches!(failed, Err(LedgerError::Statement(_))));
@@ -307,8 +310,8 @@ fn receipts_know_their_sequence_and_are_found() {
     let state = crate::scratch();
     let ledger = Ledger::open(state.path()).unwrap();
     for (number, end) in ["aaa", "aab"].iter().enumerate() {
-        let receipt =
-            NewReceipt { run: &key(end), capability: CAPABILITY, status: Status::Denied, settles: None };
+        let run = key(end);
+        let receipt = NewReceipt::new(&run, CAPABILITY, Status::Denied);
         let sign = |sequence: u64| Ok(sequence.to_string().into_bytes());
         let sequence = ledger.commit_receipt(&receipt, Durability::Soft, sign).unwrap();
         assert_eq!(sequence, number as u64 + 1);
@@ -349,7 +352,7 @@ fn what_was_written_stays_written() {
     store(&ledger, "p1");
     let approvals = [approve(&ledger, "p1").unwrap()];
     intend(&ledger, &key("a"), Some("p1"), &approvals).unwrap();
-    ledger.effect_performed(&key("a"), 1, b"answer").unwrap();
+    ledger.effect_performed(&key("a"), 1, b"answer", &[]).unwrap();
     end(&ledger, &key("a"), Status::Done, None).unwrap();
     let other = Connection::open(state.path().join("ledger.db")).unwrap();
     for statement in [

@@ -23,13 +23,13 @@ fn signed() -> Signed {
     let key = HostKey::load_or_create(home.path()).unwrap();
     let mut receipt = sample::applied();
     let mut evidence = Evidence::new(&receipt.run.id);
-    evidence.add_file("output.json", "application/json", b"{\"sent\":true}").unwrap();
-    evidence.add_file("stdout.txt", "text/plain", b"").unwrap();
+    evidence.add_file("output.json", "application/json", b"{\"sent\":true}", Place::Exported).unwrap();
+    evidence.add_file("stdout.txt", "text/plain", b"", Place::Exported).unwrap();
     receipt.evidence = evidence.records();
     let evidence = evidence.to_bytes().unwrap();
     let statement = Statement::receipt(&Digest::of(&evidence), receipt);
     let bundle = statement.sign(&key).unwrap();
-    let bodies: &[(&str, &[u8])] = &[("output.json", b"{\"sent\":true}"), ("stdout.txt", b"")];
+    let bodies: &[(&str, &[u8])] = &[("output.json", b"{\"sent\":true}", Place::Exported), ("stdout.txt", b"")];
     let what = Export { statement: &statement, bundle: &bundle, evidence: Some(&evidence), bodies };
     let folder = export(&home.path().join("receipts"), &what).unwrap();
     Signed { _home: home, key, bundle, evidence, statement, folder }

@@ -48,6 +48,7 @@ fn plan(effects: &[&str], reads: Vec<PlannedRead>, incomplete: bool) -> Plan {
         expires: String::new(),
         approvals: 1,
         dry_run: false,
+        undoes: None,
         incomplete: incomplete.then(|| "the id".into()),
         effects: effects
             .iter()
@@ -74,7 +75,8 @@ fn applying(plan: Plan) -> (Applying, TempDir) {
     let state = folder.path().join("state");
     crate::workspace::private_folder(&state).unwrap();
     let ledger = Arc::new(Ledger::open(&state).unwrap());
-    (Applying::new(Arc::new(plan), ledger, "run".into(), watch::channel(false).1), folder)
+    let state = folder.path().to_path_buf();
+    (Applying::new(Arc::new(plan), ledger, state, "run".into(), watch::channel(false).1, 0), folder)
 }
 
 fn status(result: Result<(), Ending>) -> Option<(Status, u8)> {
@@ -140,9 +142,9 @@ fn what_may_have_been_sent_ends_the_run_and_what_was_not_is_an_answer() {
     };
     let (mut one, _folder) = applying(plan(&["/a"], vec![], false));
     one.begin(&effect("/a")).unwrap();
-    assert!(matches!(one.end(failure(false)), Ok(Err(NetError::Timeout(_)))));
+    assert!(matches!(one.end(effect("one"), failure(false), 7), Ok((Err(NetError::Timeout(_)), Entry { clock: 7, .. }))));
     assert_eq!(status(one.begin(&effect("/a"))), None, "it may be tried again");
-    let ending = one.end(failure(true)).unwrap_err();
+    let ending = one.end(effect("one"), failure(true), 8).unwrap_err();
     assert_eq!((ending.status, ending.exit), (Some(Status::Unknown), 5));
     assert_eq!(one.missing().and_then(|ending| ending.status), Some(Status::Denied), "it was not performed");
 }

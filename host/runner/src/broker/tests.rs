@@ -44,7 +44,7 @@ fn planning() -> RunBroker {
     let rights = Arc::new(Rights::intersect(&manifest, &binding).unwrap());
     let sender =
         Sender::new(outbound(), rights.clone(), binding.limits, audit::Phase::Plan, watch::channel(false).1);
-    RunBroker::new(rights, sender, Phase::Plan { dry_run: false }, Arc::new(|_| {}))
+    RunBroker::new(rights, sender, Phase::Plan { dry_run: false }, Tape::default(), Arc::new(|_| {}))
 }
 
 /// What a run sends with; its audit log lies nowhere.

@@ -1,0 +1,432 @@
+//! What a run keeps of the world that it saw, so that it can be run again without that world.
+//!
+//! `recording.json` lies in the host's content store and is never written out: it holds the seeds of the guest's
+//! random bytes. Its salted digest is in `evidence.json`, so a replay starts from what the receipt vouches for. Large
+//! bodies and the files of granted folders lie beside it under their own digests. What would not fit, or would hold
+//! the value of a secret, is not recorded, and the recording says why.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ops_egress::scrub::Scrubber;
+use ops_ledger::content;
+use ops_policy::digest::Digest;
+use ops_policy::message::{Failure, Input};
+use ops_policy::plan::Clock;
+use ops_sandbox::job::End;
+use ops_sandbox::tree::{self, Tree};
+use serde::{Deserialize, Serialize};
+
+use crate::journal::{Answer, Entry, Question};
+
+/// The format's version, in every recording.
+const VERSION: u32 = 1;
+/// The file's name in the content store.
+pub(crate) const NAME: &str = "recording.json";
+/// Bodies that are longer lie beside the recording, in bytes.
+const INLINE: usize = 64 * 1024;
+/// The bodies and files of one run together, in bytes.
+const MAX_BYTES: usize = 32 * 1024 * 1024;
+
+/// A run's recorded world.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Recording {
+    /// [`VERSION`].
+    pub(crate) version: u32,
+    /// The run key.
+    pub(crate) run: String,
+    /// The capability.
+    pub(crate) capability: String,
+    /// Host and engine, with versions.
+    pub(crate) host: String,
+    /// The component's bytes.
+    pub(crate) component: Digest,
+    /// What the guest was given.
+    pub(crate) input: Input,
+    /// The contracts by name; their bytes are blobs.
+    pub(crate) contracts: BTreeMap<String, Digest>,
+    /// Each time that the guest ran.
+    pub(crate) phases: Vec<Recorded>,
+    /// Why something is missing, where something is. Such a recording cannot be replayed.
+    pub(crate) missing: Option<String>,
+    /// The digests of the blobs beside it.
+    pub(crate) blobs: Vec<Digest>,
+}
+
+/// One time that the guest ran.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Recorded {
+    /// `read`, `plan` or `apply`.
+    pub(crate) phase: String,
+    /// The frozen clock.
+    pub(crate) clock: Clock,
+    /// Where the random bytes came from, hex. A secret.
+    pub(crate) seed: String,
+    /// What was linked: fetch, effects, wasi:http.
+    pub(crate) links: [bool; 3],
+    /// Memory and output in bytes, time in milliseconds.
+    pub(crate) limits: [u64; 3],
+    /// The granted folders as the guest found them.
+    pub(crate) folders: Vec<Folder>,
+    /// Every question with its answer.
+    pub(crate) entries: Vec<Stored>,
+    /// How it ended.
+    pub(crate) end: Ended,
+}
+
+/// A granted folder as the guest found it. Its files are blobs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Folder {
+    /// The grant's name.
+    pub(crate) name: String,
+    /// Whether the guest could change its copy.
+    pub(crate) writable: bool,
+    /// What lay there.
+    pub(crate) tree: Tree,
+}
+
+/// An entry whose long bodies lie elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Stored {
+    pub(crate) entry: Entry,
+    /// The blob with the question's body, which the entry then leaves empty.
+    pub(crate) asked: Option<Digest>,
+    /// The same of the answer's.
+    pub(crate) answered: Option<Digest>,
+}
+
+impl Stored {
+    /// Takes long bodies out of an entry. They are given besides, by the names of their files.
+    pub(crate) fn split(mut entry: Entry) -> (Self, Vec<(String, Vec<u8>)>) {
+        let mut blobs = Vec::new();
+        let mut long = |body: Option<&mut Vec<u8>>| {
+            let body = body.filter(|body| body.len() > INLINE)?;
+            let bytes = std::mem::take(body);
+            let digest = Digest::of(&bytes);
+            blobs.push((blob_name(&digest), bytes));
+            Some(digest)
+        };
+        let asked = match &mut entry.question {
+            Question::Fetch(request) => long(request.body.as_mut()),
+            Question::FetchUrl(request) => long(request.body.as_mut()),
+            Question::Perform(effect) => long(effect.request.body.as_mut()),
+            Question::Malformed { .. } => None,
+        };
+        let answered = match &mut entry.answer {
+            Answer::Response(response) => long(Some(&mut response.body)),
+            Answer::Error(_) | Answer::Planned | Answer::Refused => None,
+        };
+        (Self { entry, asked, answered }, blobs)
+    }
+
+    /// The entry with its long bodies, which a run has kept.
+    pub(crate) fn whole(&self, state: &Path, run: &str) -> Result<Entry, RecordingError> {
+        let mut entry = self.entry.clone();
+        if let Some(digest) = &self.asked {
+            let bytes = Some(blob(state, run, digest)?);
+            match &mut entry.question {
+                Question::Fetch(request) => request.body = bytes,
+                Question::FetchUrl(request) => request.body = bytes,
+                Question::Perform(effect) => effect.request.body = bytes,
+                Question::Malformed { .. } => {}
+            }
+        }
+        if let (Some(digest), Answer::Response(response)) = (&self.answered, &mut entry.answer) {
+            response.body = blob(state, run, digest)?;
+        }
+        Ok(entry)
+    }
+}
+
+/// A blob that a run has kept, checked against its name.
+pub(crate) fn blob(state: &Path, run: &str, digest: &Digest) -> Result<Vec<u8>, RecordingError> {
+    let name = blob_name(digest);
+    let bytes = content::get(state, run, &name).map_err(|error| RecordingError::Damaged(error.to_string()))?;
+    let bytes = bytes.ok_or_else(|| RecordingError::Damaged(format!("{name} is gone")))?;
+    if Digest::of(&bytes) != *digest {
+        return Err(RecordingError::Damaged(format!("{name} was changed")));
+    }
+    Ok(bytes)
+}
+
+/// How the guest ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "value", rename_all = "kebab-case")]
+pub(crate) enum Ended {
+    /// It returned an output; this is the digest of its text.
+    Output(Digest),
+    /// It returned a failure.
+    Failed(Failure),
+    /// It trapped, or broke a limit other than time, in words.
+    Broke(String),
+    /// The host ended it: by a decision, at its time limit, or because somebody cancelled.
+    Stopped(String),
+}
+
+impl Ended {
+    /// `by_host` is the code of the decision that stopped the guest, where one did.
+    pub(crate) fn of(end: &End, by_host: Option<&str>) -> Self {
+        match (by_host, end) {
+            (Some(code), _) => Self::Stopped(code.to_owned()),
+            (None, End::Output(output)) => Self::Output(Digest::of(output.as_bytes())),
+            (None, End::Failed(failure)) => Self::Failed(failure.clone()),
+            (None, End::Stopped | End::Cancelled) => Self::Stopped("cancelled".into()),
+            (None, End::OutOfTime) => Self::Stopped("limit-time".into()),
+            (None, End::OutOfMemory) => Self::Broke("limit-memory".into()),
+            (None, End::OutputTooLong) => Self::Broke("limit-output".into()),
+            (None, End::NotStarted(why)) => Self::Broke(format!("not started: {why}")),
+            (None, End::Trapped(why)) => Self::Broke(format!("trap: {why}")),
+            (None, End::HostPanicked(_)) => Self::Stopped("host-panic".into()),
+        }
+    }
+}
+
+/// Collects a recording while a run goes on.
+#[derive(Default)]
+pub(crate) struct Recorder {
+    phases: Vec<Recorded>,
+    blobs: BTreeMap<String, Vec<u8>>,
+    bytes: usize,
+    missing: Option<String>,
+}
+
+/// What is written into the content store at the end.
+pub(crate) struct Written {
+    /// `recording.json`.
+    pub(crate) document: Vec<u8>,
+    /// The blobs by their file names.
+    pub(crate) blobs: BTreeMap<String, Vec<u8>>,
+}
+
+impl Recorder {
+    /// Whether anything was recorded.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.phases.is_empty()
+    }
+
+    /// Keeps the files of a granted folder's copy, before the guest gets it.
+    pub(crate) fn folder(&mut self, name: &str, writable: bool, copy: &Path, tree: &Tree) -> Folder {
+        for (path, entry) in &tree.entries {
+            let tree::Entry::File { digest, size, .. } = entry else { continue };
+            if self.missing.is_some() || self.blobs.contains_key(&blob_name(digest)) {
+                continue;
+            }
+            if usize::try_from(*size).map_or(true, |size| self.bytes.saturating_add(size) > MAX_BYTES) {
+                self.miss(format!("what it saw is longer than {} MiB", MAX_BYTES >> 20));
+                continue;
+            }
+            match std::fs::read(copy.join(path)) {
+                Ok(bytes) => self.blob(digest, bytes),
+                Err(error) => self.miss(format!("the copy of the directory `{name}`: {error}")),
+            }
+        }
+        Folder { name: name.to_owned(), writable, tree: tree.clone() }
+    }
+
+    /// Keeps a phase.
+    pub(crate) fn phase(&mut self, recorded: Recorded) {
+        self.phases.push(recorded);
+    }
+
+    /// Takes long bodies out of the entries of a phase.
+    pub(crate) fn entries(&mut self, entries: Vec<Entry>) -> Vec<Stored> {
+        entries.into_iter().map(|entry| self.entry(entry)).collect()
+    }
+
+    fn entry(&mut self, entry: Entry) -> Stored {
+        self.bytes = self.bytes.saturating_add(bodies(&entry).map(<[u8]>::len).sum());
+        if self.bytes > MAX_BYTES {
+            self.miss(format!("what it saw is longer than {} MiB", MAX_BYTES >> 20));
+        }
+        let (stored, blobs) = Stored::split(entry);
+        if self.missing.is_none() {
+            self.blobs.extend(blobs);
+        }
+        stored
+    }
+
+    fn blob(&mut self, digest: &Digest, bytes: Vec<u8>) {
+        self.bytes = self.bytes.saturating_add(bytes.len());
+        self.blobs.insert(blob_name(digest), bytes);
+    }
+
+    fn miss(&mut self, why: String) {
+        self.missing.get_or_insert(why);
+        self.blobs.clear();
+    }
+
+    /// The recording of a run, without anything in which a secret's value was found.
+    pub(crate) fn close(
+        mut self,
+        mut about: Recording,
+        contracts: &[(String, Vec<u8>)],
+        scrubber: &Scrubber,
+    ) -> Result<Written, serde_json::Error> {
+        for (name, bytes) in contracts {
+            let digest = Digest::of(bytes);
+            self.blob(&digest, bytes.clone());
+            about.contracts.insert(name.clone(), digest);
+        }
+        let holds = |bytes: &[u8]| scrubber.bytes(bytes) != bytes;
+        let found = self.phases.iter().flat_map(|phase| &phase.entries).any(|stored| {
+            bodies(&stored.entry).any(&holds) || holds(stored.entry.question.words().as_bytes())
+        }) || self.blobs.values().any(|blob| holds(blob))
+            || holds(about.input.arguments.as_bytes())
+            || holds(about.input.config.as_bytes());
+        if found {
+            self.miss("it would hold the value of a secret".into());
+        }
+        if self.missing.is_some() {
+            self.phases.clear();
+            self.blobs.clear();
+            about.input = Input { arguments: String::new(), config: String::new(), services: Vec::new() };
+        }
+        about.version = VERSION;
+        about.phases = self.phases;
+        about.missing = self.missing;
+        about.blobs = self.blobs.values().map(|bytes| Digest::of(bytes)).collect();
+        Ok(Written { document: serde_json::to_vec(&about)?, blobs: self.blobs })
+    }
+}
+
+/// The bodies of a question and its answer.
+fn bodies(entry: &Entry) -> impl Iterator<Item = &[u8]> {
+    let asked = match &entry.question {
+        Question::Fetch(request) => request.body.as_deref(),
+        Question::FetchUrl(request) => request.body.as_deref(),
+        Question::Perform(effect) => effect.request.body.as_deref(),
+        Question::Malformed { .. } => None,
+    };
+    let answered = match &entry.answer {
+        Answer::Response(response) => Some(response.body.as_slice()),
+        Answer::Error(_) | Answer::Planned | Answer::Refused => None,
+    };
+    asked.into_iter().chain(answered)
+}
+
+fn blob_name(digest: &Digest) -> String {
+    format!("blob-{}", digest.hex())
+}
+
+/// Why a recording cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RecordingError {
+    /// It was never kept, or has been erased.
+    #[error("the run has no recording: {0}")]
+    None(String),
+    /// It is not what the receipt vouches for.
+    #[error("the run's recording was damaged: {0}")]
+    Damaged(String),
+}
+
+impl Recording {
+    /// Reads a document whose digest was checked.
+    pub(crate) fn parse(document: &[u8]) -> Result<Self, RecordingError> {
+        let recording: Self =
+            serde_json::from_slice(document).map_err(|error| RecordingError::Damaged(error.to_string()))?;
+        if recording.version != VERSION {
+            return Err(RecordingError::None(format!(
+                "its version {} is not known here",
+                recording.version
+            )));
+        }
+        match &recording.missing {
+            Some(why) => Err(RecordingError::None(why.clone())),
+            None => Ok(recording),
+        }
+    }
+
+    /// The entries of a phase with their whole bodies.
+    pub(crate) fn entries(&self, state: &Path, phase: &Recorded) -> Result<Vec<Entry>, RecordingError> {
+        phase.entries.iter().map(|stored| stored.whole(state, &self.run)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ops_policy::message::{Request, Response};
+
+    use super::*;
+
+    fn about() -> Recording {
+        Recording {
+            version: 0,
+            run: "R1".into(),
+            capability: "a.b".into(),
+            host: "ops".into(),
+            component: Digest::of(b""),
+            input: Input { arguments: "{}".into(), config: "{}".into(), services: Vec::new() },
+            contracts: BTreeMap::new(),
+            phases: Vec::new(),
+            missing: None,
+            blobs: Vec::new(),
+        }
+    }
+
+    fn entry(asked: usize, answered: usize) -> Entry {
+        let request = Request {
+            service: "s".into(),
+            method: "POST".into(),
+            path: "/".into(),
+            headers: Vec::new(),
+            body: Some(vec![b'q'; asked]),
+        };
+        let response = Response { status: 200, headers: Vec::new(), body: vec![b'a'; answered] };
+        Entry { question: Question::Fetch(request), answer: Answer::Response(response), clock: 1 }
+    }
+
+    fn recorded(recorder: &mut Recorder, entries: Vec<Entry>) -> Recorded {
+        Recorded {
+            phase: "read".into(),
+            clock: Clock { seconds: 1, nanoseconds: 2 },
+            seed: String::new(),
+            links: [true, false, false],
+            limits: [1, 2, 3],
+            folders: Vec::new(),
+            entries: recorder.entries(entries),
+            end: Ended::Stopped("x".into()),
+        }
+    }
+
+    fn kept(state: &Path, written: &Written) -> Result<Recording, RecordingError> {
+        for (name, bytes) in &written.blobs {
+            content::put(state, "R1", name, bytes, false).unwrap();
+        }
+        Recording::parse(&written.document)
+    }
+
+    #[test]
+    fn long_bodies_lie_elsewhere_and_come_back() {
+        let state = tempfile::tempdir().unwrap();
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(state.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        let entries = vec![entry(10, INLINE + 1), entry(INLINE + 1, 0)];
+        let mut recorder = Recorder::default();
+        let phase = recorded(&mut recorder, entries.clone());
+        recorder.phase(phase);
+        let written = recorder.close(about(), &[], &Scrubber::new(&[])).unwrap();
+        assert_eq!(written.blobs.len(), 2);
+        assert!(written.document.len() < INLINE);
+        let recording = kept(state.path(), &written).unwrap();
+        assert_eq!(recording.entries(state.path(), &recording.phases[0]).unwrap(), entries);
+        let name = written.blobs.keys().next().unwrap();
+        std::fs::write(state.path().join("content/R1").join(name), b"other").unwrap();
+        let error = recording.entries(state.path(), &recording.phases[0]).unwrap_err();
+        assert!(error.to_string().contains("was changed"), "{error}");
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_recorded_and_says_so() {
+        let mut recorder = Recorder::default();
+        let phase = recorded(&mut recorder, vec![entry(0, MAX_BYTES), entry(1, 0)]);
+        recorder.phase(phase);
+        let written = recorder.close(about(), &[], &Scrubber::new(&[])).unwrap();
+        assert!(written.blobs.is_empty() && written.document.len() < 1000);
+        let error = Recording::parse(&written.document).unwrap_err();
+        assert!(error.to_string().contains("longer than 32 MiB"), "{error}");
+    }
+}

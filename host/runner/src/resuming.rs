@@ -1,0 +1,112 @@
+//! Going on with a run of which nobody knew what became.
+//!
+//! It is a run of its own, which takes up the plan of the other once more: the guest is answered from the other's
+//! journal until that ends, and from the world after it, so that nothing is done twice. Checked here: nobody has gone
+//! on with it yet; no effect is in doubt, but for one that is safe to send again; its journal can be read.
+
+use std::sync::Arc;
+
+use ops_ledger::receipt::Status;
+use ops_ledger::store::{EffectProgress, RunRecord};
+use ops_policy::plan::Plan;
+
+use crate::ending::{self, Ending};
+use crate::journal::Tape;
+use crate::pinned::{Capability, Pinned};
+use crate::recording::Stored;
+use crate::recovery::done;
+use crate::run::{Run, Wanted};
+use crate::runner::Runner;
+
+impl Runner {
+    /// The run that somebody wants to go on with, if that can be.
+    pub(crate) fn resumable(&self, name: &str) -> Result<RunRecord, Ending> {
+        let known = self.ledger().run(name)?;
+        let run = &known.run;
+        match known.status {
+            Some(Status::Unknown) => {}
+            None => return Err(Ending::usage(format!("{run} is under way in another process"))),
+            Some(status) => {
+                return Err(Ending::usage(format!("{run} is {}: there is nothing to go on with", status.word())));
+            }
+        }
+        if let Some(by) = &known.settled_by {
+            return Err(Ending::usage(format!("{run} cannot be resumed: {by} has taken its place")));
+        }
+        Ok(known)
+    }
+
+    /// Whether a plan was taken up by a run that can be resumed.
+    pub(crate) fn is_resumable_plan(&self, plan: &str) -> Result<bool, Ending> {
+        Ok(self.ledger().is_resumable(plan)?)
+    }
+}
+
+impl Run<'_> {
+    /// What a resumed run carries out: the same plan, from where the other run left it.
+    pub(crate) fn continued(
+        &mut self,
+        name: &str,
+        pinned: &Pinned,
+        capability: &Capability,
+    ) -> Result<Wanted, Ending> {
+        let known = self.runner.resumable(name)?;
+        self.record.continues = Some(known.run.clone());
+        let plan = known.plan.clone().unwrap_or_default();
+        let wanted = self.stored(&plan, pinned, capability)?;
+        let Wanted::Apply { plan, .. } = &wanted else { return Ok(wanted) };
+        let plan: Arc<Plan> = plan.clone();
+        let effects = self.runner.ledger().effects(&known.run)?;
+        for effect in &effects {
+            if effect.progress == EffectProgress::Started && !repeatable(&plan, effect.number, capability) {
+                return Err(in_doubt(&known.run, effect.number));
+            }
+        }
+        let performed: Vec<_> =
+            effects.iter().filter(|effect| effect.progress == EffectProgress::Performed).collect();
+        self.record.before = performed.len();
+        self.record.effects = performed.into_iter().filter_map(done).collect();
+        self.tape = self.journal_of(&known.run)?;
+        Ok(wanted)
+    }
+
+    /// The other run's journal. Its long bodies become this run's too, before the intent takes it over.
+    fn journal_of(&self, run: &str) -> Result<Tape, Ending> {
+        let state = self.runner.workspace().state();
+        let damaged = |error: &dyn std::fmt::Display| {
+            Ending::denied("journal", format!("the journal of {run} cannot be played back: {error}"))
+        };
+        let mut entries = Vec::new();
+        for row in self.runner.ledger().journal(run)? {
+            let stored: Stored = serde_json::from_slice(&row).map_err(|error| damaged(&error))?;
+            let entry = stored.whole(state, run).map_err(|error| damaged(&error))?;
+            for (name, bytes) in Stored::split(entry.clone()).1 {
+                ops_ledger::content::keep(state, &self.key, &name, &bytes, true)
+                    .map_err(|error| damaged(&error))?;
+            }
+            entries.push(entry);
+        }
+        Ok(Tape::new(entries))
+    }
+}
+
+/// Whether an effect can be sent again though it may have arrived.
+fn repeatable(plan: &Plan, number: u64, capability: &Capability) -> bool {
+    let place = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
+    let Some(effect) = place.and_then(|place| plan.effects.get(place)) else { return false };
+    let service = capability.binding.services.get(&effect.request.service);
+    let rule = service.zip(effect.rule.as_ref()).and_then(|(service, rule)| service.rule(rule));
+    rule.is_some_and(ops_policy::rule::Rule::is_repeatable)
+}
+
+fn in_doubt(run: &str, number: u64) -> Ending {
+    Ending {
+        status: Some(ending::Status::Denied),
+        exit: 5,
+        code: Some("in-doubt"),
+        message: format!(
+            "effect {number} of {run} may have been sent, and nobody has said whether it happened\n  \
+             look at the service, then say which:  ops runs resolve {run} --effect {number} performed|not-performed --key KEY"
+        ),
+    }
+}
