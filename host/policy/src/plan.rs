@@ -65,6 +65,8 @@ pub struct Plan {
     pub approvals: u32,
     /// Whether it comes from a dry run and can never be approved.
     pub dry_run: bool,
+    /// The key of the run whose effects this plan takes back; no guest runs for it.
+    pub undoes: Option<String>,
     /// Why the plan cannot go on past its last effect, where it cannot.
     pub incomplete: Option<String>,
     /// The changes at services, in order.
@@ -278,6 +280,7 @@ mod tests {
             expires: "2026-01-02T00:00:00Z".into(),
             approvals: 1,
             dry_run: false,
+            undoes: None,
             incomplete: None,
             effects: vec![PlannedEffect {
                 summary: "send".into(),

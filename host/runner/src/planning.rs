@@ -153,6 +153,7 @@ impl Run<'_> {
             expires: whole_seconds(expires),
             approvals: approvals.into(),
             dry_run: draft.dry_run,
+            undoes: None,
             incomplete: draft.incomplete,
             effects: seen.captured,
             files,

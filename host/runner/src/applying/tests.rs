@@ -48,6 +48,7 @@ fn plan(effects: &[&str], reads: Vec<PlannedRead>, incomplete: bool) -> Plan {
         expires: String::new(),
         approvals: 1,
         dry_run: false,
+        undoes: None,
         incomplete: incomplete.then(|| "the id".into()),
         effects: effects
             .iter()
