@@ -19,6 +19,7 @@ use ops_policy::rights::Rights;
 use ops_policy::rule::PathPattern;
 use ops_policy::scalar::Scalar;
 use ops_policy::settings::Settings;
+use ops_policy::target_lock::TargetLock;
 use ops_policy::visible;
 use serde_json::{Value, json};
 
@@ -38,8 +39,12 @@ pub fn binding(data: &[u8]) {
             within_its_class(&binding);
         }
     }
-    if let Err(error) = Settings::parse("ops.yaml", data) {
-        readable(&error.to_string());
+    match Settings::parse("ops.yaml", data) {
+        Err(error) => readable(&error.to_string()),
+        Ok(Settings { records, .. }) => {
+            assert!((3600..=315_360_000).contains(&records.retention.as_secs()), "{records:?}");
+            assert!((1 << 20..=1 << 40).contains(&records.store), "{records:?}");
+        }
     }
     // Whatever is pasted as a secret's source, no error repeats it.
     let pasted =
@@ -73,7 +78,8 @@ fn within_its_class(binding: &Binding) {
         let ids: BTreeSet<_> = service.rules.iter().map(|rule| &rule.id).collect();
         assert_eq!(ids.len(), service.rules.len());
         for rule in &service.rules {
-            assert!(rule.effect <= highest);
+            let reads = rule.effect == RuleEffect::Read || binding.safety == Safety::ReadOnly;
+            assert!(if rule.only_undo { !reads } else { rule.effect <= highest });
             assert_eq!(PathPattern::parse(&rule.path.to_string()).as_ref(), Ok(&rule.path));
             let filled =
                 rule.idempotency.iter().chain(service.credential.iter().map(|credential| &credential.header));
@@ -84,6 +90,24 @@ fn within_its_class(binding: &Binding) {
         }
         assert!(service.secrets.iter().all(|secret| service.rule(&secret.rule).is_some()));
     }
+    if let Some(lock) = &binding.lock {
+        names_one_target(lock);
+    }
+}
+
+/// A lock is its own text, and a value that holds all that separates adds no part to the target.
+fn names_one_target(lock: &TargetLock) {
+    let text = lock.to_string();
+    assert_eq!(TargetLock::parse(&text).as_ref(), Ok(lock));
+    let with = |value: &str| {
+        let arguments = lock.arguments().into_iter().map(|name| (name.to_owned(), Value::from(value)));
+        lock.resolve(&arguments.collect::<Value>()).unwrap()
+    };
+    let (plain, odd) = (with("a"), with("/{%}\u{e9}\0"));
+    assert_eq!(odd.matches('/').count(), text.matches('/').count(), "{odd}");
+    assert!(odd.bytes().all(|byte| byte.is_ascii_graphic() && !b"{}".contains(&byte)), "{odd}");
+    assert_eq!(plain == odd, lock.arguments().is_empty(), "{text}");
+    assert_eq!(lock.resolve(&json!({})).is_ok(), lock.arguments().is_empty(), "{text}");
 }
 
 /// Header names that no request may carry, a short list that was written without looking at the policy's.

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 
 use crate::manifest::{Access, RuleEffect, Safety};
-use crate::yaml::{At, Wrong};
+use crate::yaml::{self, At, Wrong};
 
 /// Whether a person has to say yes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -48,8 +48,11 @@ pub struct Approval {
 #[serde(deny_unknown_fields, expecting = "a map, such as {mode: manual}")]
 pub(crate) struct Written {
     mode: At<Mode>,
+    #[serde(default, deserialize_with = "yaml::present")]
     accept: Option<At<Vec<At<Accept>>>>,
+    #[serde(default, deserialize_with = "yaml::present")]
     reason: Option<At<String>>,
+    #[serde(default, deserialize_with = "yaml::present")]
     approvals: Option<At<u8>>,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A field that nothing enforces is not accepted, so the fields of later versions are refused by name. What can be
 //! judged from the file alone is judged here, in this order: name and component, services with their rules,
-//! directories, contracts, config, limits, and last the approval, which depends on all of them.
+//! directories, contracts, config, limits, the lock, and last the approval, which depends on all of them.
 
 use std::collections::BTreeMap;
 
@@ -15,13 +15,11 @@ use crate::manifest::{Access, Safety};
 use crate::name;
 use crate::scalar::Setting;
 use crate::service::{self, Service};
-use crate::yaml::{At, Entries, FileError, Source, Wrong};
+use crate::target_lock::TargetLock;
+use crate::yaml::{self, At, Entries, FileError, Source, Wrong};
 
 /// The most services, directories, contracts or config keys of one binding.
 const GRANTS: usize = 100;
-
-/// Fields of later versions, refused by name.
-const LATER: [&str; 3] = ["lock", "record", "for"];
 
 /// A binding.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,8 +40,33 @@ pub struct Binding {
     pub contracts: Vec<String>,
     /// Settings that the guest sees.
     pub config: BTreeMap<String, Setting>,
+    /// What only one run at a time may work on, where that is so.
+    pub lock: Option<TargetLock>,
     /// What a run may use.
     pub limits: Limits,
+    /// What is kept of a run's requests and answers.
+    pub record: Record,
+}
+
+/// What the content store keeps of a run, for as long as `ops.yaml` says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Record {
+    /// Requests and answers with their bodies, so that the run can be replayed.
+    #[default]
+    Full,
+    /// Their digests only.
+    Digests,
+}
+
+impl Record {
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Digests => "digests",
+        }
+    }
 }
 
 /// A granted directory.
@@ -61,6 +84,7 @@ struct Written {
     capability: At<String>,
     component: At<String>,
     safety: At<Safety>,
+    #[serde(default, deserialize_with = "yaml::present")]
     approval: Option<At<approval::Written>>,
     #[serde(default)]
     services: Entries<service::Written>,
@@ -72,8 +96,12 @@ struct Written {
     config: Entries<Setting>,
     #[serde(default)]
     invoke: Vec<At<String>>,
+    #[serde(default, deserialize_with = "yaml::present")]
+    lock: Option<At<String>>,
     #[serde(default)]
     limits: limits::Written,
+    #[serde(default)]
+    record: Record,
 }
 
 #[derive(Deserialize)]
@@ -91,7 +119,7 @@ impl Binding {
     /// Everything that is wrong with the file, one at a time, with its place.
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, FileError> {
         let source = Source::new(file, bytes)?;
-        let written: Written = source.parse(&LATER)?;
+        let written: Written = source.parse(&[])?;
         written.check().map_err(|wrong| source.wrong(wrong))
     }
 }
@@ -112,6 +140,7 @@ impl Written {
             return Err(Wrong::at(name, "`invoke` is not available in this version; leave it out or empty"));
         }
         let limits = self.limits.check()?;
+        let lock = self.lock.as_ref().map(lock).transpose()?;
         let effects: Vec<_> =
             services.values().flat_map(|service| &service.rules).map(|rule| rule.effect).collect();
         let opened: Vec<_> =
@@ -127,7 +156,9 @@ impl Written {
             directories,
             contracts,
             config,
+            lock,
             limits,
+            record: self.record,
         })
     }
 }
@@ -186,6 +217,13 @@ fn contracts(written: &[At<String>]) -> Result<Vec<String>, Wrong> {
         names.push(name.clone());
     }
     Ok(names)
+}
+
+fn lock(written: &At<String>) -> Result<TargetLock, Wrong> {
+    TargetLock::parse(&written.value).map_err(|why| {
+        Wrong::at(written, why)
+            .hint("write what runs must not work on at once, such as lock: \"pve/{vm_id}\"")
+    })
 }
 
 fn config(written: Entries<Setting>) -> Result<BTreeMap<String, Setting>, Wrong> {

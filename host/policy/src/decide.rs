@@ -31,8 +31,10 @@ const BODY_BYTES: usize = 8 * 1024 * 1024;
 pub enum Door {
     /// `fetch`: sees rules with `effect: read` only.
     Fetch,
-    /// `perform`: sees rules with `effect: mutate` or `destroy` only.
+    /// `perform`: sees rules with `effect: mutate` or `destroy` only, and none that is `for: undo`.
     Perform,
+    /// No import: the host asks, for a plan that takes effects back. Sees every rule with `effect: mutate` or `destroy`.
+    Undo,
 }
 
 /// A request that may go out.
@@ -52,8 +54,12 @@ impl Door {
     fn admits(self, effect: RuleEffect) -> bool {
         match self {
             Self::Fetch => effect == RuleEffect::Read,
-            Self::Perform => effect > RuleEffect::Read,
+            Self::Perform | Self::Undo => effect > RuleEffect::Read,
         }
+    }
+
+    fn sees(self, rule: &Rule) -> bool {
+        self.admits(rule.effect) && (self == Self::Undo || !rule.only_undo)
     }
 }
 
@@ -149,18 +155,22 @@ pub(crate) fn granted<'a>(
         return Err(DenyReason::HostHeader(visible::clip(name, 64)));
     }
     let mut first = None;
-    let candidates = service.rules.iter().filter(|rule| {
-        request.door.admits(rule.effect)
-            && rule.method == request.method
-            && rule.path.matches(request.target.path())
-    });
-    for rule in candidates {
+    let named = || {
+        let covers = |rule: &&Rule| rule.method == request.method && rule.path.matches(request.target.path());
+        service.rules.iter().filter(covers)
+    };
+    for rule in named().filter(|rule| request.door.sees(rule)) {
         match conditions(service, rule, request) {
             Ok(body) => return Ok((rule, body)),
             Err(reason) => first = first.or(Some(reason)),
         }
     }
-    Err(first.unwrap_or(DenyReason::NoRule(request.door)))
+    // Only a change could be meant by a rule that takes changes back.
+    let undo = named().find(|rule| rule.only_undo && request.door == Door::Perform);
+    Err(first.unwrap_or_else(|| match undo {
+        Some(rule) => DenyReason::OnlyUndo { rule: rule.id.clone() },
+        None => DenyReason::NoRule(request.door),
+    }))
 }
 
 /// The author's side: the first need that covers the request, or, in words, what the first that might have leaves out.

@@ -20,7 +20,7 @@ use crate::visible::{self, visible};
 pub struct Explanation {
     /// The service, where the binding grants one of that name.
     pub service: Option<String>,
-    /// The import through which the request was judged.
+    /// The door through which the request was judged.
     pub door: Door,
     /// What would become of it.
     pub decision: Decision,
@@ -129,7 +129,8 @@ fn existing(binding: &Binding) -> String {
     format!("the binding of {} grants {}", binding.capability, services.join(", "))
 }
 
-/// Explains a request. Without a door, the one through which it would pass is taken, else the one that comes nearest.
+/// Explains a request. Without a door, the import through which it would pass is taken, else the one that comes
+/// nearest; what an undo may do is answered only where that door is asked for.
 pub fn explain(manifest: &Manifest, binding: &Binding, request: &Request, door: Option<Door>) -> Explanation {
     if let Some(door) = door {
         return through(manifest, binding, request, door);
@@ -197,7 +198,8 @@ fn operator(binding: &Binding, granted: Option<(&String, &Service)>, request: &d
 }
 
 fn rule_words(rule: &Rule) -> String {
-    format!("rule `{}`: {} {} ({})", rule.id, rule.method, rule.path, rule.effect.as_str())
+    let only = if rule.only_undo { ", for undo only" } else { "" };
+    format!("rule `{}`: {} {} ({}{only})", rule.id, rule.method, rule.path, rule.effect.as_str())
 }
 
 /// What the manifest states of a service, need by need.

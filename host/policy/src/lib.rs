@@ -30,5 +30,6 @@ pub mod scalar;
 pub mod service;
 pub mod settings;
 pub mod sign;
+pub mod target_lock;
 pub mod visible;
 pub mod yaml;

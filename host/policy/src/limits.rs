@@ -3,16 +3,23 @@
 //! A bare number says nothing of its unit, so it is refused. Every limit has a default and an upper bound: a
 //! binding can be generous, never unlimited.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::scalar::Scalar;
-use crate::yaml::{At, Wrong};
+use crate::yaml::{self, At, Wrong};
 
 const KIB: u64 = 1024;
-const MIB: u64 = 1024 * KIB;
-const GIB: u64 = 1024 * MIB;
+pub(crate) const MIB: u64 = 1024 * KIB;
+pub(crate) const GIB: u64 = 1024 * MIB;
+pub(crate) const TIB: u64 = 1024 * GIB;
+
+/// The shortest time that can be written.
+pub(crate) const TICK: Duration = Duration::from_millis(1);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// What a run may use. Time and requests count per phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,10 +52,15 @@ impl Default for Limits {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Written {
+    #[serde(default, deserialize_with = "yaml::present")]
     memory: Option<At<Scalar>>,
+    #[serde(default, deserialize_with = "yaml::present")]
     time: Option<At<Scalar>>,
+    #[serde(default, deserialize_with = "yaml::present")]
     requests: Option<At<Scalar>>,
+    #[serde(default, deserialize_with = "yaml::present")]
     response: Option<At<Scalar>>,
+    #[serde(default, deserialize_with = "yaml::present")]
     output: Option<At<Scalar>>,
 }
 
@@ -63,45 +75,51 @@ impl Written {
             },
         };
         Ok(Limits {
-            memory: within(self.memory.as_ref(), default.memory, 4 * GIB, "4GiB")?,
-            time: time(self.time.as_ref(), default.time, Duration::from_secs(3600), "60m")?,
+            memory: size(self.memory.as_ref(), default.memory, 1..=4 * GIB, "above 0 and at most 4GiB")?,
+            time: time(self.time.as_ref(), default.time, TICK..=HOUR, "above 0 and at most 60m")?,
             requests,
-            response: within(self.response.as_ref(), default.response, 64 * MIB, "64MiB")?,
-            output: within(self.output.as_ref(), default.output, 16 * MIB, "16MiB")?,
+            response: size(
+                self.response.as_ref(),
+                default.response,
+                1..=64 * MIB,
+                "above 0 and at most 64MiB",
+            )?,
+            output: size(self.output.as_ref(), default.output, 1..=16 * MIB, "above 0 and at most 16MiB")?,
         })
     }
 }
 
-/// A size from 1 byte to `most`.
-fn within(written: Option<&At<Scalar>>, default: u64, most: u64, words: &str) -> Result<u64, Wrong> {
+/// A size in bytes within bounds, which `words` tell.
+pub(crate) fn size(
+    written: Option<&At<Scalar>>,
+    default: u64,
+    bounds: RangeInclusive<u64>,
+    words: &str,
+) -> Result<u64, Wrong> {
     let Some(written) = written else { return Ok(default) };
-    let units = [("KiB", KIB), ("MiB", MIB), ("GiB", GIB)];
+    let units = [("KiB", KIB), ("MiB", MIB), ("GiB", GIB), ("TiB", TIB)];
     match quantity(&written.value, &units) {
-        Some(size) if (1..=most).contains(&size) => Ok(size),
-        Some(_) => {
-            Err(Wrong::at(written, format!("the size is out of bounds: it is above 0 and at most {words}")))
-        }
+        Some(size) if bounds.contains(&size) => Ok(size),
+        Some(_) => Err(Wrong::at(written, format!("the size is out of bounds: it is {words}"))),
         None => Err(Wrong::at(written, format!("{} is not a size", written.value))
-            .hint("write a whole number and KiB, MiB or GiB, such as 64MiB")),
+            .hint("write a whole number and KiB, MiB, GiB or TiB, such as 64MiB")),
     }
 }
 
-/// A time from 1 ms to `most`.
+/// A time within bounds, which `words` tell.
 pub(crate) fn time(
     written: Option<&At<Scalar>>,
     default: Duration,
-    most: Duration,
+    bounds: RangeInclusive<Duration>,
     words: &str,
 ) -> Result<Duration, Wrong> {
     let Some(written) = written else { return Ok(default) };
-    let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
+    let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
     match quantity(&written.value, &units).map(Duration::from_millis) {
-        Some(time) if !time.is_zero() && time <= most => Ok(time),
-        Some(_) => {
-            Err(Wrong::at(written, format!("the time is out of bounds: it is above 0 and at most {words}")))
-        }
+        Some(time) if bounds.contains(&time) => Ok(time),
+        Some(_) => Err(Wrong::at(written, format!("the time is out of bounds: it is {words}"))),
         None => Err(Wrong::at(written, format!("{} is not a time", written.value))
-            .hint("write a whole number and ms, s, m or h, such as 20s")),
+            .hint("write a whole number and ms, s, m, h or d, such as 20s")),
     }
 }
 
@@ -145,7 +163,8 @@ mod tests {
     #[test]
     fn refused() {
         for (text, message) in [
-            ("memory: 67108864", "write a whole number and KiB, MiB or GiB"),
+            ("memory: 67108864", "write a whole number and KiB, MiB, GiB or TiB"),
+            ("memory: 1TiB", "at most 4GiB"),
             ("memory: 64MB", "is not a size"),
             ("memory: 64 MiB", "is not a size"),
             ("memory: 0MiB", "out of bounds"),
@@ -157,6 +176,7 @@ mod tests {
             ("time: s", "is not a time"),
             ("time: 0s", "out of bounds"),
             ("time: 61m", "at most 60m"),
+            ("time: 1d", "at most 60m"),
             ("requests: -1", "from 0 to 10000"),
             ("requests: 10001", "from 0 to 10000"),
             ("requests: many", "from 0 to 10000"),

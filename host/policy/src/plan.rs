@@ -280,6 +280,7 @@ mod tests {
             expires: "2026-01-02T00:00:00Z".into(),
             approvals: 1,
             dry_run: false,
+            undoes: None,
             incomplete: None,
             effects: vec![PlannedEffect {
                 summary: "send".into(),

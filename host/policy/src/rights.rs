@@ -87,8 +87,8 @@ impl Rights {
     ///
     /// # Errors
     ///
-    /// Everything that is missing: another name, too low a safety class, and each need that is not optional and
-    /// not granted.
+    /// Everything that is missing: another name, too low a safety class, a lock that names what is no argument, and
+    /// each need that is not optional and not granted.
     pub fn intersect(manifest: &Manifest, binding: &Binding) -> Result<Self, Vec<MissingGrant>> {
         let mut join = Join {
             binding,
@@ -151,6 +151,9 @@ impl Join<'_> {
                 format!("the component is {word}, and the binding allows less"),
                 Some(format!("safety: {word}")),
             );
+        }
+        if let Some(Err(why)) = binding.lock.as_ref().map(|lock| lock.check_against(&manifest.input)) {
+            self.miss(why, None);
         }
     }
 

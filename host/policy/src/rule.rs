@@ -1,7 +1,7 @@
 //! One rule of a service: which requests it covers, and what they do there.
 //!
-//! Checked here, in order: id, method, path, effect against the safety class, query keys, header names, body
-//! conditions, the idempotency header. A rule that could never match, or that grants what nobody may have, is an error of the file.
+//! Checked here, in order: id, method, path, effect against the safety class (or that there is something to undo),
+//! query keys, header names, body conditions, the idempotency header. A rule that could never match, or that grants what nobody may have, is an error of the file.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::header;
 use crate::manifest::{RuleEffect, Safety};
 pub use crate::pattern::{PathPattern, PatternError};
 use crate::scalar::Scalar;
-use crate::yaml::{At, Entries, Wrong};
+use crate::yaml::{self, At, Entries, Wrong};
 
 /// The most query keys, header names, body conditions or values that one rule lists.
 const LISTED: usize = 100;
@@ -55,6 +55,9 @@ pub struct Rule {
     /// The header field, in lower case, in which the host says which effect this is, so that a server does it once
     /// however often it is sent. The guest cannot set it.
     pub idempotency: Option<String>,
+    /// Whether it is for taking back what a run did (`for: undo`), and for nothing else. Such a rule may do more than
+    /// the binding's safety class allows.
+    pub only_undo: bool,
 }
 
 impl Rule {
@@ -95,6 +98,13 @@ impl fmt::Display for Method {
     }
 }
 
+/// What a rule can be kept for.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Purpose {
+    Undo,
+}
+
 /// A rule as written.
 #[derive(Deserialize)]
 #[serde(
@@ -112,7 +122,10 @@ pub(crate) struct Written {
     headers: Vec<At<String>>,
     #[serde(default)]
     body: Entries<At<Vec<Scalar>>>,
+    #[serde(default, deserialize_with = "yaml::present")]
     idempotency: Option<At<String>>,
+    #[serde(default, rename = "for", deserialize_with = "yaml::present")]
+    purpose: Option<At<Purpose>>,
 }
 
 /// The most severe effect that a safety class allows.
@@ -134,9 +147,13 @@ impl Written {
         let path = PathPattern::parse(&self.path.value).map_err(|why| {
             Wrong::at(&self.path, format!("`{}` is not a path pattern: {why}", self.path.value))
         })?;
-        if self.effect.value > ceiling(safety) {
-            return Err(Wrong::at(&self.effect, "the rule's effect is above the binding's safety class")
-                .hint("read-only allows read; mutating allows read and mutate; destructive allows all"));
+        match &self.purpose {
+            Some(purpose) => undoing(purpose, &self.effect, safety)?,
+            None if self.effect.value > ceiling(safety) => {
+                return Err(Wrong::at(&self.effect, "the rule's effect is above the binding's safety class")
+                    .hint("read-only allows read; mutating allows read and mutate; destructive allows all"));
+            }
+            None => {}
         }
         let query = query(&self.query)?;
         let headers = headers(&self.headers, credential)?;
@@ -146,8 +163,23 @@ impl Written {
             None => None,
         };
         let (id, method, effect) = (self.id.value, self.method, self.effect.value);
-        Ok(Rule { id, method, path, effect, query, headers, body, idempotency })
+        let only_undo = self.purpose.is_some();
+        Ok(Rule { id, method, path, effect, query, headers, body, idempotency, only_undo })
     }
+}
+
+/// Checks that a rule `for: undo` has something to undo, and something to do.
+fn undoing(purpose: &At<Purpose>, effect: &At<RuleEffect>, safety: Safety) -> Result<(), Wrong> {
+    if safety == Safety::ReadOnly {
+        return Err(Wrong::at(purpose, "a read-only capability changes nothing that could be undone"));
+    }
+    if effect.value == RuleEffect::Read {
+        return Err(Wrong::at(
+            effect,
+            "a rule `for: undo` changes something back, so its effect is mutate or destroy",
+        ));
+    }
+    Ok(())
 }
 
 fn query(written: &[At<String>]) -> Result<Vec<String>, Wrong> {

@@ -17,7 +17,7 @@ use crate::origin::{Origin, Scheme};
 use crate::rule::{self, Rule};
 pub use crate::service::secret::BodySecret;
 pub use crate::service::tls::{Fingerprint, FingerprintError, Tls};
-use crate::yaml::{At, Wrong};
+use crate::yaml::{self, At, Wrong};
 
 /// The most rules of one service.
 const RULES: usize = 200;
@@ -59,9 +59,11 @@ pub struct Credential {
 #[serde(deny_unknown_fields, expecting = "a service, a map with `origin` and `rules`")]
 pub(crate) struct Written {
     origin: At<String>,
+    #[serde(default, deserialize_with = "yaml::present")]
     tls: Option<At<tls::Written>>,
     #[serde(default)]
     addresses: Vec<At<String>>,
+    #[serde(default, deserialize_with = "yaml::present")]
     credential: Option<WrittenCredential>,
     rules: At<Vec<rule::Written>>,
     #[serde(default)]

@@ -1,7 +1,7 @@
 //! `ops.yaml`: the workspace's own settings.
 //!
 //! It names the secrets and the origins that each may be sent to, so that a binding alone cannot carry a secret
-//! somewhere new; and it bounds how long plans and approvals live. Values of secrets are never in it; where somebody
+//! somewhere new; and it bounds how long plans and approvals live, and what is kept of runs. Values of secrets are never in it; where somebody
 //! has pasted one, no error shows it: where secrets are named, an error gives the place and not the text.
 
 mod infisical;
@@ -13,18 +13,18 @@ use serde::Deserialize;
 
 use crate::binding::Binding;
 use crate::grant_path;
-use crate::limits;
+use crate::limits::{self, DAY, GIB, HOUR, MIB, TIB, TICK};
 use crate::name;
 use crate::origin::Origin;
 use crate::scalar::Scalar;
 pub use crate::settings::infisical::Infisical;
-use crate::yaml::{At, Entries, FileError, Source, Wrong};
+use crate::yaml::{self, At, Entries, FileError, Source, Wrong};
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
-const HOUR: Duration = Duration::from_secs(3600);
+/// The longest that bodies of requests and answers are kept: ten years of 365 days.
+const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// Fields of later versions, refused by name.
-const LATER: [&str; 3] = ["records", "agents", "require"];
+const LATER: [&str; 2] = ["agents", "require"];
 /// The fields whose text an error may show.
 const PUBLIC: [&str; 5] = ["workspace", "approvals", "records", "agents", "require"];
 
@@ -37,6 +37,8 @@ pub struct Settings {
     pub secrets: BTreeMap<String, Secret>,
     /// What holds for every approval.
     pub approvals: Approvals,
+    /// What the content store keeps.
+    pub records: Records,
     /// Where `infisical:` sources are read.
     pub infisical: Option<Infisical>,
 }
@@ -80,6 +82,21 @@ impl Default for Approvals {
     }
 }
 
+/// What the content store keeps of the bodies of requests and answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Records {
+    /// How long, from an hour to ten years.
+    pub retention: Duration,
+    /// How many bytes at most, from 1 MiB to 1 TiB.
+    pub store: u64,
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        Self { retention: 30 * DAY, store: 2 * GIB }
+    }
+}
+
 /// A binding sends a secret where `ops.yaml` does not let it go.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretRefused {
@@ -119,6 +136,9 @@ struct Written {
     secrets: Entries<WrittenSecret>,
     #[serde(default)]
     approvals: WrittenApprovals,
+    #[serde(default)]
+    records: WrittenRecords,
+    #[serde(default, deserialize_with = "yaml::present")]
     infisical: Option<infisical::Written>,
 }
 
@@ -135,11 +155,23 @@ struct WrittenSecret {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a map, such as {plan: 24h, approval: 1h}")]
 struct WrittenApprovals {
+    #[serde(default, deserialize_with = "yaml::present")]
     plan: Option<At<Scalar>>,
+    #[serde(default, deserialize_with = "yaml::present")]
     approval: Option<At<Scalar>>,
-    #[serde(rename = "self")]
+    #[serde(default, rename = "self", deserialize_with = "yaml::present")]
     own: Option<Own>,
+    #[serde(default, deserialize_with = "yaml::present")]
     destructive: Option<At<u8>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a map, such as {retention: 30d, store: 2GiB}")]
+struct WrittenRecords {
+    #[serde(default, deserialize_with = "yaml::present")]
+    retention: Option<At<Scalar>>,
+    #[serde(default, deserialize_with = "yaml::present")]
+    store: Option<At<Scalar>>,
 }
 
 impl Settings {
@@ -200,7 +232,8 @@ impl Written {
             ));
         }
         let approvals = self.approvals.check()?;
-        Ok(Settings { workspace: self.workspace.value, secrets, approvals, infisical })
+        let records = self.records.check()?;
+        Ok(Settings { workspace: self.workspace.value, secrets, approvals, records, infisical })
     }
 }
 
@@ -266,10 +299,26 @@ impl WrittenApprovals {
             Some(count) => return Err(Wrong::at(&count, "the number of approvals is from 1 to 3")),
         };
         Ok(Approvals {
-            plan: limits::time(self.plan.as_ref(), default.plan, DAY, "24h")?,
-            approval: limits::time(self.approval.as_ref(), default.approval, HOUR, "1h")?,
+            plan: limits::time(self.plan.as_ref(), default.plan, TICK..=DAY, "above 0 and at most 24h")?,
+            approval: limits::time(
+                self.approval.as_ref(),
+                default.approval,
+                TICK..=HOUR,
+                "above 0 and at most 1h",
+            )?,
             own: self.own.unwrap_or(default.own),
             destructive,
+        })
+    }
+}
+
+impl WrittenRecords {
+    fn check(self) -> Result<Records, Wrong> {
+        let default = Records::default();
+        let (ages, sizes) = (HOUR..=TEN_YEARS, MIB..=TIB);
+        Ok(Records {
+            retention: limits::time(self.retention.as_ref(), default.retention, ages, "from 1h to 3650d")?,
+            store: limits::size(self.store.as_ref(), default.store, sizes, "from 1MiB to 1TiB")?,
         })
     }
 }

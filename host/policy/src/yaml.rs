@@ -190,6 +190,13 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Entries<V> {
     }
 }
 
+/// Reads an optional field that is written: with nothing behind its name it would look like more than it says.
+pub(crate) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    from: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
+
 /// The column of the first thing in a line that does not look like what it is, with a message and a hint.
 fn misleading(line: &str) -> Option<(u64, &'static str, &'static str)> {
     let mut indented = true;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use ops_policy::approval::{Accept, Mode};
-use ops_policy::binding::Binding;
+use ops_policy::binding::{Binding, Record};
 use ops_policy::manifest::{Access, Manifest, RuleEffect, Safety};
 use ops_policy::rights::Rights;
 use ops_policy::rule::Rule;
@@ -42,11 +42,12 @@ pub fn rights_text(
         for rule in &service.rules {
             let _ = writeln!(
                 text,
-                "    {} {} {} (rule {})",
+                "    {} {} {} (rule {}{})",
                 effect(rule.effect),
                 rule.method.as_str(),
                 rule.path,
-                rule.id
+                rule.id,
+                if rule.only_undo { ", to take a run back only" } else { "" }
             );
             conditions_text(&mut text, rule);
             for place in service.secrets_of(&rule.id) {
@@ -65,6 +66,9 @@ pub fn rights_text(
     for contract in &rights.contracts {
         let _ = writeln!(text, "  reads the contract {contract}");
     }
+    if let Some(lock) = &binding.lock {
+        let _ = writeln!(text, "  one run at a time for each {lock}");
+    }
     let limits = &binding.limits;
     let _ = writeln!(
         text,
@@ -75,6 +79,11 @@ pub fn rights_text(
         limits.response >> 10,
         limits.output >> 10
     );
+    let kept = match binding.record {
+        Record::Full => "requests and answers whole",
+        Record::Digests => "digests of requests and answers, not their bodies",
+    };
+    let _ = writeln!(text, "  keeps {kept}");
     for unneeded in rights.unneeded() {
         let _ = writeln!(text, "  granted but not needed, so without effect: {unneeded}");
     }
@@ -164,6 +173,32 @@ pub fn ways(binding: &Binding) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_lock_the_record_and_what_is_for_undo_are_shown() {
+        let with = |field: &str| {
+            let text = format!(
+                "{{capability: a.b, component: a.wasm, safety: mutating, approval: {{mode: manual}}, {field}services: \
+                 {{web: {{origin: \"https://web.example\", rules: [{{id: r, method: DELETE, path: /q, effect: destroy, \
+                 for: undo}}]}}}}}}"
+            );
+            let binding = Binding::parse("b", text.as_bytes()).unwrap();
+            let manifest: Manifest = serde_json::from_value(serde_json::json!({
+                "name": "a.b", "summary": "", "version": "1.0.0", "safety": "mutating", "output": {},
+                "input": {"type": "object", "properties": {"vm_id": {"type": "integer"}}},
+                "needs": [{"need": {"kind": "service", "name": "web", "rules": []}, "optional": false}],
+            }))
+            .unwrap();
+            let rights = Rights::intersect(&manifest, &binding).unwrap();
+            rights_text(&manifest, &binding, &rights, &BTreeSet::new())
+        };
+        let text = with("");
+        assert!(text.contains("may destroy DELETE /q (rule r, to take a run back only)"), "{text}");
+        assert!(text.contains("keeps requests and answers whole") && !text.contains("at a time"), "{text}");
+        let text = with("record: digests, lock: \"pve/{vm_id}\", ");
+        assert!(text.contains("one run at a time for each pve/{vm_id}"), "{text}");
+        assert!(text.contains("keeps digests of requests and answers, not their bodies"), "{text}");
+    }
 
     #[test]
     fn the_conditions_of_a_rule_are_shown() {

@@ -47,6 +47,9 @@ fn head(text: &mut String, plan: &Plan) {
     line(text, &format!("  asked by   {} in {}", visible(&plan.requester), plan.run));
     line(text, &format!("  good until {}", plan.expires));
     line(text, &format!("  arguments  {}", visible(&plan.input.arguments)));
+    if let Some(run) = &plan.undoes {
+        line(text, &format!("  It takes back what run {} did; no capability runs for it.", visible(run)));
+    }
     match plan.unapprovable() {
         Some(why) => line(text, &format!("  It cannot be approved: {why}.")),
         None => line(text, &format!("  approvals  {} needed", plan.approvals)),

@@ -10,6 +10,7 @@ use ops_policy::message::{Header, Request, WireRequest};
 use ops_policy::origin::Scheme;
 use ops_policy::rights::Rights;
 use ops_policy::settings::Settings;
+use ops_policy::target_lock::TargetLock;
 use ops_policy::visible::visible;
 use serde_json::{Value, json};
 
@@ -30,6 +31,9 @@ pub(super) fn of(table: &str) -> Option<Judge> {
         "placeholders" => placeholders,
         "doors" => doors,
         "sources" => sources,
+        "targets" => targets,
+        "locks" => locks,
+        "records" => records,
         _ => return None,
     };
     Some(judge)
@@ -134,9 +138,39 @@ fn placeholders(fields: &[Vec<u8>]) -> String {
 
 fn doors(fields: &[Vec<u8>]) -> String {
     let (asked, granted) = (words(fields, 0), words(fields, 1));
-    let door = if asked[0] == "fetch" { Door::Fetch } else { Door::Perform };
+    let door = match asked[0].as_str() {
+        "fetch" => Door::Fetch,
+        "undo" => Door::Undo,
+        _ => Door::Perform,
+    };
     let request = request(&asked[1], "/x", vec![], None);
-    said(judged(service(rule(&granted[0], "/x", &granted[1])), "/x", door, &request).map(|_| String::new()))
+    let mut rule = rule(&granted[0], "/x", &granted[1]);
+    if let Some(purpose) = granted.get(2) {
+        rule["for"] = json!(purpose);
+    }
+    said(judged(service(rule), "/x", door, &request).map(|_| String::new()))
+}
+
+fn targets(fields: &[Vec<u8>]) -> String {
+    let arguments: Value = serde_json::from_slice(&fields[1]).expect("the second field is JSON");
+    said(TargetLock::parse(&text(fields, 0)).and_then(|lock| lock.resolve(&arguments)))
+}
+
+fn locks(fields: &[Vec<u8>]) -> String {
+    let schema: Value = serde_json::from_slice(&fields[1]).expect("the second field is JSON");
+    let schema = json!({"type": "object", "properties": schema});
+    said(TargetLock::parse(&text(fields, 0)).and_then(|lock| {
+        lock.check_against(&schema)?;
+        Ok(lock.arguments().join(" "))
+    }))
+}
+
+fn records(fields: &[Vec<u8>]) -> String {
+    let settings = format!("workspace: demo\nrecords: {}\n", text(fields, 0));
+    let parsed = Settings::parse("ops.yaml", settings.as_bytes());
+    said(parsed.map_err(|error| error.message).map(|settings| {
+        format!("{} s, {} bytes", settings.records.retention.as_secs(), settings.records.store)
+    }))
 }
 
 fn sources(fields: &[Vec<u8>]) -> String {

@@ -71,6 +71,7 @@ fn text(explanation: &Explanation, method: &str, url: &str) -> String {
     let door = match explanation.door {
         Door::Fetch => "as a read (fetch)",
         Door::Perform => "as a change (perform), which needs an approved plan",
+        Door::Undo => "as the undo of a change, which needs an approved plan of its own",
     };
     let _ = writeln!(text, "  judged    {door}");
     for (who, side) in [("author", &explanation.author), ("operator", &explanation.operator)] {
@@ -120,7 +121,11 @@ fn document(explanation: &Explanation) -> Value {
         "decision": decision,
         "service": explanation.service,
         "rule": rule,
-        "door": match explanation.door { Door::Fetch => "fetch", Door::Perform => "perform" },
+        "door": match explanation.door {
+            Door::Fetch => "fetch",
+            Door::Perform => "perform",
+            Door::Undo => "undo",
+        },
         "missing": missing,
         "author": side(&explanation.author),
         "operator": side(&explanation.operator),

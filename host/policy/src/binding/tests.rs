@@ -101,6 +101,9 @@ fn other_spellings_of_the_same() {
 #[test]
 fn yaml_with_two_readings() {
     refused(&[
+        ("tls: {ca: tls/internal-ca.pem}", "tls:", "expected a map"),
+        ("query: [x]", "idempotency: ~", "the value is missing"),
+        ("approval: {mode: manual}", "approval: ~", "expected a map"),
         ("safety: mutating", "safety: mutating\nsafety: read-only", "the key `safety` is given twice"),
         ("vm: 214", "from: b", "the key `from` is given twice"),
         ("safety: mutating", "safety: &s mutating", "anchors (`&`) and aliases (`*`) are not allowed"),
@@ -163,12 +166,60 @@ fn words_that_are_not_known() {
 
 #[test]
 fn fields_of_later_versions() {
+    refused(&[("invoke: []", "invoke: [a.b]", "`invoke` is not available in this version")]);
+}
+
+#[test]
+fn what_one_run_at_a_time_works_on() {
+    assert_eq!(parse(MAIL).unwrap().lock, None);
+    let lock = with("invoke: []", "lock: \"mail/{to}\"").unwrap().lock.unwrap();
+    assert_eq!((lock.to_string().as_str(), lock.arguments()), ("mail/{to}", vec!["to"]));
     refused(&[
-        ("invoke: []", "lock: \"mail/{to}\"", "`lock` is not available in this version"),
-        ("invoke: []", "record: full", "`record` is not available in this version"),
-        ("invoke: []", "invoke: [a.b]", "`invoke` is not available in this version"),
-        ("id: send,", "id: send, for: undo,", "`for` is not available in this version"),
+        ("invoke: []", "lock: \"{to}\"", "in plain letters what it is"),
+        ("invoke: []", "lock: \"mail/{To}\"", "names no argument"),
+        ("invoke: []", "lock: [mail]", "expected"),
+        ("invoke: []", "lock: ~", "the value is missing"),
+        ("invoke: []", "lock:", "the value is missing"),
     ]);
+}
+
+#[test]
+fn what_is_kept_of_a_run() {
+    for (text, record) in
+        [("", Record::Full), ("record: full", Record::Full), ("record: digests", Record::Digests)]
+    {
+        assert_eq!(with("invoke: []", text).unwrap().record, record, "{text}");
+    }
+    refused(&[
+        ("invoke: []", "record: none", "unknown word `none`, expected one of `full`, `digests`"),
+        ("invoke: []", "record: digest", "did you mean `digests`?"),
+    ]);
+}
+
+#[test]
+fn rules_for_undo() {
+    let only_undo = |binding: &Binding| {
+        let rules = binding.services["mail"].rules.iter().filter(|rule| rule.only_undo);
+        rules.map(|rule| (rule.id.clone(), rule.effect)).collect::<Vec<_>>()
+    };
+    assert_eq!(only_undo(&parse(MAIL).unwrap()), []);
+    for effect in ["mutate", "destroy"] {
+        let binding = with("effect: mutate", &format!("effect: {effect}, for: undo")).unwrap();
+        assert_eq!(only_undo(&binding).len(), 1, "{effect}");
+    }
+    refused(&[
+        ("id: query,", "id: query, for: undo,", "its effect is mutate or destroy"),
+        ("id: send,", "id: send, for: ~,", "quote it"),
+        ("id: send,", "id: send, for: resume,", "unknown word `resume`, expected one of `undo`"),
+    ]);
+    let read_only = "{capability: a.b, component: a.wasm, safety: read-only, services: {web: {origin: \"https://x\", \
+                     rules: [{id: r, method: PUT, path: /, effect: mutate, for: undo}]}}}";
+    assert!(parse(read_only).unwrap_err().contains("changes nothing that could be undone"));
+    // It is a right above reading like any other.
+    let piped = "{capability: a.b, component: a.wasm, safety: mutating, approval: {mode: manual, accept: [piped]}, \
+                 directories: {g: {path: gaps, access: stage}}, services: {web: {origin: \"https://x\", \
+                 rules: [{id: r, method: PUT, path: /, effect: mutate, for: undo}]}}}";
+    assert!(parse(piped).unwrap_err().contains("a rule of a service is above reading"));
 }
 
 #[test]

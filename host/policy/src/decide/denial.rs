@@ -59,6 +59,14 @@ pub enum DenyReason {
     /// No rule for that door has this method and path.
     #[error("no rule with {} has this method and path", door_words(*.0))]
     NoRule(Door),
+    /// The one rule with this method and path is `for: undo`, and nothing is being undone.
+    #[error(
+        "rule `{rule}` has this method and path, and it is `for: undo`: only a plan that takes a run back may use it"
+    )]
+    OnlyUndo {
+        /// The rule.
+        rule: String,
+    },
     /// A rule matches and does not list a query key.
     #[error("rule `{rule}` does not list the query key `{}`", visible::visible(key))]
     QueryKey {
@@ -123,6 +131,7 @@ impl DenyReason {
             | Self::BodySize
             | Self::BodyOnRead
             | Self::NoRule(_)
+            | Self::OnlyUndo { .. }
             | Self::Header { .. }
             | Self::Body { .. }
             | Self::Placeholder { .. }
@@ -142,7 +151,7 @@ impl Denial {
 pub(super) fn door_words(door: Door) -> &'static str {
     match door {
         Door::Fetch => "`effect: read`",
-        Door::Perform => "`effect: mutate` or `destroy`",
+        Door::Perform | Door::Undo => "`effect: mutate` or `destroy`",
     }
 }
 
@@ -162,22 +171,28 @@ pub(super) fn suggest(
     let name = quoted(service);
     let effect = effect(request);
     let class = match effect {
-        _ if effect <= ceiling(safety) => "",
+        _ if effect <= ceiling(safety) || is_for_undo(request, safety) => "",
         RuleEffect::Destroy => "safety: destructive\n",
         RuleEffect::Read | RuleEffect::Mutate => "safety: mutating\n",
     };
-    Some(format!("{class}services:\n  {name}:{origin}\n    rules:\n      - {}", rule(request)))
+    let rule = rule(request, is_for_undo(request, safety));
+    Some(format!("{class}services:\n  {name}:{origin}\n    rules:\n      - {rule}"))
+}
+
+/// Whether a rule for this request would be `for: undo`, which needs no higher safety class.
+fn is_for_undo(request: &Parsed<'_>, safety: Safety) -> bool {
+    request.door == Door::Undo && safety > Safety::ReadOnly
 }
 
 fn effect(request: &Parsed<'_>) -> RuleEffect {
     match (request.door, request.method) {
         (Door::Fetch, _) => RuleEffect::Read,
-        (Door::Perform, Method::Delete) => RuleEffect::Destroy,
-        (Door::Perform, _) => RuleEffect::Mutate,
+        (Door::Perform | Door::Undo, Method::Delete) => RuleEffect::Destroy,
+        (Door::Perform | Door::Undo, _) => RuleEffect::Mutate,
     }
 }
 
-fn rule(request: &Parsed<'_>) -> String {
+fn rule(request: &Parsed<'_>, for_undo: bool) -> String {
     let effect = effect(request);
     let path = quoted(request.target.path());
     let mut rule =
@@ -192,7 +207,7 @@ fn rule(request: &Parsed<'_>) -> String {
             rule.push_str(&format!(", {field}: [{}]", list.join(", ")));
         }
     }
-    rule.push('}');
+    rule.push_str(if for_undo { ", for: undo}" } else { "}" });
     rule
 }
 
@@ -222,6 +237,7 @@ mod tests {
             DenyReason::HostHeader("x-other".into()),
             DenyReason::Target(TargetError::Escape),
             DenyReason::NoRule(Door::Fetch),
+            DenyReason::OnlyUndo { rule: rule() },
             body(BodyError::Kind("/to".into())),
             body(BodyError::Json("expected value at line 1 column 2".into())),
         ] {

@@ -129,6 +129,48 @@ fn rules_of_one_path_are_tried_in_order_and_by_door() {
 }
 
 #[test]
+fn what_is_for_undo_is_seen_by_an_undo_only() {
+    let rules = r#"
+      - {id: stop, method: POST, path: "/vms/{id}/stop", effect: mutate, for: undo}
+      - {id: halt, method: POST, path: "/vms/{id}/stop", effect: mutate, query: [k]}
+      - {id: remove, method: DELETE, path: "/vms/{id}", effect: destroy, for: undo}
+      - {id: drop, method: DELETE, path: "/vms/{id}", effect: destroy}
+      - {id: clear, method: PUT, path: "/vms/{id}", effect: destroy, for: undo}
+      - {id: list, method: GET, path: "/vms", effect: read}
+"#;
+    let effects = [RuleEffect::Read, RuleEffect::Mutate, RuleEffect::Destroy];
+    let needs = ["GET", "POST", "PUT", "DELETE"]
+        .into_iter()
+        .flat_map(|method| effects.map(|effect| need(method, "/vms/**", effect)));
+    let rights = rights_for(rules, needs.chain([need("GET", "/vms", RuleEffect::Read)]).collect());
+    let only_undo = |rule: &str| Err(DenyReason::OnlyUndo { rule: rule.to_owned() });
+    let no_rule = |door| Err(DenyReason::NoRule(door));
+    for (method, path, fetch, perform, undo) in [
+        ("POST", "/vms/1/stop", no_rule(Door::Fetch), Ok("halt"), Ok("stop")),
+        ("DELETE", "/vms/1", no_rule(Door::Fetch), Ok("drop"), Ok("remove")),
+        ("PUT", "/vms/1", no_rule(Door::Fetch), only_undo("clear"), Ok("clear")),
+        ("GET", "/vms", Ok("list"), no_rule(Door::Perform), no_rule(Door::Undo)),
+        ("PUT", "/vms", no_rule(Door::Fetch), no_rule(Door::Perform), no_rule(Door::Undo)),
+    ] {
+        for (door, expected) in [(Door::Fetch, fetch), (Door::Perform, perform), (Door::Undo, undo)] {
+            let decision = decide(&rights, door, &request(method, path));
+            let decision = decision
+                .as_ref()
+                .map(|allowed| allowed.rule.as_str())
+                .map_err(|denial| denial.reason.clone());
+            assert_eq!(decision, expected, "{door:?} {method} {path}");
+        }
+    }
+    let denial = decide(&rights, Door::Perform, &request("PUT", "/vms/1")).unwrap_err();
+    assert!(denial.to_string().contains("it is `for: undo`: only a plan that takes a run back"), "{denial}");
+    assert_eq!(denial.suggestion(), None);
+    // The author bounds an undo too.
+    let rights = rights_for(rules, vec![need("PUT", "/other", RuleEffect::Destroy)]);
+    let denial = decide(&rights, Door::Undo, &request("PUT", "/vms/1")).unwrap_err();
+    assert_eq!(denial.reason, DenyReason::NotNeeded);
+}
+
+#[test]
 fn denials_say_what_was_missing() {
     let log = "/vms/1/log";
     let with = |change: fn(&mut Request)| {
@@ -179,6 +221,12 @@ fn denials_say_what_was_missing() {
             with(|r| r.headers = vec![header("Authorization", "1")]),
             "does not list the header `authorization`",
             Some("- {id: NAME, method: GET, path: /vms/1/log, effect: read, headers: [authorization]}"),
+        ),
+        (
+            Door::Undo,
+            request("DELETE", "/vms/1/x"),
+            "no rule with `effect: mutate` or `destroy`",
+            Some("- {id: NAME, method: DELETE, path: /vms/1/x, effect: destroy, for: undo}"),
         ),
         (Door::Fetch, request("GET", "/other"), "does not say that it needs", None),
         (Door::Fetch, request("POST", "/jmap/"), "rule `query` does not allow this body", None),
@@ -255,6 +303,22 @@ fn a_suggestion_works_when_it_is_added() {
     );
     let binding = Binding::parse("b.yaml", text.as_bytes()).unwrap();
     assert_eq!(binding.services["spare"].rules[0].effect, RuleEffect::Destroy);
+}
+
+#[test]
+fn a_rule_for_undo_needs_no_higher_class() {
+    for (safety, door, class) in [
+        ("mutating", Door::Undo, None),
+        ("mutating", Door::Perform, Some("safety: destructive")),
+        ("read-only", Door::Undo, Some("safety: destructive")),
+    ] {
+        let mut rights = rights();
+        rights.safety = serde_json::from_value(json!(safety)).unwrap();
+        let denial = decide(&rights, door, &request("DELETE", "/none")).unwrap_err();
+        let lines = denial.suggestion().unwrap();
+        assert_eq!(lines.lines().find(|line| line.starts_with("safety")), class, "{lines}");
+        assert_eq!(lines.contains("for: undo"), class.is_none(), "{lines}");
+    }
 }
 
 /// Rights with a service of these lines, which the author needs with any POST under `/`.

@@ -39,6 +39,17 @@ const MAIL: &str = "approval: {mode: manual}, safety: mutating, services: {mail:
                     rules: [{id: r, method: POST, path: /x, effect: mutate}]}}";
 
 #[test]
+fn a_lock_names_arguments_of_the_capability() {
+    let binding = binding("safety: read-only, lock: \"vm/{vm_id}\"");
+    let with = |input| Manifest { input, ..manifest(Safety::ReadOnly, vec![]) };
+    let schema = json!({"type": "object", "properties": {"vm_id": {"type": "integer"}}});
+    assert!(Rights::intersect(&with(schema), &binding).is_ok());
+    let missing = Rights::intersect(&with(json!({})), &binding).unwrap_err();
+    let texts: Vec<String> = missing.iter().map(ToString::to_string).collect();
+    assert_eq!(texts, ["`lock: vm/{vm_id}` names the argument `vm_id`, which the capability does not have"]);
+}
+
+#[test]
 fn needs_and_grants_meet() {
     let binding = binding(
         "safety: destructive, approval: {mode: manual}, directories: {outbox: {path: state/o, access: stage}, \

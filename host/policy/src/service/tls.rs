@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::grant_path;
 use crate::origin::{Origin, Scheme};
-use crate::yaml::{At, Wrong};
+use crate::yaml::{self, At, Wrong};
 
 /// How a server's certificate is checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +86,9 @@ impl fmt::Display for Fingerprint {
     expecting = "a map, such as {ca: tls/internal-ca.pem} or {fingerprint: \"AB:CD:…\"}"
 )]
 pub(crate) struct Written {
+    #[serde(default, deserialize_with = "yaml::present")]
     ca: Option<At<String>>,
+    #[serde(default, deserialize_with = "yaml::present")]
     fingerprint: Option<At<String>>,
 }
 

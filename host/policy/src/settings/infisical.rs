@@ -13,7 +13,7 @@ use super::Secret;
 use crate::origin::Origin;
 use crate::service;
 use crate::service::tls::{self, Tls};
-use crate::yaml::{At, Wrong};
+use crate::yaml::{self, At, Wrong};
 
 /// The longest client id, in bytes. Infisical's are UUIDs.
 const CLIENT_ID_BYTES: usize = 128;
@@ -46,6 +46,7 @@ pub(super) struct Written {
     origin: At<String>,
     #[serde(default)]
     addresses: Vec<At<String>>,
+    #[serde(default, deserialize_with = "yaml::present")]
     tls: Option<At<tls::Written>>,
     client_id: At<String>,
     client_secret: At<String>,

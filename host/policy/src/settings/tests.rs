@@ -24,7 +24,13 @@ fn refused() {
     for (text, message) in [
         ("{}", "the field `workspace` is missing"),
         ("workspace: Demo", "is not a name"),
-        ("workspace: demo\nrecords: {retention: 30d}", "`records` is not available in this version"),
+        ("workspace: demo\nrecords: {retention: 59m}", "from 1h to 3650d"),
+        ("workspace: demo\nrecords: {retention: 3651d}", "from 1h to 3650d"),
+        ("workspace: demo\nrecords: {retention: 1y}", "write a whole number and ms, s, m, h or d"),
+        ("workspace: demo\nrecords: {store: 1023KiB}", "from 1MiB to 1TiB"),
+        ("workspace: demo\nrecords: {store: 1025GiB}", "from 1MiB to 1TiB"),
+        ("workspace: demo\nrecords: {stores: 1GiB}", "did you mean `store`?"),
+        ("workspace: demo\nrecords: 30d", "expected a map, such as {"),
         ("workspace: demo\nagents: {}", "`agents` is not available in this version"),
         ("workspace: demo\nrequire: {landlock: true}", "`require` is not available in this version"),
         ("workspace: demo\nsecret: {}", "did you mean `secrets`?"),
@@ -51,6 +57,21 @@ fn refused() {
     ] {
         let error = parse(text).unwrap_err();
         assert!(error.contains(message) && error.starts_with("ops/ops.yaml:"), "{text}: {error}");
+    }
+}
+
+#[test]
+fn records_have_an_age_and_a_size() {
+    let records = |text: &str| parse(&format!("workspace: demo\n{text}")).unwrap().records;
+    let (month, most) = (30 * DAY, 3650 * DAY);
+    for (text, retention, store) in [
+        ("", month, 2 * GIB),
+        ("records: {}", month, 2 * GIB),
+        ("records: {retention: 1h}", HOUR, 2 * GIB),
+        ("records: {store: 1MiB}", month, MIB),
+        ("records: {retention: 3650d, store: 1TiB}", most, TIB),
+    ] {
+        assert_eq!(records(text), Records { retention, store }, "{text}");
     }
 }
 

@@ -23,6 +23,7 @@ struct Plain {
     query: Vec<String>,
     headers: Vec<String>,
     words: Option<Vec<String>>,
+    only_undo: bool,
 }
 
 impl Plain {
@@ -41,6 +42,7 @@ impl Plain {
                 .map(|words| body::Predicate::new("/calls/*/0", allowed(words)).unwrap())
                 .collect(),
             idempotency: None,
+            only_undo: self.only_undo,
         }
     }
 }
@@ -96,7 +98,11 @@ fn decide_with(rules: &[Plain], asked: &Asked) -> Option<(String, RuleEffect)> {
 /// The reference: one rule against one request, straight from the design's words.
 fn covers(rule: &Plain, asked: &Asked) -> bool {
     let read = rule.effect == RuleEffect::Read;
-    let door = if asked.door == Door::Fetch { read } else { !read };
+    let door = match asked.door {
+        Door::Fetch => read && !rule.only_undo,
+        Door::Perform => !read && !rule.only_undo,
+        Door::Undo => !read,
+    };
     let pattern: Vec<&str> = rule.path.split('/').skip(1).collect();
     let path = if pattern.last() == Some(&"**") {
         let fixed = &pattern[..pattern.len() - 1];
@@ -131,18 +137,20 @@ fn plain() -> impl Strategy<Value = Plain> {
     let path = (prop::collection::vec(prop::sample::select(SEGMENTS.to_vec()), 1..4), any::<bool>())
         .prop_map(|(parts, open)| format!("/{}{}", parts.join("/"), if open { "/**" } else { "" }));
     let body = prop::option::of(prop::sample::subsequence(&WORDS[..], 1..=2));
-    ("[a-z]{1,4}", method(), path, effect, words(&KEYS, 2), words(&NAMES, 2), body).prop_map(
-        |(id, method, path, effect, query, headers, body)| {
+    ("[a-z]{1,4}", method(), path, effect, words(&KEYS, 2), words(&NAMES, 2), body, any::<bool>()).prop_map(
+        |(id, method, path, effect, query, headers, body, only_undo)| {
             let body = body.filter(|_| method != Method::Get);
             let words = body.map(|words| words.into_iter().map(str::to_owned).collect());
-            Plain { id, method, path, effect, query, headers, words }
+            // No file has a rule that undoes by reading.
+            let only_undo = only_undo && effect != RuleEffect::Read;
+            Plain { id, method, path, effect, query, headers, words, only_undo }
         },
     )
 }
 
 fn asked() -> impl Strategy<Value = Asked> {
     let segments = prop::collection::vec(prop::sample::select(vec!["a", "b", "c", "d"]), 1..5);
-    let door = prop::sample::select(vec![Door::Fetch, Door::Perform]);
+    let door = prop::sample::select(vec![Door::Fetch, Door::Perform, Door::Undo]);
     let body = prop::option::of(words(&WORDS, 2));
     (door, method(), segments, words(&KEYS, 1), words(&NAMES, 1), body).prop_map(
         |(door, method, segments, keys, headers, words)| {
@@ -157,7 +165,11 @@ fn fullest(rule: &Plain) -> Asked {
     let parts =
         rule.path.split('/').skip(1).map(|part| if part.starts_with(['{', '*']) { "z" } else { part });
     Asked {
-        door: if rule.effect == RuleEffect::Read { Door::Fetch } else { Door::Perform },
+        door: match (rule.effect, rule.only_undo) {
+            (RuleEffect::Read, _) => Door::Fetch,
+            (_, false) => Door::Perform,
+            (_, true) => Door::Undo,
+        },
         method: rule.method,
         segments: parts.map(str::to_owned).collect(),
         keys: rule.query.clone(),
@@ -182,6 +194,7 @@ fn mutated(rule: &Plain, field: usize) -> (Plain, Asked) {
                 RuleEffect::Mutate => RuleEffect::Destroy,
                 RuleEffect::Destroy => RuleEffect::Read,
             };
+            other.only_undo &= other.effect != RuleEffect::Read;
         }
         4 => match other.query.pop() {
             Some(_) => {}
@@ -197,12 +210,16 @@ fn mutated(rule: &Plain, field: usize) -> (Plain, Asked) {
                 witness.headers = other.headers.clone();
             }
         },
+        6 => {
+            other.only_undo = !other.only_undo;
+            witness.door = Door::Perform;
+        }
         _ => match &mut other.words {
             Some(words) => words.push("new".to_owned()),
             None => other.words = Some(vec!["new".to_owned()]),
         },
     }
-    if field == 6 && rule.words.is_some() {
+    if field == 7 && rule.words.is_some() {
         witness.words = Some(vec!["new".to_owned()]);
     }
     (other, witness)
@@ -221,8 +238,9 @@ proptest! {
     }
 
     #[test]
-    fn each_field_of_a_rule_counts(rule in plain(), field in 0_usize..7) {
-        prop_assume!(field != 6 || rule.method != Method::Get);
+    fn each_field_of_a_rule_counts(rule in plain(), field in 0_usize..8) {
+        prop_assume!(field != 7 || rule.method != Method::Get);
+        prop_assume!(field != 6 || rule.effect != RuleEffect::Read);
         prop_assume!(field != 1 || rule.words.is_none() || rule.method != Method::Get);
         let (other, witness) = mutated(&rule, field);
         prop_assert_ne!(decide_with(&[rule], &witness), decide_with(&[other], &witness));
@@ -231,7 +249,7 @@ proptest! {
     #[test]
     fn deciding_never_panics(method in "[A-Z]{0,6}|\\PC{0,6}", path in "/[a-z/?&=%.0-9]{0,30}|\\PC{0,30}", name in "\\PC{0,10}", value in "\\PC{0,10}", body in prop::collection::vec(any::<u8>(), 0..60)) {
         let asked = Request { headers: vec![header(&name, &value), header("content-type", "application/json")], body: Some(body), ..request(&method, &path) };
-        for door in [Door::Fetch, Door::Perform] {
+        for door in [Door::Fetch, Door::Perform, Door::Undo] {
             if let Err(denial) = decide(&rights(), door, &asked) {
                 let text = denial.to_string();
                 prop_assert!(!text.chars().any(char::is_control), "{}", text);
