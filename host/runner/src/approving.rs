@@ -65,12 +65,7 @@ impl Run<'_> {
     }
 
     /// Asks whoever is at the terminal, in the ways that the binding lists.
-    fn ask(
-        &mut self,
-        decided: &Decided,
-        plan: &Plan,
-        person: &mut dyn Person,
-    ) -> Result<Approved, Ending> {
+    fn ask(&mut self, decided: &Decided, plan: &Plan, person: &mut dyn Person) -> Result<Approved, Ending> {
         let approval = &decided.resolved.capability.binding.approval;
         // Typing and piping are done by whoever asked, alone. Piping is for small local records, never for an undo.
         let alone = plan.approvals <= 1 && decided.resolved.pinned.settings.approvals.own == Own::Allowed;

@@ -274,7 +274,8 @@ impl RunBroker {
         };
         let holds = veil.hides(question.words().as_bytes()) || body.is_some_and(|body| veil.hides(body));
         if holds && matches!(self.seen.phase, Phase::Apply(_)) {
-            return self.stop(Ending::stopped("secret", "stopped: a request would hold the value of a secret"));
+            return self
+                .stop(Ending::stopped("secret", "stopped: a request would hold the value of a secret"));
         }
         Ok(())
     }

@@ -45,7 +45,8 @@ impl Run<'_> {
         if *self.order.cancel.borrow() {
             return Err(Ending::interrupted());
         }
-        let first = planned.plan.effects.get(self.record.before).map(|effect| Digest::of_json(&effect.request));
+        let first =
+            planned.plan.effects.get(self.record.before).map(|effect| Digest::of_json(&effect.request));
         let first = first.transpose().map_err(|error| Ending::stopped("host", error.to_string()))?;
         self.commit_intent(planned, approved, first)
     }

@@ -99,9 +99,8 @@ impl Run<'_> {
         let (mut trees, mut recorded) = (BTreeMap::new(), Vec::new());
         for (name, real, access) in &decided.grounds.directories {
             let copy = folder.join(name);
-            let copied =
-                stage::copy(sources.get(name).unwrap_or(real), &copy, &tree::Limits::default())
-                    .map_err(|error| Ending::denied("directory", format!("directory `{name}`: {error}")))?;
+            let copied = stage::copy(sources.get(name).unwrap_or(real), &copy, &tree::Limits::default())
+                .map_err(|error| Ending::denied("directory", format!("directory `{name}`: {error}")))?;
             recorded.push(self.recorder.folder(name, *access == Access::Stage, &copy, &copied));
             trees.insert(name.clone(), copied);
         }
@@ -158,7 +157,11 @@ impl Run<'_> {
             clock,
             seed: hex::encode(seed),
             links: [links.fetch, links.effects, links.http],
-            limits: [limits.memory, limits.output, u64::try_from(limits.time.as_millis()).unwrap_or(u64::MAX)],
+            limits: [
+                limits.memory,
+                limits.output,
+                u64::try_from(limits.time.as_millis()).unwrap_or(u64::MAX),
+            ],
             folders: stage.recorded.clone(),
             entries,
             end: Ended::of(&end, seen.ending.as_ref().map(|ending| ending.code.unwrap_or("ended"))),

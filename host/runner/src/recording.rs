@@ -145,7 +145,8 @@ impl Stored {
 /// A blob that a run has kept, checked against its name.
 pub(crate) fn blob(state: &Path, run: &str, digest: &Digest) -> Result<Vec<u8>, RecordingError> {
     let name = blob_name(digest);
-    let bytes = content::get(state, run, &name).map_err(|error| RecordingError::Damaged(error.to_string()))?;
+    let bytes =
+        content::get(state, run, &name).map_err(|error| RecordingError::Damaged(error.to_string()))?;
     let bytes = bytes.ok_or_else(|| RecordingError::Damaged(format!("{name} is gone")))?;
     if Digest::of(&bytes) != *digest {
         return Err(RecordingError::Damaged(format!("{name} was changed")));
@@ -329,10 +330,7 @@ impl Recording {
         let recording: Self =
             serde_json::from_slice(document).map_err(|error| RecordingError::Damaged(error.to_string()))?;
         if recording.version != VERSION {
-            return Err(RecordingError::None(format!(
-                "its version {} is not known here",
-                recording.version
-            )));
+            return Err(RecordingError::None(format!("its version {} is not known here", recording.version)));
         }
         match &recording.missing {
             Some(why) => Err(RecordingError::None(why.clone())),

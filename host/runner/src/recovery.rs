@@ -76,8 +76,9 @@ impl Runner {
             trace: Arc::new(|_| {}),
             cancel: watch::channel(false).1,
         };
-        let report = Run::with(self, run.clone(), dangling.capability.clone(), order, dangling.at, record, alive)
-            .receipt(ending);
+        let report =
+            Run::with(self, run.clone(), dangling.capability.clone(), order, dangling.at, record, alive)
+                .receipt(ending);
         Some(format!("the process of {run} had died\n{}", report.ending.message))
     }
 
@@ -90,7 +91,8 @@ impl Runner {
             return Ok(());
         }
         let open = self.ledger().runs(&RunFilter { unknown: true, limit: MAX_OPEN });
-        let open: BTreeSet<_> = open.map_err(|error| error.to_string())?.into_iter().map(|run| run.run).collect();
+        let open: BTreeSet<_> =
+            open.map_err(|error| error.to_string())?.into_iter().map(|run| run.run).collect();
         for run in left.iter().chain(&locks) {
             if open.contains(run) || runlock::is_alive(state, run).unwrap_or(true) {
                 continue;
@@ -123,7 +125,9 @@ pub(crate) fn done(effect: &EffectState) -> Option<(usize, Done)> {
             let Answered { response, address } = serde_json::from_slice(response).ok()?;
             Done::Performed { response, address }
         }
-        (EffectProgress::NotPerformed, _) => Done::NotSent { why: "a person said that it did not happen".into() },
+        (EffectProgress::NotPerformed, _) => {
+            Done::NotSent { why: "a person said that it did not happen".into() }
+        }
     };
     Some((number, done))
 }

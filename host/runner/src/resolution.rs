@@ -25,8 +25,8 @@ use crate::ending::Ending;
 use crate::journal::{Answer, Entry, Question};
 use crate::key::run_key;
 use crate::pinned::Pinned;
-use crate::recording::Stored;
 use crate::record::Record;
+use crate::recording::Stored;
 use crate::run::{Actor, Order, Run, What};
 use crate::runner::Runner;
 
@@ -175,7 +175,9 @@ impl Runner {
             return Err(Ending::usage(format!("{run} is {status}: there is nothing to resolve")));
         }
         if let Some(by) = &known.settled_by {
-            return Err(Ending::usage(format!("{run} was settled by {by}: there is nothing left to resolve")));
+            return Err(Ending::usage(format!(
+                "{run} was settled by {by}: there is nothing left to resolve"
+            )));
         }
         let plan = plan.ok_or_else(|| Ending::denied("plan", format!("the plan of {run} cannot be read")))?;
         let (number, outcome, answer) = match word {
@@ -255,7 +257,8 @@ impl Runner {
         }
         Ok(Told::Answered {
             effect: number,
-            response: serde_json::to_vec(&Answered { response, address: None }).map_err(|error| fail(&error))?,
+            response: serde_json::to_vec(&Answered { response, address: None })
+                .map_err(|error| fail(&error))?,
             journal: serde_json::to_vec(&stored).map_err(|error| fail(&error))?,
         })
     }
@@ -334,8 +337,12 @@ mod tests {
     #[test]
     fn an_answer_is_read_strictly() {
         let read = |text: &str| read_answer(text.as_bytes());
-        let answer = read(r#"{"status": 200, "headers": {"Content-Type": "text/plain"}, "body": "ok"}"#).unwrap();
-        assert_eq!((answer.status, answer.headers[0].name.as_str(), answer.body.as_slice()), (200, "content-type", &b"ok"[..]));
+        let answer =
+            read(r#"{"status": 200, "headers": {"Content-Type": "text/plain"}, "body": "ok"}"#).unwrap();
+        assert_eq!(
+            (answer.status, answer.headers[0].name.as_str(), answer.body.as_slice()),
+            (200, "content-type", &b"ok"[..])
+        );
         assert_eq!(read(r#"{"status": 200, "body": {"data": 1}}"#).unwrap().body, br#"{"data":1}"#);
         assert_eq!(read(r#"{"status": 204}"#).unwrap().body, b"");
         for wrong in ["", "{}", r#"{"status": 99}"#, r#"{"status": 200, "bdy": 1}"#, "ok"] {

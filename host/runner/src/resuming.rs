@@ -27,7 +27,10 @@ impl Runner {
             Some(Status::Unknown) => {}
             None => return Err(Ending::usage(format!("{run} is under way in another process"))),
             Some(status) => {
-                return Err(Ending::usage(format!("{run} is {}: there is nothing to go on with", status.word())));
+                return Err(Ending::usage(format!(
+                    "{run} is {}: there is nothing to go on with",
+                    status.word()
+                )));
             }
         }
         if let Some(by) = &known.settled_by {

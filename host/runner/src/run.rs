@@ -196,7 +196,20 @@ impl<'a> Run<'a> {
     ) -> Self {
         let veil = Veil::default();
         let trail = Trail::new(runner.audit(), &key, &name, order.trace.clone(), veil.clone());
-        Self { runner, key, name, order, now, record, trail, veil, outbound: None, recorder: Recorder::default(), tape: Tape::default(), _alive: alive }
+        Self {
+            runner,
+            key,
+            name,
+            order,
+            now,
+            record,
+            trail,
+            veil,
+            outbound: None,
+            recorder: Recorder::default(),
+            tape: Tape::default(),
+            _alive: alive,
+        }
     }
 
     /// Gives the run its key, once the name resolves to a binding file or the plan is known.

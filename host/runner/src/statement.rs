@@ -132,16 +132,18 @@ fn definition(record: &Record, evidence: &mut Evidence) -> Result<say::Definitio
         None => None,
     };
     Ok(say::Definition {
-        component: capability.map(|capability| say::NamedDigest {
-            name: capability.binding.component.clone(),
-            digest: digest(capability.component_digest),
-        })
-        .or_else(|| of_plan("component", |plan| plan.component)),
-        binding: capability.map(|capability| say::NamedDigest {
-            name: capability.binding_file.clone(),
-            digest: digest(capability.binding_digest),
-        })
-        .or_else(|| of_plan("binding", |plan| plan.binding)),
+        component: capability
+            .map(|capability| say::NamedDigest {
+                name: capability.binding.component.clone(),
+                digest: digest(capability.component_digest),
+            })
+            .or_else(|| of_plan("component", |plan| plan.component)),
+        binding: capability
+            .map(|capability| say::NamedDigest {
+                name: capability.binding_file.clone(),
+                digest: digest(capability.binding_digest),
+            })
+            .or_else(|| of_plan("binding", |plan| plan.binding)),
         manifest: capability
             .map(|capability| capability.manifest_digest)
             .or_else(|| plan.map(|plan| plan.manifest))

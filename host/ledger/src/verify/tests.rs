@@ -29,7 +29,7 @@ fn signed() -> Signed {
     let evidence = evidence.to_bytes().unwrap();
     let statement = Statement::receipt(&Digest::of(&evidence), receipt);
     let bundle = statement.sign(&key).unwrap();
-    let bodies: &[(&str, &[u8])] = &[("output.json", b"{\"sent\":true}", Place::Exported), ("stdout.txt", b"")];
+    let bodies: &[(&str, &[u8])] = &[("output.json", b"{\"sent\":true}"), ("stdout.txt", b"")];
     let what = Export { statement: &statement, bundle: &bundle, evidence: Some(&evidence), bodies };
     let folder = export(&home.path().join("receipts"), &what).unwrap();
     Signed { _home: home, key, bundle, evidence, statement, folder }

@@ -5,6 +5,8 @@ use ops_policy::message::{Input, Request, Undo};
 use ops_policy::plan::{Clock, PlannedEffect, VERSION};
 use tempfile::TempDir;
 
+use ops_ledger::store::NewIntent;
+
 use super::*;
 use crate::ending::Status;
 
@@ -75,7 +77,19 @@ fn applying(plan: Plan) -> (Applying, TempDir) {
     let state = folder.path().join("state");
     crate::workspace::private_folder(&state).unwrap();
     let ledger = Arc::new(Ledger::open(&state).unwrap());
-    let state = folder.path().to_path_buf();
+    let digest = ops_ledger::digest::Digest::of(b"");
+    ledger
+        .intend(&NewIntent {
+            run: "run",
+            capability: "a.b",
+            input_digest: &digest,
+            plan: None,
+            approvals: &[],
+            bundle: b"",
+            first_effect: Some(&digest),
+            continues: None,
+        })
+        .unwrap();
     (Applying::new(Arc::new(plan), ledger, state, "run".into(), watch::channel(false).1, 0), folder)
 }
 
@@ -142,9 +156,12 @@ fn what_may_have_been_sent_ends_the_run_and_what_was_not_is_an_answer() {
     };
     let (mut one, _folder) = applying(plan(&["/a"], vec![], false));
     one.begin(&effect("/a")).unwrap();
-    assert!(matches!(one.end(effect("one"), failure(false), 7), Ok((Err(NetError::Timeout(_)), Entry { clock: 7, .. }))));
+    assert!(matches!(
+        one.end(effect("/a"), failure(false), 7),
+        Ok((Err(NetError::Timeout(_)), Entry { clock: 7, .. }))
+    ));
     assert_eq!(status(one.begin(&effect("/a"))), None, "it may be tried again");
-    let ending = one.end(effect("one"), failure(true), 8).unwrap_err();
+    let ending = one.end(effect("/a"), failure(true), 8).unwrap_err();
     assert_eq!((ending.status, ending.exit), (Some(Status::Unknown), 5));
     assert_eq!(one.missing().and_then(|ending| ending.status), Some(Status::Denied), "it was not performed");
 }
