@@ -18,7 +18,7 @@ use ops_policy::message::{Effect, NetError, Outcome, Report, Request, Response};
 use ops_policy::plan::{PlannedEffect, PlannedRead};
 use ops_policy::rights::Rights;
 use ops_policy::visible;
-use ops_sandbox::broker::{Answer, Broker, HttpRequest, Stop};
+use ops_sandbox::broker::{Answer, Broker, HttpRequest, Moment, Stop};
 
 use crate::applying::Applying;
 use crate::ending::Ending;
@@ -499,8 +499,8 @@ impl Broker for RunBroker {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn now(&mut self) -> u64 {
-        self.clock
+    fn now(&mut self) -> Moment {
+        Moment { clock: self.clock, replaying: false }
     }
 }
 

@@ -48,6 +48,16 @@ impl From<WireRequest> for HttpRequest {
     }
 }
 
+/// A point of a run: what the guest's clock shows, and whether this was so before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    /// What the guest's monotonic clock shows at least, in nanoseconds since the run began.
+    pub clock: u64,
+    /// Whether what follows, up to the next answer, has happened already and is gone through again. Sleeps then return
+    /// at once; the guest sees the same timers come due, at the same readings of its clock.
+    pub replaying: bool,
+}
+
 /// Who answers a guest.
 pub trait Broker: Send {
     /// Reads from a service.
@@ -72,8 +82,9 @@ pub trait Broker: Send {
     /// Tells people something.
     fn report(&mut self, report: Report) -> Answer<'_, ()>;
 
-    /// What the guest's monotonic clock shows after the last answer, in nanoseconds since the run began.
+    /// Where the run stands on the guest's monotonic clock.
     ///
-    /// The sandbox asks after each `fetch`, `fetch_url` and `perform`; between them the clock moves in sleeps only.
-    fn now(&mut self) -> u64;
+    /// The sandbox asks once before the guest's first instruction, and after each `fetch`, `fetch_url` and `perform`;
+    /// between them the clock moves in sleeps and by a little at each reading.
+    fn now(&mut self) -> Moment;
 }

@@ -5,6 +5,9 @@
 //! guest learns of them depends on their lengths only: where several timers wait, the earliest alone comes due,
 //! however late the host wakes up. Timers that wait while an answer comes are measured anew from where it moved the
 //! clock to, so that they depend on what the broker says and not on how long it took.
+//!
+//! While the broker says that the run is replayed, sleeps take no time. That is the only difference: a timer comes due
+//! in the same turn, after everything that could come before it in a live run.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -18,8 +21,15 @@ use wasmtime_wasi::p2::bindings::clocks::monotonic_clock;
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::{self, Datetime};
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
+use crate::broker::Moment;
+
 /// What one reading of the monotonic clock adds, in nanoseconds.
 const READING: u64 = 1_000;
+
+/// How often everything else of a poll is looked at before a replayed timer comes due. What a guest waits for besides
+/// timers is either there or takes a few turns of this thread (a body that is taken from it piece by piece), and in a
+/// live run that is always sooner than a timer.
+const ROUNDS: usize = 8;
 
 /// The clocks of one run. Clones show the same time.
 #[derive(Clone)]
@@ -34,6 +44,10 @@ pub(crate) struct Clock {
 struct Shared {
     /// The monotonic clock, in nanoseconds.
     now: u64,
+    /// Whether sleeps take no time.
+    replaying: bool,
+    /// How many timers have moved the clock.
+    turns: u64,
     /// The timers that somebody waits for: for each deadline the real time at which it is over, and how many wait.
     waiting: BTreeMap<u64, (Option<Instant>, usize)>,
 }
@@ -51,10 +65,11 @@ impl Clock {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Moves the monotonic clock to a time, in nanoseconds, unless it is past it.
-    pub(crate) fn advance_to(&self, time: u64) {
+    /// Moves the monotonic clock to a moment, unless it is past it. From here sleeps are real, or no longer.
+    pub(crate) fn arrive(&self, moment: Moment) {
         let mut shared = self.lock();
-        shared.now = shared.now.max(time);
+        shared.now = shared.now.max(moment.clock);
+        shared.replaying = moment.replaying;
         shared.measure_anew(Instant::now());
         drop(shared);
         self.moved.notify_waiters();
@@ -88,45 +103,70 @@ struct Timer {
 }
 
 /// Keeps a timer in the list of those that are waited for.
-struct Waiting<'a>(&'a Timer);
+struct Waiting<'a> {
+    timer: &'a Timer,
+    over: Option<Instant>,
+    /// How many timers had moved the clock before.
+    turns: u64,
+}
 
 impl Timer {
-    /// The real time at which this timer is over, or `None` if the guest's clock has passed it already. A real time
-    /// that no clock can show is `Some(None)`.
-    fn wait(&self) -> Option<(Option<Instant>, Waiting<'_>)> {
+    /// Puts this timer in the list, with the real time at which it is over, or none if no clock can show that. `None`
+    /// if the guest's clock has passed it already.
+    fn wait(&self) -> Option<Waiting<'_>> {
         let mut shared = self.clock.lock();
         let left = self.deadline.checked_sub(shared.now).filter(|left| *left > 0)?;
         // Timers of one deadline share one real time, so that they come due together.
         let over = Instant::now().checked_add(Duration::from_nanos(left));
+        let turns = shared.turns;
         let (over, count) = shared.waiting.entry(self.deadline).or_insert((over, 0));
         *count += 1;
-        Some((*over, Waiting(self)))
+        Some(Waiting { timer: self, over: *over, turns })
     }
 
     /// Moves the guest's clock to this deadline, if it is its turn: no earlier one is waited for, and since the last
-    /// move as much real time has passed as the guest will see.
-    fn reach(&self) -> bool {
+    /// move as much real time has passed as the guest will see. In a replay no time passes, but each turn is one
+    /// timer's, with those of the same deadline: the guest goes on before the next.
+    fn reach(&self, waiting: &Waiting<'_>) -> bool {
         let mut shared = self.clock.lock();
         let real = Instant::now();
         let turn = match shared.waiting.first_key_value() {
-            Some((first, (over, _))) => *first == self.deadline && over.is_some_and(|over| over <= real),
+            Some((first, _)) if *first != self.deadline => false,
+            Some((_, (Some(_), _))) if shared.replaying => {
+                waiting.turns == shared.turns || self.deadline <= shared.now
+            }
+            Some((_, (over, _))) => over.is_some_and(|over| over <= real),
             None => false,
         };
         if turn {
+            shared.turns += 1;
             shared.now = shared.now.max(self.deadline);
             shared.measure_anew(real);
         }
         turn
     }
+
+    async fn sleep_until(&self, over: Option<Instant>) {
+        let replaying = self.clock.lock().replaying;
+        match over {
+            Some(_) if replaying => {
+                for _ in 0..ROUNDS {
+                    tokio::task::yield_now().await;
+                }
+            }
+            Some(over) => tokio::time::sleep_until(over).await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let mut shared = self.0.clock.lock();
-        if let Some((_, count)) = shared.waiting.get_mut(&self.0.deadline) {
+        let mut shared = self.timer.clock.lock();
+        if let Some((_, count)) = shared.waiting.get_mut(&self.timer.deadline) {
             *count -= 1;
             if *count == 0 {
-                shared.waiting.remove(&self.0.deadline);
+                shared.waiting.remove(&self.timer.deadline);
             }
         }
     }
@@ -139,27 +179,20 @@ impl Pollable for Timer {
             let mut moved = pin!(self.clock.moved.notified());
             // From here on, so that no move is missed.
             moved.as_mut().enable();
-            let Some((over, _waiting)) = self.wait() else { return };
+            let Some(waiting) = self.wait() else { return };
             // Once round, so that every timer of a poll is in the list before one of them can come due.
             tokio::task::yield_now().await;
             tokio::select! {
                 biased;
                 () = &mut moved => continue,
-                () = sleep_until(over) => (),
+                () = self.sleep_until(waiting.over) => (),
             }
-            if self.reach() {
+            if self.reach(&waiting) {
                 return;
             }
             // An earlier timer has ended this poll or will, and the guest asks again.
             moved.await;
         }
-    }
-}
-
-async fn sleep_until(over: Option<Instant>) {
-    match over {
-        Some(over) => tokio::time::sleep_until(over).await,
-        None => std::future::pending().await,
     }
 }
 
@@ -213,106 +246,4 @@ impl monotonic_clock::Host for ClockView<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::task::{Context, Poll, Waker};
-
-    use wasmtime_wasi::p2::DynFuture;
-
-    use super::*;
-
-    const MS: u64 = 1_000_000;
-
-    #[test]
-    fn readings_move_it_and_nothing_moves_it_back() {
-        let clock = Clock::new(7, 8);
-        assert_eq!([clock.read(), clock.read()], [1_000, 2_000]);
-        clock.advance_to(500);
-        assert_eq!(clock.read(), 3_000);
-        clock.advance_to(MS);
-        assert_eq!(clock.read(), MS + 1_000);
-        assert_eq!((clock.wall().seconds, clock.wall().nanoseconds), (7, 8));
-    }
-
-    #[tokio::test]
-    async fn a_sleep_is_real_and_moves_the_clock_by_its_length() {
-        let clock = Clock::new(0, 0);
-        let began = Instant::now();
-        clock.timer(20 * MS).ready().await;
-        assert!(began.elapsed() >= Duration::from_millis(20));
-        assert_eq!(clock.read(), 20 * MS + READING);
-        clock.timer(MS).ready().await;
-        assert_eq!(clock.read(), 20 * MS + 2 * READING, "a deadline that is past costs nothing");
-    }
-
-    /// The host is busy for longer than both timers: the guest sees the earlier one alone, in either order.
-    #[tokio::test]
-    async fn a_late_host_does_not_change_which_timer_comes_due() {
-        for lengths in [[5, 10], [10, 5]] {
-            let clock = Clock::new(0, 0);
-            let mut timers = lengths.map(|length| clock.timer(length * MS));
-            let mut futures: Vec<DynFuture> = timers.iter_mut().map(|timer| timer.ready()).collect();
-            let mut stalled = false;
-            let ready = std::future::poll_fn(|cx| {
-                let ready: Vec<bool> =
-                    futures.iter_mut().map(|future| future.as_mut().poll(cx).is_ready()).collect();
-                if !std::mem::replace(&mut stalled, true) {
-                    std::thread::sleep(Duration::from_millis(30));
-                }
-                if ready.contains(&true) { Poll::Ready(ready) } else { Poll::Pending }
-            });
-            assert_eq!(ready.await, lengths.map(|length| length == 5));
-            drop(futures);
-            assert_eq!(clock.read(), 5 * MS + READING);
-        }
-    }
-
-    #[tokio::test]
-    async fn timers_of_one_deadline_come_due_together() {
-        let clock = Clock::new(0, 0);
-        let (mut first, mut second) = (clock.timer(3 * MS), clock.timer(3 * MS));
-        let mut futures = [first.ready(), second.ready()];
-        let ready = std::future::poll_fn(|cx| {
-            let ready = futures.each_mut().map(|future| future.as_mut().poll(cx).is_ready());
-            if ready.contains(&true) { Poll::Ready(ready) } else { Poll::Pending }
-        });
-        assert_eq!(ready.await, [true, true]);
-    }
-
-    /// An answer says 6 ms, whether the host took 30 ms for it or none: the timer of 5 ms is due at once, that of 10
-    /// is not, and comes 4 ms later.
-    #[tokio::test]
-    async fn an_answer_decides_which_timers_are_due() {
-        for stall in [30, 0] {
-            let clock = Clock::new(0, 0);
-            let (mut early, mut late) = (clock.timer(5 * MS), clock.timer(10 * MS));
-            let mut futures = [early.ready(), late.ready()];
-            let mut poll =
-                |cx: &mut Context<'_>| futures.each_mut().map(|future| future.as_mut().poll(cx).is_ready());
-            // Into the list, then once round.
-            std::future::poll_fn(|cx| Poll::Ready([poll(cx), poll(cx)])).await;
-            std::thread::sleep(Duration::from_millis(stall));
-            let real = Instant::now();
-            clock.advance_to(6 * MS);
-            let over = clock.lock().waiting.get(&(10 * MS)).unwrap().0.unwrap();
-            assert!(over >= real + Duration::from_millis(4), "{stall}");
-            assert_eq!(std::future::poll_fn(|cx| Poll::Ready(poll(cx))).await, [true, false], "{stall}");
-            drop(futures);
-            let began = Instant::now();
-            late.ready().await;
-            assert!(began.elapsed() >= Duration::from_millis(4));
-            assert_eq!(clock.read(), 10 * MS + READING);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_timer_that_nobody_waits_for_any_more_holds_up_no_other() {
-        let clock = Clock::new(0, 0);
-        let mut early = clock.timer(MS);
-        {
-            let mut abandoned = early.ready();
-            assert!(abandoned.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-        }
-        clock.timer(2 * MS).ready().await;
-        assert_eq!(clock.read(), 2 * MS + READING);
-    }
-}
+mod tests;

@@ -5,12 +5,14 @@
 //! and hashed; files are exchanged one by one and what came out is hashed (not what the plan saw: it is put back);
 //! deleted files go, then emptied folders from the deepest up, then new folders and files come; each folder is synced.
 //!
-//! Atomic is each file, not the set. So that the set is reached all the same, [`apply`] is a redo: after a stop at any
-//! point the same call again finds the files of the first try by their names (`.ops-<run key>-<number>`) and goes on.
+//! Atomic is each file, not the whole. So that the whole is reached all the same, [`apply`] is a redo: after a stop at
+//! any point the same call again finds the files of the first try by their names (`.ops-<run key>-<number>`) and goes
+//! on. [`set`] commits all folders of a run together.
 
 mod originals;
 mod redo;
 mod run;
+pub mod set;
 mod step;
 
 #[cfg(test)]

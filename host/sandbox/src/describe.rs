@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, watch};
 use crate::bindings::CapabilityPre;
 use crate::bindings::exports::ops::capability::guest;
 use crate::bounds::{Bounds, Driven, Halt};
-use crate::broker::{Answer, Broker, HttpRequest, Stop};
+use crate::broker::{Answer, Broker, HttpRequest, Moment, Stop};
 use crate::clock::Clock;
 use crate::component::Component;
 use crate::engine::Sandbox;
@@ -133,8 +133,8 @@ impl Broker for Nobody {
         Box::pin(async { Err(Stop) })
     }
 
-    fn now(&mut self) -> u64 {
-        0
+    fn now(&mut self) -> Moment {
+        Moment { clock: 0, replaying: false }
     }
 }
 

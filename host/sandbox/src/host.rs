@@ -25,6 +25,11 @@ impl State {
         self.bounds.due().map_or(Ok(()), Err)
     }
 
+    /// Asks where the run stands, before the guest's first instruction.
+    pub(crate) async fn begin(&self) {
+        self.clock.arrive(self.broker.lock().await.now());
+    }
+
     async fn tell(&mut self, report: Report) -> Result<()> {
         Ok(self.broker.lock().await.report(report).await.map_err(Halt::from)?)
     }
@@ -37,7 +42,7 @@ impl fetch::Host for State {
         let mut broker = self.broker.lock().await;
         self.go_on()?;
         let answer = broker.fetch(convert::request(request)).await.map_err(Halt::from)?;
-        self.clock.advance_to(broker.now());
+        self.clock.arrive(broker.now());
         drop(broker);
         self.go_on()?;
         Ok(answer.map(convert::response).map_err(convert::net_error))
@@ -55,7 +60,7 @@ impl effects::Host for State {
         let answer = broker.perform(convert::effect(effect)).await;
         drop(performing);
         let answer = answer.map_err(Halt::from)?;
-        self.clock.advance_to(broker.now());
+        self.clock.arrive(broker.now());
         drop(broker);
         self.go_on()?;
         Ok(answer.map(convert::outcome).map_err(convert::net_error))

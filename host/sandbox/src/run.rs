@@ -42,6 +42,7 @@ impl Sandbox {
                 let courier = store.data().courier();
                 let driven = bounds
                     .drive(courier.beside(async {
+                        store.data().begin().await;
                         let guest = linked.instantiate_async(&mut store).await?;
                         guest.ops_capability_guest().call_run(&mut store, &input).await
                     }))

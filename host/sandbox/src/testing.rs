@@ -3,16 +3,17 @@
 //! A guest is a core module in text form. The contract's types and the component around it come from `wit/` and from
 //! the few interfaces of WASI that tests call, cut down to what is called.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ops_policy::message::{Effect, Input, NetError, Outcome, Report, Request, Response};
 use tokio::sync::{Mutex, watch};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-use crate::broker::{Answer, Broker, HttpRequest, Stop};
+use crate::broker::{Answer, Broker, HttpRequest, Moment, Stop};
 use crate::engine::Sandbox;
 use crate::job::{Job, Limits, Links, Ran};
 
@@ -171,8 +172,14 @@ pub(crate) struct Script {
     pub(crate) stop: bool,
     /// Whether each answer is a panic.
     pub(crate) panic: bool,
-    /// What the clock shows after an answer.
+    /// What the clock shows after an answer, where no more `moments` are left and it does not run.
     pub(crate) now: u64,
+    /// Since when the clock runs, where it does.
+    pub(crate) began: Option<Instant>,
+    /// What is said of the clock first, in turn.
+    pub(crate) moments: VecDeque<Moment>,
+    /// What was said of the clock.
+    pub(crate) told: Arc<std::sync::Mutex<Vec<Moment>>>,
     /// How many effects were performed to their end.
     pub(crate) performed: Arc<AtomicU64>,
     /// How many reads were answered.
@@ -224,7 +231,10 @@ impl Broker for Script {
         Box::pin(async { Ok(()) })
     }
 
-    fn now(&mut self) -> u64 {
-        self.now
+    fn now(&mut self) -> Moment {
+        let clock = self.began.map_or(self.now, |began| began.elapsed().as_nanos() as u64);
+        let moment = self.moments.pop_front().unwrap_or(Moment { clock, replaying: false });
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).push(moment);
+        moment
     }
 }

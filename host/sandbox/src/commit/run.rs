@@ -15,7 +15,7 @@ use super::originals::{self, Accept, folder, state};
 use super::redo::{put_back, recover};
 use super::step::{State, Step};
 use super::{CommitError, Problem, Why};
-use crate::tree::open;
+use crate::tree::{name, open};
 
 /// One commit.
 pub(super) struct Commit<'a> {
@@ -26,11 +26,7 @@ pub(super) struct Commit<'a> {
 
 impl<'a> Commit<'a> {
     pub(super) fn open(target: &Path, staged: &Path, key: &'a str) -> Result<Self, Problem> {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        if key.is_empty() || key.len() > LONGEST_KEY || !key.bytes().all(plain) {
-            let path = key.escape_debug().to_string();
-            return Err(Problem::Plan { path, why: "is no run key" });
-        }
+        check_key(key)?;
         let root = |path| open::root(path).map_err(|error| Problem::io(".", error));
         Ok(Self { target: root(target)?, staged: root(staged)?, key })
     }
@@ -41,6 +37,11 @@ impl<'a> Commit<'a> {
             Ok(()) => return Ok(()),
             Err(problem) => problem,
         };
+        Err(self.failed(steps, problem))
+    }
+
+    /// Cleans up after a problem, and says how far the commit has come.
+    pub(super) fn failed(&self, steps: &[Step], problem: Problem) -> CommitError {
         // Our own files go. If one of them turns out to hold a foreign content, that is what people must hear of.
         let problem = match recover(self.target.as_fd(), steps, self.key) {
             Err(kept @ Problem::Conflict { why: Why::Kept(_), .. }) => kept,
@@ -48,12 +49,48 @@ impl<'a> Commit<'a> {
         };
         // A sync that fails as well adds nothing to the problem that is reported.
         let _ = self.sync(steps);
-        Err(CommitError { committed: originals::done(self.target.as_fd(), steps), problem })
+        CommitError { committed: self.done(steps), problem }
+    }
+
+    /// How many paths are as planned.
+    pub(super) fn done(&self, steps: &[Step]) -> usize {
+        originals::done(self.target.as_fd(), steps)
+    }
+
+    /// Checks that every original is still what the plan saw.
+    pub(super) fn check_originals(&self, steps: &mut [Step]) -> Result<(), Problem> {
+        originals::check(self.target.as_fd(), steps, Accept::Before)
+    }
+
+    /// Removes what an interrupted try has left, and checks that every original is what the plan saw or what it shall
+    /// become.
+    pub(super) fn look(&self, steps: &mut [Step]) -> Result<(), Problem> {
+        recover(self.target.as_fd(), steps, self.key)?;
+        originals::check(self.target.as_fd(), steps, Accept::BeforeOrDone)
+    }
+
+    /// Checks every staged file that is needed and makes it durable, with the folders that lead to it.
+    pub(super) fn sync_staged(&self, steps: &[Step]) -> Result<(), Problem> {
+        let mut folders = BTreeSet::from([""]);
+        for step in steps.iter().filter(|step| step.after.is_file()) {
+            let failed = |error| Problem::io(&step.path, error);
+            let mut file = self.staged(step)?;
+            pour_planned(step, &mut file, None)?;
+            file.sync_all().map_err(failed)?;
+            let mut parent = step.parent();
+            while folders.insert(parent) {
+                parent = name::split(parent).0;
+            }
+        }
+        for path in folders {
+            let synced = open::descend(&self.staged, path).and_then(|folder| Ok(fsync(folder)?));
+            synced.map_err(|error| Problem::io(path, error))?;
+        }
+        Ok(())
     }
 
     fn phases(&self, steps: &mut [Step]) -> Result<(), Problem> {
-        recover(self.target.as_fd(), steps, self.key)?;
-        originals::check(self.target.as_fd(), steps, Accept::BeforeOrDone)?;
+        self.look(steps)?;
         for step in steps.iter_mut().filter(|step| step.after.is_file() && step.current != step.after) {
             self.prepare(step)?;
         }
@@ -89,7 +126,7 @@ impl<'a> Commit<'a> {
         let mode = if step.replaces() { 0o600 } else { 0o644 };
         let mut copy = open::create(&folder, &part, mode).map_err(failed)?;
         reached("part created", step);
-        self.write(step, &mut copy)?;
+        pour_planned(step, &mut self.staged(step)?, Some(&mut copy))?;
         if step.replaces() {
             keep_mode_and_group(&folder, step, &copy)?;
         }
@@ -101,15 +138,13 @@ impl<'a> Commit<'a> {
         Ok(())
     }
 
-    fn write(&self, step: &Step, copy: &mut File) -> Result<(), Problem> {
+    /// The staged file of a step.
+    fn staged(&self, step: &Step) -> Result<File, Problem> {
         let failed = |error| Problem::io(&step.path, error);
         let differs = || Problem::Staged { path: step.path.clone() };
         let folder = folder(self.staged.as_fd(), step)?.ok_or_else(differs)?;
         let seen = open::look(&folder, step.name()).map_err(failed)?.ok_or_else(differs)?;
-        let size = step.after.size().filter(|size| *size == seen.size).ok_or_else(differs)?;
-        let mut file = open::file(&folder, step.name(), &seen).map_err(failed)?.ok_or_else(differs)?;
-        let digest = open::pour(&mut file, size, Some(copy)).map_err(failed)?.ok_or_else(differs)?;
-        if (State::File { digest, size }) == step.after { Ok(()) } else { Err(differs()) }
+        open::file(&folder, step.name(), &seen).map_err(failed)?.ok_or_else(differs)
     }
 
     /// Exchanges the new content and the original, and looks at what came out.
@@ -212,6 +247,25 @@ impl<'a> Commit<'a> {
 
 /// The longest run key that still leaves room for our prefix and number in a file name.
 const LONGEST_KEY: usize = 220;
+
+/// Checks that a run key can be part of a file's name.
+pub(super) fn check_key(key: &str) -> Result<(), Problem> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if key.is_empty() || key.len() > LONGEST_KEY || !key.bytes().all(plain) {
+        let path = key.escape_debug().to_string();
+        return Err(Problem::Plan { path, why: "is no run key" });
+    }
+    Ok(())
+}
+
+/// Reads a staged file, into a copy where one is given, and checks that it is what the plan shows.
+fn pour_planned(step: &Step, file: &mut File, copy: Option<&mut File>) -> Result<(), Problem> {
+    let differs = || Problem::Staged { path: step.path.clone() };
+    let size = step.after.size().ok_or_else(differs)?;
+    let poured = open::pour(file, size, copy).map_err(|error| Problem::io(&step.path, error))?;
+    let digest = poured.ok_or_else(differs)?;
+    if (State::File { digest, size }) == step.after { Ok(()) } else { Err(differs()) }
+}
 
 fn exists(step: &Step, error: Errno) -> Problem {
     match error {

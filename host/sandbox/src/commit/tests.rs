@@ -1,4 +1,5 @@
 mod foreign;
+mod set;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -37,6 +38,11 @@ struct Stop;
 
 /// Runs a commit that stops at its n-th point. `None`: it was stopped.
 fn stopped_at(n: usize, place: &Place) -> Option<Result<(), CommitError>> {
+    stopped(n, || place.apply())
+}
+
+/// Runs something that stops at its n-th point. `None`: it was stopped.
+fn stopped<T>(n: usize, act: impl FnOnce() -> T) -> Option<T> {
     let mut left = n;
     HOOK.set(Some(Box::new(move |_, _| {
         if left == 0 {
@@ -44,7 +50,7 @@ fn stopped_at(n: usize, place: &Place) -> Option<Result<(), CommitError>> {
         }
         left -= 1;
     })));
-    let ended = catch_unwind(AssertUnwindSafe(|| place.apply()));
+    let ended = catch_unwind(AssertUnwindSafe(act));
     HOOK.set(None);
     match ended {
         Ok(result) => Some(result),
@@ -107,6 +113,11 @@ fn tree(folder: &Path) -> Tree {
 
 /// Every kind of change at once, type switches and nested folders included.
 fn everything() -> Place {
+    let (before, after) = everything_lists();
+    Place::new(&before, &after)
+}
+
+fn everything_lists() -> (Files, Files) {
     let before = [
         ("edit", Some("old")),
         ("edit-too", Some("old too")),
@@ -131,7 +142,7 @@ fn everything() -> Place {
         ("new/er/y", Some("comes")),
         ("plain", Some("comes")),
     ];
-    Place::new(&files(&before), &files(&after))
+    (files(&before), files(&after))
 }
 
 fn why(error: &CommitError) -> (&str, &Why) {

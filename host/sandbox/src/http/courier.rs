@@ -242,7 +242,7 @@ impl Courier {
     async fn ask(&self, request: HttpRequest) -> Result<Result<Response<WasiBody>, Error>, Halt> {
         let mut broker = self.broker().await?;
         let answer = broker.fetch_url(request).await?;
-        self.clock.advance_to(broker.now());
+        self.clock.arrive(broker.now());
         drop(broker);
         self.bounds.due().map_or(Ok(()), Err)?;
         Ok(answer::response(answer))

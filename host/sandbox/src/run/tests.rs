@@ -4,9 +4,12 @@ use std::time::Duration;
 use ops_policy::message::{Failure, NetError};
 
 use super::*;
+use crate::broker::Moment;
 use crate::job::{Links, Mount};
 use crate::stdio::KEPT_BYTES;
 use crate::testing::{Guest, Script, job, run, sandbox};
+
+mod replay;
 
 const FETCH: &str = r#"(import "ops:capability/fetch@0.1.0" "fetch"
     (func $fetch (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
@@ -271,7 +274,8 @@ async fn two_runs_of_one_seed_are_the_same() {
     let spelled = async |seed| {
         let (mut job, _cancel) = job();
         job.seed = [seed; 32];
-        let script = Script { now: 60_000_000, ..Script::default() };
+        let moments = [0, 60_000_000].map(|clock| Moment { clock, replaying: false });
+        let script = Script { moments: moments.into(), ..Script::default() };
         match run(guest(imports, all), job, script).await.end {
             End::Output(text) => text.as_bytes().chunks(16).map(number).collect::<Vec<u64>>(),
             other => panic!("{other:?}"),
