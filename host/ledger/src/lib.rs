@@ -19,6 +19,7 @@ pub mod dsse;
 pub mod evidence;
 pub mod export;
 pub mod key;
+pub mod log;
 pub mod markdown;
 pub mod receipt;
 pub mod runlock;

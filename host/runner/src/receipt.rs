@@ -186,7 +186,7 @@ impl Run<'_> {
             content::put(state, &self.key, name, bytes, durable).map_err(|error| error.to_string())?;
         }
         let new =
-            NewReceipt { run: &self.key, capability: &self.name, status: receipt.run.status, settles: None };
+            NewReceipt { run: &self.key, capability: &self.name, status: receipt.run.status, settles: None, recovery: false };
         let durability = if durable { Durability::Durable } else { Durability::Soft };
         self.runner
             .ledger()

@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction};
 
-use super::{
-    Durability, Entry, Ledger, LedgerError, append, found, next_sequence, parsed, resolve, sequence,
-};
+use super::log::{append, next_sequence};
+use super::{Durability, Ledger, LedgerError, found, parsed, resolve, sequence};
 use crate::digest::Digest;
+use crate::log::Kind;
 use crate::receipt::Status;
 use crate::statement::StatementError;
 
@@ -21,6 +21,19 @@ pub struct NewReceipt<'a> {
     pub status: Status,
     /// Run key of a run with an unknown outcome that this one settles: it blocks nothing any more.
     pub settles: Option<&'a str>,
+    /// Whether the run's process was gone, and the ledger's next user writes its receipt.
+    pub recovery: bool,
+}
+
+impl NewReceipt<'_> {
+    /// What the log calls it.
+    fn kind(&self) -> Kind {
+        match self.status {
+            _ if self.recovery => Kind::Recovery,
+            Status::Denied => Kind::Denial,
+            _ => Kind::Receipt,
+        }
+    }
 }
 
 /// A receipt in a list.
@@ -77,7 +90,7 @@ impl Ledger {
                 settle(transaction, earlier, receipt.run)?;
             }
             let bundle = sign(sequence(next_sequence(transaction)?))?;
-            let entry = append(transaction, Entry::Receipt, receipt.run, &bundle)?;
+            let entry = append(transaction, receipt.kind(), receipt.run, &bundle)?;
             let changed = transaction.execute(
                 "INSERT INTO runs(key, capability, receipt, status) VALUES (?1, ?2, ?3, ?4)
                  ON CONFLICT (key) DO UPDATE SET receipt = ?3, status = ?4

@@ -1,6 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::digest::Digest;
 use crate::receipt::{Approver, PlanRef};
 use crate::runlock::RunLock;
 use crate::statement::PlanApproval;
@@ -66,7 +67,7 @@ fn intend(ledger: &Ledger, run: &str, plan: Option<&str>, approvals: &[String]) 
 }
 
 fn end(ledger: &Ledger, run: &str, status: Status, settles: Option<&str>) -> Result<u64, LedgerError> {
-    let receipt = NewReceipt { run, capability: CAPABILITY, status, settles };
+    let receipt = NewReceipt { run, capability: CAPABILITY, status, settles, recovery: false };
     let bundle = format!("receipt of {run}");
     ledger.commit_receipt(&receipt, Durability::Durable, |_| Ok(bundle.into_bytes()))
 }
@@ -115,7 +116,7 @@ fn what_is_no_ledger_of_ours_is_refused() {
 
     crate::private::set_private(&path).unwrap();
     let newer = Connection::open(&path).unwrap();
-    newer.execute_batch("UPDATE meta SET value = '2' WHERE key = 'schema'").unwrap();
+    newer.execute_batch("UPDATE meta SET value = '3' WHERE key = 'schema'").unwrap();
     assert!(matches!(Ledger::open(state.path()), Err(LedgerError::Foreign { .. })));
 
     std::fs::set_permissions(state.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -227,7 +228,13 @@ fn a_run_with_n_effects_waits_n_plus_one_times() {
     assert_eq!(ledger.durable_commits(), 4);
     assert!(ledger.effects(&run).unwrap().iter().all(|effect| effect.performed));
 
-    let read = NewReceipt { run: &key("b"), capability: "a.b", status: Status::Done, settles: None };
+    let read = NewReceipt {
+        run: &key("b"),
+        capability: "a.b",
+        status: Status::Done,
+        settles: None,
+        recovery: false,
+    };
     ledger.commit_receipt(&read, Durability::Soft, |_| Ok(b"receipt".to_vec())).unwrap();
     assert_eq!(ledger.durable_commits(), 4, "a read-only run waited for the disk");
     ledger.sync().unwrap();
@@ -294,7 +301,13 @@ fn a_crash_leaves_a_dangling_run_that_blocks() {
 fn a_failed_step_leaves_nothing_behind() {
     let state = crate::scratch();
     let ledger = Ledger::open(state.path()).unwrap();
-    let receipt = NewReceipt { run: &key("a"), capability: CAPABILITY, status: Status::Done, settles: None };
+    let receipt = NewReceipt {
+        run: &key("a"),
+        capability: CAPABILITY,
+        status: Status::Done,
+        settles: None,
+        recovery: false,
+    };
     let value = serde_json::from_str::<u8>("x").unwrap_err();
     let failed = ledger.commit_receipt(&receipt, Durability::Durable, |_| Err(StatementError::Value(value)));
     assert!(matches!(failed, Err(LedgerError::Statement(_))));
@@ -307,8 +320,13 @@ fn receipts_know_their_sequence_and_are_found() {
     let state = crate::scratch();
     let ledger = Ledger::open(state.path()).unwrap();
     for (number, end) in ["aaa", "aab"].iter().enumerate() {
-        let receipt =
-            NewReceipt { run: &key(end), capability: CAPABILITY, status: Status::Denied, settles: None };
+        let receipt = NewReceipt {
+            run: &key(end),
+            capability: CAPABILITY,
+            status: Status::Denied,
+            settles: None,
+            recovery: false,
+        };
         let sign = |sequence: u64| Ok(sequence.to_string().into_bytes());
         let sequence = ledger.commit_receipt(&receipt, Durability::Soft, sign).unwrap();
         assert_eq!(sequence, number as u64 + 1);
