@@ -20,6 +20,7 @@ pub mod evidence;
 pub mod export;
 pub mod failpoint;
 pub mod key;
+pub mod log;
 pub mod markdown;
 pub mod receipt;
 pub mod runlock;

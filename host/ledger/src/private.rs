@@ -113,6 +113,19 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8], sync: bool) -> Result<(), Fil
     Ok(())
 }
 
+/// Writes a file in place of one that is there, at once or not at all. Mode 0600; nothing waits for the disk.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let scratch = path.with_file_name(scratch_name(&name)?);
+    let written = write_new(&scratch, bytes, false)
+        .and_then(|()| std::fs::rename(&scratch, path).map_err(FileError::io("replace", path)));
+    if written.is_err() {
+        // The first error says more than one of the cleaning up.
+        std::fs::remove_file(&scratch).ok();
+    }
+    written
+}
+
 /// Reads a file that must be ours with mode 0600, up to `limit` bytes.
 pub(crate) fn read_private(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     let file = open_regular(path)?;

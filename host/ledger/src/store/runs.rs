@@ -7,8 +7,10 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
-use super::{Durability, Entry, Ledger, LedgerError, UnknownWord, append, approvals, now, parsed, sequence};
+use super::log::append;
+use super::{Durability, Ledger, LedgerError, UnknownWord, approvals, now, parsed, sequence};
 use crate::digest::Digest;
+use crate::log::Kind;
 use crate::runlock;
 
 /// Runs whose effects nobody can be sure of; the index `runs_open` has exactly these.
@@ -112,7 +114,7 @@ impl Ledger {
                     what: "is in the ledger already",
                 });
             }
-            let entry = append(transaction, Entry::Intent, intent.run, intent.bundle)?;
+            let entry = append(transaction, Kind::Intent, intent.run, intent.bundle)?;
             transaction.execute(
                 "INSERT INTO runs(key, capability, input_digest, plan, intent, continues)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",

@@ -1,6 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::digest::Digest;
 use crate::receipt::{Approver, PlanRef};
 use crate::runlock::RunLock;
 use crate::statement::PlanApproval;
