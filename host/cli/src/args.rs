@@ -45,6 +45,9 @@ pub(crate) enum Command {
     /// Look at, approve, reject and carry out plans.
     #[command(subcommand)]
     Plan(Plan),
+    /// List runs, say what became of one that nobody knows about, take one back.
+    #[command(subcommand)]
+    Runs(Runs),
     /// List, show and verify receipts.
     #[command(subcommand)]
     Receipts(Receipts),
@@ -126,6 +129,16 @@ pub(crate) enum Cap {
         #[arg(value_name = "NAME [FLAGS]", trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
+    /// Go on with a run of which nobody knew what became. Nothing that it did is done again.
+    Resume {
+        /// The run key, the beginning of it, or its last letters.
+        run: String,
+        /// Show each decision as it is made, as the audit log has it.
+        #[arg(long)]
+        trace_checks: bool,
+        #[command(flatten)]
+        json: Json,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -204,6 +217,68 @@ pub(crate) enum Plan {
         #[command(flatten)]
         json: Json,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Runs {
+    /// List runs, newest first.
+    List {
+        /// Those only of which nobody knows what became.
+        #[arg(long)]
+        unknown: bool,
+        /// How many.
+        #[arg(long, default_value_t = 20, value_name = "N")]
+        top: u32,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Show one run: its effects, and what can be done about it.
+    Show {
+        /// The run key, the beginning of it, or its last letters.
+        key: String,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Say, signed, what became of an effect that may have been sent, after a look at the service.
+    Resolve {
+        /// The run key, the beginning of it, or its last letters.
+        run: String,
+        /// Which effect, by its number in the plan.
+        #[arg(long, value_name = "N", requires = "outcome", required_unless_present = "give_up")]
+        effect: Option<u64>,
+        /// What became of it.
+        outcome: Option<Outcome>,
+        /// Leave the run as it is: it is not gone on with.
+        #[arg(long, conflicts_with_all = ["effect", "outcome"])]
+        give_up: bool,
+        /// What the service answered, so that the run can be gone on with: {"status": 200, "headers": {}, "body": …}.
+        #[arg(long, value_name = "FILE.json")]
+        answer: Option<PathBuf>,
+        /// Your private key, or a .pub file whose private key an agent holds.
+        #[arg(long, value_name = "KEY")]
+        key: Option<PathBuf>,
+        /// A signature made elsewhere over the text that this command shows when neither is given.
+        #[arg(long, value_name = "FILE.sig", conflicts_with = "key")]
+        signature: Option<PathBuf>,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Plan to take back what a run has changed, in reverse order. The plan is destructive and waits for approval.
+    Undo {
+        /// The run key, the beginning of it, or its last letters.
+        run: String,
+        #[command(flatten)]
+        json: Json,
+    },
+}
+
+/// What became of an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Outcome {
+    /// It happened.
+    Performed,
+    /// It did not happen.
+    NotPerformed,
 }
 
 #[derive(Debug, Subcommand)]

@@ -292,7 +292,8 @@ fn after_effect(error: &dyn std::fmt::Display) -> Ending {
     Ending::unknown(format!("an effect was performed and the ledger could not be written: {error}"))
 }
 
-fn text(error: &NetError) -> String {
+/// A network error in words.
+pub(crate) fn text(error: &NetError) -> String {
     match error {
         NetError::NotGranted(text)
         | NetError::InvalidRequest(text)

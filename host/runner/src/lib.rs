@@ -32,6 +32,7 @@ mod resuming;
 pub mod rights_text;
 pub mod run;
 pub mod runner;
+pub mod runs;
 mod secrets;
 mod sends;
 pub mod setup;
@@ -39,8 +40,10 @@ pub mod show;
 mod staging;
 mod statement;
 pub mod status;
+mod target;
 mod trail;
 pub mod trust;
+mod undoing;
 pub mod workspace;
 
 /// The name of the user that this process runs as, by the system's accounts: an environment variable could claim

@@ -35,6 +35,11 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
+    /// Nothing, for a plan without a guest.
+    pub(crate) fn none() -> Self {
+        Self { folder: PathBuf::new(), trees: BTreeMap::new(), recorded: Vec::new(), _gone: None }
+    }
+
     /// The guest's copy of a directory.
     pub(crate) fn copy(&self, name: &str) -> PathBuf {
         self.folder.join(name)
@@ -171,7 +176,7 @@ impl Run<'_> {
     }
 
     /// What all phases of this run send with.
-    fn new_outbound(&self, decided: &Decided) -> Outbound {
+    pub(crate) fn new_outbound(&self, decided: &Decided) -> Outbound {
         let runner = self.runner;
         let settings = Arc::new(decided.resolved.pinned.settings.clone());
         let root = runner.workspace().root().to_path_buf();
