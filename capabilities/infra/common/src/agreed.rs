@@ -47,7 +47,9 @@ pub fn check(ctx: &Ctx, asked: &Asked<'_>, checks: &mut Checks) -> Result<Option
     let target = target(&plan, asked, checks);
     let profile = profile(&profiles, asked, checks);
     let Some(target) = target else {
-        for check in ["target-site", "hypervisor", "hypervisor-site", "same-site", "requirements", "vm-id-range"] {
+        for check in
+            ["target-site", "hypervisor", "hypervisor-site", "same-site", "requirements", "vm-id-range"]
+        {
             checks.skipped(check, "the target is not known");
         }
         return Ok(None);
@@ -60,32 +62,48 @@ pub fn check(ctx: &Ctx, asked: &Asked<'_>, checks: &mut Checks) -> Result<Option
 
 fn target(plan: &RelocationPlan, asked: &Asked<'_>, checks: &mut Checks) -> Option<VmTarget> {
     let target = plan.vm_targets.iter().find(|target| target.hostname == asked.target);
-    checks.made("target", match target {
-        None => Err(format!("the relocation plan has no target {:?}", asked.target)),
-        Some(target) if target.status == Status::Retired => {
-            Err(format!("the relocation plan says that {} is retired", target.hostname))
-        }
-        Some(target) => Ok(format!("the relocation plan puts it on {}, for {}", target.proxmox_host, target.role)),
-    });
+    checks.made(
+        "target",
+        match target {
+            None => Err(format!("the relocation plan has no target {:?}", asked.target)),
+            Some(target) if target.status == Status::Retired => {
+                Err(format!("the relocation plan says that {} is retired", target.hostname))
+            }
+            Some(target) => {
+                Ok(format!("the relocation plan puts it on {}, for {}", target.proxmox_host, target.role))
+            }
+        },
+    );
     match target {
         None => checks.skipped("vm-id", "the target is not known"),
-        Some(target) => checks.made("vm-id", match target.vm_id == asked.vm_id {
-            true => Ok(format!("{} is the plan's", asked.vm_id)),
-            false => Err(format!("the plan gives {} the number {}, not {}", target.hostname, target.vm_id, asked.vm_id)),
-        }),
+        Some(target) => checks.made(
+            "vm-id",
+            match target.vm_id == asked.vm_id {
+                true => Ok(format!("{} is the plan's", asked.vm_id)),
+                false => Err(format!(
+                    "the plan gives {} the number {}, not {}",
+                    target.hostname, target.vm_id, asked.vm_id
+                )),
+            },
+        ),
     }
     target.cloned()
 }
 
 fn profile(profiles: &Profiles, asked: &Asked<'_>, checks: &mut Checks) -> Option<Profile> {
     let profile = profiles.profiles.iter().find(|profile| profile.name == asked.profile);
-    checks.made("profile", match profile {
-        None => {
-            let known: Vec<_> = profiles.profiles.iter().map(|profile| profile.name.as_str()).collect();
-            Err(format!("there is no profile {:?}, only {}", asked.profile, known.join(", ")))
-        }
-        Some(profile) if profile.kind == Kind::Lxc => Err(format!("{} is a profile of LXC, not of a VM", profile.name)),
-        Some(profile) => Ok(format!("{} is a profile of a VM", profile.name)),
-    });
+    checks.made(
+        "profile",
+        match profile {
+            None => {
+                let known: Vec<_> = profiles.profiles.iter().map(|profile| profile.name.as_str()).collect();
+                Err(format!("there is no profile {:?}, only {}", asked.profile, known.join(", ")))
+            }
+            Some(profile) if profile.kind == Kind::Lxc => {
+                Err(format!("{} is a profile of LXC, not of a VM", profile.name))
+            }
+            Some(profile) => Ok(format!("{} is a profile of a VM", profile.name)),
+        },
+    );
     profile.filter(|profile| profile.kind == Kind::Vm).cloned()
 }

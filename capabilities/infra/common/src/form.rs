@@ -48,7 +48,9 @@ pub(crate) fn user<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Erro
     let is_user = |text: &str| {
         text.len() <= 32
             && text.starts_with(|first: char| first.is_ascii_lowercase() || first == '_')
-            && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte))
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte))
     };
     text(from, is_user, "a user name")
 }
@@ -58,9 +60,9 @@ pub(crate) fn packages<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>
     let is_package = |text: &str| {
         (2..=100).contains(&text.len())
             && text.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
-            && text.bytes().all(|byte| {
-                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+.-".contains(&byte)
-            })
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+.-".contains(&byte))
     };
     texts(from, is_package, "the name of a Debian package")
 }
@@ -90,9 +92,8 @@ pub(crate) fn schedule<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::
     let is_field = |field: &str| {
         !field.is_empty() && field.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"*/,-".contains(&byte))
     };
-    let is_schedule = |text: &str| {
-        text.len() <= 100 && text.split(' ').count() == 5 && text.split(' ').all(is_field)
-    };
+    let is_schedule =
+        |text: &str| text.len() <= 100 && text.split(' ').count() == 5 && text.split(' ').all(is_field);
     text(from, is_schedule, "a schedule of cron: five fields with one blank between them")
 }
 
@@ -175,7 +176,8 @@ mod tests {
     use super::*;
 
     type Reader = fn(StrDeserializer<'static, Error>) -> Result<String, Error>;
-    type ListReader = fn(SeqDeserializer<std::array::IntoIter<String, 1>, Error>) -> Result<Vec<String>, Error>;
+    type ListReader =
+        fn(SeqDeserializer<std::array::IntoIter<String, 1>, Error>) -> Result<Vec<String>, Error>;
 
     fn reads(read: ListReader, text: &str) -> bool {
         read(SeqDeserializer::new([text.to_owned()].into_iter())).is_ok()
@@ -187,10 +189,22 @@ mod tests {
             (word, &["spine-ready-v1", "a"], &["", "A", "1a", "a b", "a,b", "a_b"]),
             (hostname, &["communications-stack", "2a"], &["", "-a", "a-", "a.b", "A", "a/b"]),
             (domain, &["example.test", "lab"], &["", ".", "a..b", "a b", "a,b", "a.-b"]),
-            (pve_name, &["local-lvm", "pve1", "vmbr0", "Big_1.2"], &["", "-a", "a,b", "a=b", "a/b", "..", "a b"]),
+            (
+                pve_name,
+                &["local-lvm", "pve1", "vmbr0", "Big_1.2"],
+                &["", "-a", "a,b", "a=b", "a/b", "..", "a b"],
+            ),
             (user, &["ubuntu", "_ops", "a-1"], &["", "Root", "a b", "a,b", "1a"]),
-            (schedule, &["17 3 * * *", "*/5 0-6 1,15 jan mon"], &["", "* * * *", "* * * * * *", "@daily", "* * * * *\n"]),
-            (command, &["/usr/bin/true --a=b"], &["", "true", "/bin/date +%s", "/bin/a\n* * * * * root /b", "/ä"]),
+            (
+                schedule,
+                &["17 3 * * *", "*/5 0-6 1,15 jan mon"],
+                &["", "* * * *", "* * * * * *", "@daily", "* * * * *\n"],
+            ),
+            (
+                command,
+                &["/usr/bin/true --a=b"],
+                &["", "true", "/bin/date +%s", "/bin/a\n* * * * * root /b", "/ä"],
+            ),
         ];
         for (number, (read, good, bad)) in cases.iter().enumerate() {
             for text in *good {
@@ -205,14 +219,21 @@ mod tests {
     #[test]
     fn each_of_a_list_is_read() {
         let key = format!("ssh-ed25519 {} ops@example.test", "A".repeat(68));
-        assert!(reads(public_keys, &key) && reads(packages, "libstdc++6") && reads(services, "qemu-guest-agent"));
+        assert!(
+            reads(public_keys, &key) && reads(packages, "libstdc++6") && reads(services, "qemu-guest-agent")
+        );
         for bad in ["", "-y", "a", "a b", "docker-ce=1.0", "docker-ce/bookworm"] {
             assert!(!reads(packages, bad), "{bad:?}");
         }
         for bad in ["", "--now", "a b", "../a", "a\n"] {
             assert!(!reads(services, bad), "{bad:?}");
         }
-        for bad in [key.replace("ssh-", "pgp-"), format!("{key}\nssh-rsa"), "ssh-ed25519".into(), format!("restrict {key}")] {
+        for bad in [
+            key.replace("ssh-", "pgp-"),
+            format!("{key}\nssh-rsa"),
+            "ssh-ed25519".into(),
+            format!("restrict {key}"),
+        ] {
             assert!(!reads(public_keys, &bad), "{bad:?}");
         }
     }

@@ -32,7 +32,9 @@ impl TryFrom<String> for Network {
         }
         let (address, prefix) = text.split_once('/').ok_or_else(wrong)?;
         let prefix = match prefix.parse() {
-            Ok(prefix @ 8..=30) if prefix.to_string() == text.rsplit('/').next().unwrap_or_default() => prefix,
+            Ok(prefix @ 8..=30) if prefix.to_string() == text.rsplit('/').next().unwrap_or_default() => {
+                prefix
+            }
             _ => return Err(wrong()),
         };
         Ok(Self::Static { address: address.parse().map_err(|_| wrong())?, prefix })
@@ -78,11 +80,22 @@ mod tests {
         for good in ["dhcp", "192.0.2.14/24", "10.0.0.1/8"] {
             assert_eq!(Network::try_from(good.to_owned()).unwrap().to_string(), good);
         }
-        for bad in ["", "DHCP", "192.0.2.14", "192.0.2.14/31", "192.0.2.14/+24", "192.0.2.14/024", "192.0.2/24", "192.0.2.14/24,gw=1"] {
+        for bad in [
+            "",
+            "DHCP",
+            "192.0.2.14",
+            "192.0.2.14/31",
+            "192.0.2.14/+24",
+            "192.0.2.14/024",
+            "192.0.2/24",
+            "192.0.2.14/24,gw=1",
+        ] {
             assert!(Network::try_from(bad.to_owned()).is_err(), "{bad:?}");
         }
         let network = Network::try_from("192.0.2.14/25".to_owned()).unwrap();
         assert!(network.contains(Ipv4Addr::new(192, 0, 2, 1)));
-        assert!(!network.contains(Ipv4Addr::new(192, 0, 2, 129)) && !Network::Dhcp.contains(Ipv4Addr::LOCALHOST));
+        assert!(
+            !network.contains(Ipv4Addr::new(192, 0, 2, 129)) && !Network::Dhcp.contains(Ipv4Addr::LOCALHOST)
+        );
     }
 }

@@ -150,56 +150,94 @@ impl PlacementPolicy {
     pub fn check(&self, target: &VmTarget, checks: &mut Checks) -> Option<&Hypervisor> {
         let (name, host) = (&target.hostname, &target.proxmox_host);
         let site = self.sites.iter().find(|site| site.vm_targets.contains(name));
-        checks.made("target-site", match site {
-            Some(site) => Ok(format!("{name} belongs to {}", site.name)),
-            None => Err(format!("no site of {NAME} lists {name} in vm_targets")),
-        });
+        checks.made(
+            "target-site",
+            match site {
+                Some(site) => Ok(format!("{name} belongs to {}", site.name)),
+                None => Err(format!("no site of {NAME} lists {name} in vm_targets")),
+            },
+        );
         let hypervisor = self.hypervisors.iter().find(|one| one.name == *host);
-        checks.made("hypervisor", match hypervisor {
-            Some(one) if one.kind == Kind::Proxmox => Ok(format!("{host} is the node {} of Proxmox VE", one.node)),
-            Some(_) => Err(format!("{host} is no Proxmox VE (its kind in {NAME} is other)")),
-            None => Err(format!("{NAME} knows no hypervisor {host}")),
-        });
+        checks.made(
+            "hypervisor",
+            match hypervisor {
+                Some(one) if one.kind == Kind::Proxmox => {
+                    Ok(format!("{host} is the node {} of Proxmox VE", one.node))
+                }
+                Some(_) => Err(format!("{host} is no Proxmox VE (its kind in {NAME} is other)")),
+                None => Err(format!("{NAME} knows no hypervisor {host}")),
+            },
+        );
         let theirs = hypervisor.and_then(|one| self.sites.iter().find(|site| site.name == one.site));
-        checks.made("hypervisor-site", match (hypervisor, theirs) {
-            (Some(_), Some(site)) if site.hypervisors.contains(host) => {
-                Ok(format!("{host} stands at {}, which lists it", site.name))
-            }
-            (Some(_), Some(site)) => Err(format!("{host} says that it stands at {}, which does not list it", site.name)),
-            (Some(one), None) => Err(format!("{host} says that it stands at {}, which is no site", one.site)),
-            (None, _) => Err(format!("{host} is not known")),
-        });
+        checks.made(
+            "hypervisor-site",
+            match (hypervisor, theirs) {
+                (Some(_), Some(site)) if site.hypervisors.contains(host) => {
+                    Ok(format!("{host} stands at {}, which lists it", site.name))
+                }
+                (Some(_), Some(site)) => {
+                    Err(format!("{host} says that it stands at {}, which does not list it", site.name))
+                }
+                (Some(one), None) => {
+                    Err(format!("{host} says that it stands at {}, which is no site", one.site))
+                }
+                (None, _) => Err(format!("{host} is not known")),
+            },
+        );
         self.check_together(target, site, theirs, checks);
         hypervisor.filter(|one| one.kind == Kind::Proxmox)
     }
 
-    fn check_together(&self, target: &VmTarget, site: Option<&Site>, theirs: Option<&Site>, checks: &mut Checks) {
+    fn check_together(
+        &self,
+        target: &VmTarget,
+        site: Option<&Site>,
+        theirs: Option<&Site>,
+        checks: &mut Checks,
+    ) {
         let (name, host) = (&target.hostname, &target.proxmox_host);
         match (site, theirs) {
-            (Some(site), Some(theirs)) => checks.made("same-site", match site.name == theirs.name {
-                true => Ok(format!("both are at {}", site.name)),
-                false => Err(format!("{name} belongs to {}, {host} stands at {}", site.name, theirs.name)),
-            }),
+            (Some(site), Some(theirs)) => checks.made(
+                "same-site",
+                match site.name == theirs.name {
+                    true => Ok(format!("both are at {}", site.name)),
+                    false => {
+                        Err(format!("{name} belongs to {}, {host} stands at {}", site.name, theirs.name))
+                    }
+                },
+            ),
             _ => checks.skipped("same-site", "one of the two has no site"),
         }
         let required = self.vm_target_requirements.iter().find(|one| one.hostname == *name);
-        checks.made("requirements", match required {
-            None => Ok(format!("the policy requires nothing more of {name}")),
-            Some(one) if one.required_proxmox_host != *host => {
-                Err(format!("{name} must be on {}, and the plan puts it on {host}", one.required_proxmox_host))
-            }
-            Some(one) if site.is_none_or(|site| site.name != one.required_site) => {
-                Err(format!("{name} must be at {}", one.required_site))
-            }
-            Some(one) => Ok(format!("{name} is on {} at {}, as it must be", one.required_proxmox_host, one.required_site)),
-        });
+        checks.made(
+            "requirements",
+            match required {
+                None => Ok(format!("the policy requires nothing more of {name}")),
+                Some(one) if one.required_proxmox_host != *host => Err(format!(
+                    "{name} must be on {}, and the plan puts it on {host}",
+                    one.required_proxmox_host
+                )),
+                Some(one) if site.is_none_or(|site| site.name != one.required_site) => {
+                    Err(format!("{name} must be at {}", one.required_site))
+                }
+                Some(one) => Ok(format!(
+                    "{name} is on {} at {}, as it must be",
+                    one.required_proxmox_host, one.required_site
+                )),
+            },
+        );
         match site {
             None => checks.skipped("vm-id-range", "the target has no site"),
             Some(Site { name: at, vm_ids: IdRange { min, max }, .. }) => {
-                checks.made("vm-id-range", match (*min..=*max).contains(&target.vm_id) {
-                    true => Ok(format!("{} is from {min} to {max}, the numbers of {at}", target.vm_id)),
-                    false => Err(format!("{} is not from {min} to {max}, the numbers of {at}", target.vm_id)),
-                });
+                checks.made(
+                    "vm-id-range",
+                    match (*min..=*max).contains(&target.vm_id) {
+                        true => Ok(format!("{} is from {min} to {max}, the numbers of {at}", target.vm_id)),
+                        false => {
+                            Err(format!("{} is not from {min} to {max}, the numbers of {at}", target.vm_id))
+                        }
+                    },
+                );
             }
         }
     }

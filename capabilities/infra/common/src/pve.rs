@@ -71,7 +71,9 @@ pub fn refusal(response: &Response) -> String {
         other => format!("{field}: {other}"),
     });
     let told: Vec<_> = std::iter::once(refusal.message.trim().to_owned()).chain(fields).collect();
-    let told = excerpt(&told.iter().map(|text| text.trim()).filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; "));
+    let told = excerpt(
+        &told.iter().map(|text| text.trim()).filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; "),
+    );
     if told.is_empty() { format!("status {}", response.status) } else { told }
 }
 
@@ -114,7 +116,10 @@ pub fn finished(
 ) -> Result<Task, Failure> {
     let upid: String = data(answer)?;
     if !is_upid(&upid) {
-        return Err(Failure::failed(format!("the server answered {what} with {:?}, which is no task", excerpt(&upid))));
+        return Err(Failure::failed(format!(
+            "the server answered {what} with {:?}, which is no task",
+            excerpt(&upid)
+        )));
     }
     let start = ctx.elapsed();
     let exit = ctx.poll(what, EVERY, timeout, || {
@@ -147,7 +152,9 @@ pub fn encode(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                encoded.push(char::from(byte))
+            }
             _ => encoded.push_str(&format!("%{byte:02X}")),
         }
     }
@@ -166,7 +173,10 @@ mod tests {
     fn refusals_are_told_in_a_line() {
         for (body, told) in [
             (r#"{"data": null, "message": "no such VM\n"}"#, "no such VM"),
-            (r#"{"errors": {"vmid": "VM 9000 already exists"}, "message": "Parameter verification failed.\n"}"#, "Parameter verification failed.; vmid: VM 9000 already exists"),
+            (
+                r#"{"errors": {"vmid": "VM 9000 already exists"}, "message": "Parameter verification failed.\n"}"#,
+                "Parameter verification failed.; vmid: VM 9000 already exists",
+            ),
             (r#"{"data": null}"#, "status 500"),
             ("<html>", "status 500"),
         ] {
@@ -178,7 +188,8 @@ mod tests {
     #[test]
     fn a_task_id_stays_one_segment() {
         assert!(is_upid("UPID:pve1:000003E8:00001B58:6B02A11F:qmclone:9000:root@pam!ops:"));
-        for bad in ["", "UPID:a/../b", "UPID:a b", "UPID:a?b", "upid:a", &format!("UPID:{}", "a".repeat(200))] {
+        for bad in ["", "UPID:a/../b", "UPID:a b", "UPID:a?b", "upid:a", &format!("UPID:{}", "a".repeat(200))]
+        {
             assert!(!is_upid(bad), "{bad:?}");
         }
     }

@@ -33,7 +33,10 @@ fn refusal(name: &str, text: &str) -> Option<String> {
 #[test]
 fn the_repositorys_own_contracts_have_the_form() {
     let plan = RelocationPlan::parse(&text(relocation::NAME)).unwrap();
-    assert_eq!((plan.vm_targets[0].hostname.as_str(), plan.vm_targets[0].vm_id), ("communications-stack", 214));
+    assert_eq!(
+        (plan.vm_targets[0].hostname.as_str(), plan.vm_targets[0].vm_id),
+        ("communications-stack", 214)
+    );
     let profiles = Profiles::parse(&text(profile::NAME)).unwrap();
     let names: Vec<_> = profiles.profiles.iter().map(|profile| profile.name.as_str()).collect();
     assert_eq!(names, ["spine-ready-v1", "ai-services-v1", "home-lxc-dns-v1"]);
@@ -83,7 +86,9 @@ fn another_form_is_refused() {
 
 #[test]
 fn long_lists_are_refused() {
-    let target = |n: u32| format!("  - {{hostname: h{n}, vm_id: {}, proxmox_host: hv1, role: x, status: planned}}\n", 1000 + n);
+    let target = |n: u32| {
+        format!("  - {{hostname: h{n}, vm_id: {}, proxmox_host: hv1, role: x, status: planned}}\n", 1000 + n)
+    };
     let many = text(relocation::NAME) + &(0..300).map(target).collect::<String>();
     assert!(refusal(relocation::NAME, &many).unwrap().contains("303 targets, and may list 300"));
 }
@@ -110,5 +115,8 @@ fn published(name: &str, title: &str, mut schema: Schema) {
         fs::write(&file, &made).unwrap();
     }
     let published = fs::read_to_string(&file).unwrap_or_default();
-    assert_eq!(published, made, "the types have changed: run this test with BLESS=1 and look at the difference");
+    assert_eq!(
+        published, made,
+        "the types have changed: run this test with BLESS=1 and look at the difference"
+    );
 }

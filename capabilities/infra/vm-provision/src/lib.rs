@@ -141,7 +141,10 @@ fn build(
         return Ok(None);
     };
     let Some(template) = template.or(agreed.profile.provisioning.template_vmid) else {
-        checks.made("template", Err(format!("{} names no template_vmid; give --template-vmid", agreed.profile.name)));
+        checks.made(
+            "template",
+            Err(format!("{} names no template_vmid; give --template-vmid", agreed.profile.name)),
+        );
         return Ok(None);
     };
     let mut build = Build { agreed, template, grow: true };

@@ -65,30 +65,47 @@ fn template_is_good(build: &Build, settings: &Settings, checks: &mut Checks) -> 
     let wanted = &build.agreed.profile.provisioning;
     checks.made("node", Ok(format!("{} answers", build.agreed.node)));
     let is_template = settings.template == 1 || settings.template == "1" || settings.template == true;
-    checks.made("template", match &settings.lock {
-        _ if !is_template => Err(format!("VM {} is no template", build.template)),
-        Some(lock) => Err(format!("VM {} is locked ({lock}); wait until that is over", build.template)),
-        None => Ok(format!("VM {} is a template", build.template)),
-    });
+    checks.made(
+        "template",
+        match &settings.lock {
+            _ if !is_template => Err(format!("VM {} is no template", build.template)),
+            Some(lock) => Err(format!("VM {} is locked ({lock}); wait until that is over", build.template)),
+            None => Ok(format!("VM {} is a template", build.template)),
+        },
+    );
     let disk = settings.others.get(DISK).and_then(Value::as_str).unwrap_or_default();
     let wanted_bytes = u64::from(wanted.disk_gb) << 30;
     let size = size_of(disk);
-    checks.made("template-disk", match size {
-        None => Err(format!("the template has no disk {DISK} with a size")),
-        Some(size) if size > wanted_bytes => {
-            Err(format!("the template's {DISK} is larger than {} GiB, and disks do not shrink", wanted.disk_gb))
-        }
-        Some(_) => Ok(format!("its {DISK} is not larger than {} GiB", wanted.disk_gb)),
-    });
-    let has_drive = settings.others.values().filter_map(Value::as_str).any(|drive| drive.contains("cloudinit"));
-    checks.made("cloud-init", match has_drive {
-        true => Ok("the template has a drive for cloud-init".to_owned()),
-        false => Err("the template has no drive for cloud-init, so user and network could not be set".to_owned()),
-    });
+    checks.made(
+        "template-disk",
+        match size {
+            None => Err(format!("the template has no disk {DISK} with a size")),
+            Some(size) if size > wanted_bytes => Err(format!(
+                "the template's {DISK} is larger than {} GiB, and disks do not shrink",
+                wanted.disk_gb
+            )),
+            Some(_) => Ok(format!("its {DISK} is not larger than {} GiB", wanted.disk_gb)),
+        },
+    );
+    let has_drive =
+        settings.others.values().filter_map(Value::as_str).any(|drive| drive.contains("cloudinit"));
+    checks.made(
+        "cloud-init",
+        match has_drive {
+            true => Ok("the template has a drive for cloud-init".to_owned()),
+            false => {
+                Err("the template has no drive for cloud-init, so user and network could not be set"
+                    .to_owned())
+            }
+        },
+    );
     // Free space changes from one moment to the next, and a plan that rests on it would be stale when it is approved.
     match disk.split(':').next() {
         Some(storage) if storage == wanted.storage => {
-            checks.made("storage", Ok(format!("{storage} holds the template already; the server checks its space")));
+            checks.made(
+                "storage",
+                Ok(format!("{storage} holds the template already; the server checks its space")),
+            );
         }
         _ => checks.skipped("storage", &format!("the server checks {} when it clones", wanted.storage)),
     }
@@ -99,12 +116,15 @@ fn template_is_good(build: &Build, settings: &Settings, checks: &mut Checks) -> 
 fn size_of(drive: &str) -> Option<u64> {
     let size = drive.split(',').find_map(|option| option.strip_prefix("size="))?;
     let (number, shift) = match size.strip_suffix(['K', 'M', 'G', 'T']) {
-        Some(number) => (number, match size.chars().last() {
-            Some('K') => 10,
-            Some('M') => 20,
-            Some('G') => 30,
-            _ => 40,
-        }),
+        Some(number) => (
+            number,
+            match size.chars().last() {
+                Some('K') => 10,
+                Some('M') => 20,
+                Some('G') => 30,
+                _ => 40,
+            },
+        ),
         None => (size, 0),
     };
     number.parse::<u64>().ok()?.checked_mul(1 << shift)
@@ -113,7 +133,8 @@ fn size_of(drive: &str) -> Option<u64> {
 fn is_free(ctx: &Ctx, build: &Build, checks: &mut Checks) -> Result<(), Failure> {
     let id = build.agreed.target.vm_id;
     // The server answers this for every VM and container of the cluster, also for those that the token may not see.
-    let answer = ctx.fetch(Request::get(pve::SERVICE, format!("/api2/json/cluster/nextid?vmid={id}")).accept(&[400]))?;
+    let answer =
+        ctx.fetch(Request::get(pve::SERVICE, format!("/api2/json/cluster/nextid?vmid={id}")).accept(&[400]))?;
     checks.made("id-free", match answer.status {
         400 => Err(format!(
             "{}; if an earlier run of this capability made it and broke off, go on with `ops cap resume KEY` or take it \

@@ -53,7 +53,14 @@ fn vm(build: &Build) -> Vm<'_> {
 }
 
 /// Waits for the task of an effect that was performed.
-fn task(ctx: &Ctx, build: &Build, done: &Done, step: u64, what: &str, timeout: Duration) -> Result<Option<Task>, Failure> {
+fn task(
+    ctx: &Ctx,
+    build: &Build,
+    done: &Done,
+    step: u64,
+    what: &str,
+    timeout: Duration,
+) -> Result<Option<Task>, Failure> {
     done.then(|answer| {
         ctx.progress(step - 1, Some(4), &format!("waiting for {what}"));
         let task = pve::finished(ctx, &build.agreed.node, answer, what, timeout)?;
@@ -70,7 +77,10 @@ fn clone(ctx: &Ctx, build: &Build) -> Result<Option<Task>, Failure> {
     let delete = Request::delete(pve::SERVICE, vm.path("?purge=1&destroy-unreferenced-disks=1"));
     let done = ctx
         .effect(
-            format!("clone template {} in full to VM {} ({name}) on {}, storage {storage}", template.id, vm.id, vm.node),
+            format!(
+                "clone template {} in full to VM {} ({name}) on {}, storage {storage}",
+                template.id, vm.id, vm.node
+            ),
             request,
         )
         .undo(Undo::request(delete))
@@ -98,7 +108,9 @@ fn configure(ctx: &Ctx, build: &Build) -> Result<(), Failure> {
     );
     let done = ctx
         .effect(summary, Request::put_json(pve::SERVICE, vm.path("/config"), &settings(build))?)
-        .undo(Undo::by_hand("nothing to do: the settings go away with the VM, which the undo of its clone deletes"))
+        .undo(Undo::by_hand(
+            "nothing to do: the settings go away with the VM, which the undo of its clone deletes",
+        ))
         .perform()?;
     if done.answer().is_some() {
         ctx.progress(2, Some(4), &format!("VM {} is configured", vm.id));
@@ -163,7 +175,11 @@ fn start(ctx: &Ctx, build: &Build) -> Result<Option<Task>, Failure> {
     if task.is_some() {
         let current: Current = pve::data(&ctx.fetch(vm.get("/status/current"))?)?;
         if current.status != "running" {
-            return Err(Failure::failed(format!("VM {} was started, and the server says that it is {:?}", vm.id, pve::excerpt(&current.status))));
+            return Err(Failure::failed(format!(
+                "VM {} was started, and the server says that it is {:?}",
+                vm.id,
+                pve::excerpt(&current.status)
+            )));
         }
     }
     Ok(task)
