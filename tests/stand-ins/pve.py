@@ -6,7 +6,7 @@ fakepve leaves them out:
 
     PUT  …/resize             grows a disk, refuses to shrink one, runs as a task
     …/agent/…                 an agent that answers once a VM runs with `agent` enabled, in whose guest packages, units,
-                              files and a tailnet address come and go as our bootstrap asks for them (class Guest)
+                              files and a tailnet address come as our bootstrap asks for them (class Guest)
     tasks that last           for --task-seconds of the server's own time, and tasks that fail, for --fail-task
 
     python3 pve.py CERT_DIR PORT LOGFILE [--time-scale F] [--task-seconds F] [--fail-task TYPE] [--exec-fails WORD]
@@ -52,8 +52,7 @@ class Guest:
     """What a VM's guest agent tells of the system in it, as far as our bootstrap looks at that."""
 
     def __init__(self, exec_fails):
-        self.files = {}
-        self.joined = False
+        self.files = {"/proc/net/if_inet6": "00000000000000000000000000000001 01 80 10 80       lo\n"}
         self.running = {}  # pid -> [how often it was asked about, the result]
         self.exec_fails = exec_fails
 
@@ -77,8 +76,6 @@ class Guest:
         if command == "file-write":
             self.files[values["file"]] = values["content"]
             return None
-        if command == "network-get-interfaces" and self.joined:
-            return {"result": [interface("lo", "127.0.0.1", 8), interface("tailscale0", "100.64.0.14", 32)]}
         return None
 
     def execute(self, argv, given):
@@ -96,13 +93,8 @@ class Guest:
         elif words[:2] == ["tailscale", "up"]:
             if not given:
                 return {"exited": True, "exitcode": 1, "err-data": "no auth key on standard input\n"}
-            self.joined = True
+            self.files["/proc/net/if_inet6"] += "fd7a115ca1e00000000000000000000e 04 80 00 80 tailscale0\n"
         return {"exited": True, "exitcode": 0, "out-data": "%s: done\n" % " ".join(words[:3])}
-
-
-def interface(name, address, prefix):
-    return {"name": name, "hardware-address": "00:00:00:00:00:00",
-            "ip-addresses": [{"ip-address": address, "ip-address-type": "ipv4", "prefix": prefix}]}
 
 
 class StandIn(FakePve):
