@@ -1,0 +1,202 @@
+//! The effects: what is run and written in the machine.
+//!
+//! Every command may be run again without harm. The first words of each are fixed, so that a binding can say in a rule's
+//! `body:` which commands may be run at all.
+
+use std::time::Duration;
+
+use infra_common::agreed::Agreed;
+use infra_common::profile::CronHook;
+use infra_common::pve::{self, Vm};
+use ops_guest::{Ctx, Failure, PLACEHOLDER, Request, Response, Undo};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::seen::{self, Seen};
+
+/// How often a process is asked about, and how long it may take.
+const EVERY: Duration = Duration::from_secs(2);
+const LONGEST: Duration = Duration::from_secs(30 * 60);
+
+/// One step, planned or done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct Step {
+    step: String,
+    /// The exit code, where it ran something.
+    exit_code: Option<i64>,
+    /// The end of what it printed.
+    printed: Option<String>,
+    /// `planned` or `done`.
+    state: Progress,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Progress {
+    Planned,
+    Done,
+}
+
+impl Step {
+    /// Whether it was not done yet.
+    pub(crate) fn is_planned(&self) -> bool {
+        self.state == Progress::Planned
+    }
+
+    fn new(step: &str, done: Option<Ended>) -> Self {
+        let state = if done.is_some() { Progress::Done } else { Progress::Planned };
+        let (exit_code, printed) = match done {
+            Some(ended) => (ended.code, Some(ended.printed).filter(|text| !text.is_empty())),
+            None => (None, None),
+        };
+        Self { step: step.to_owned(), exit_code, printed, state }
+    }
+}
+
+/// A process that ended well, or a file that was written.
+#[derive(Default)]
+struct Ended {
+    code: Option<i64>,
+    printed: String,
+}
+
+/// Takes each step that is missing, or plans it.
+pub(crate) fn take(ctx: &Ctx, vm: &Vm<'_>, agreed: &Agreed, missing: &Seen) -> Result<Vec<Step>, Failure> {
+    let mut steps = Vec::new();
+    if !missing.packages.is_empty() {
+        let refresh = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "update", "-q"];
+        let undo = Undo::by_hand("nothing to do: package lists are refreshed all the time");
+        steps.push(run(ctx, vm, "refresh the package lists", json!({"command": refresh}), undo)?);
+        steps.push(install(ctx, vm, &missing.packages)?);
+    }
+    if !missing.services.is_empty() {
+        let units: Vec<_> = missing.services.iter().map(|service| format!("{service}.service")).collect();
+        let command: Vec<_> =
+            ["systemctl", "enable", "--now"].into_iter().chain(units.iter().map(String::as_str)).collect();
+        let undo = Undo::by_hand(format!("in the machine: systemctl disable --now {}", units.join(" ")));
+        let step = format!("enable and start {}", missing.services.join(", "));
+        steps.push(run(ctx, vm, &step, json!({"command": command}), undo)?);
+    }
+    if missing.tailnet {
+        steps.push(join(ctx, vm, &agreed.target.hostname)?);
+    }
+    for hook in &missing.hooks {
+        steps.push(write(ctx, vm, hook)?);
+    }
+    Ok(steps)
+}
+
+fn install(ctx: &Ctx, vm: &Vm<'_>, packages: &[String]) -> Result<Step, Failure> {
+    // Settings that somebody changed are kept, without asking.
+    let fixed = [
+        "env",
+        "DEBIAN_FRONTEND=noninteractive",
+        "apt-get",
+        "install",
+        "-q",
+        "-y",
+        "--no-install-recommends",
+        "-o",
+        "Dpkg::Options::=--force-confdef",
+        "-o",
+        "Dpkg::Options::=--force-confold",
+        "--",
+    ];
+    let command: Vec<_> = fixed.into_iter().chain(packages.iter().map(String::as_str)).collect();
+    let undo = Undo::by_hand(format!("in the machine: apt-get remove {}", packages.join(" ")));
+    run(ctx, vm, &format!("install {}", packages.join(", ")), json!({"command": command}), undo)
+}
+
+fn join(ctx: &Ctx, vm: &Vm<'_>, hostname: &str) -> Result<Step, Failure> {
+    // By standard input: an argument could be read by everybody in the machine.
+    let name = format!("--hostname={hostname}");
+    let command = ["tailscale", "up", "--auth-key=file:/dev/stdin", &name];
+    let undo =
+        Undo::by_hand("in the machine: tailscale logout; then remove it from the tailnet's list of machines");
+    let body = json!({"command": command, "input-data": PLACEHOLDER});
+    run(ctx, vm, &format!("join the tailnet as {hostname}"), body, undo)
+}
+
+#[derive(Deserialize)]
+struct Started {
+    pid: i64,
+}
+
+/// Runs a command in the machine and waits for its end.
+fn run(ctx: &Ctx, vm: &Vm<'_>, step: &str, body: Value, undo: Undo) -> Result<Step, Failure> {
+    let request = Request::post_json(pve::SERVICE, vm.path("/agent/exec"), &body)?;
+    let done = ctx.effect(format!("in VM {}: {step}", vm.id), request).undo(undo).perform()?;
+    let ended = done.then(|answer| {
+        ctx.progress(0, None, &format!("waiting: {step}"));
+        let ended = ended(ctx, vm, step, answer)?;
+        ctx.progress(0, None, &format!("done: {step}: {}", ended.printed));
+        Ok(ended)
+    })?;
+    Ok(Step::new(step, ended))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Process {
+    exited: Value,
+    #[serde(rename = "exitcode")]
+    exit_code: Option<i64>,
+    signal: Option<i64>,
+    #[serde(default)]
+    out_data: String,
+    #[serde(default)]
+    err_data: String,
+}
+
+fn ended(ctx: &Ctx, vm: &Vm<'_>, step: &str, answer: &Response) -> Result<Ended, Failure> {
+    let Started { pid } = pve::data(answer)?;
+    let process = ctx.poll(step, EVERY, LONGEST, || {
+        let process: Process = pve::data(&ctx.fetch(vm.get(&format!("/agent/exec-status?pid={pid}")))?)?;
+        // The server tells flags as numbers or as booleans.
+        Ok((process.exited == 1 || process.exited == true).then_some(process))
+    })?;
+    let printed =
+        tail(if process.err_data.trim().is_empty() { &process.out_data } else { &process.err_data });
+    match (process.exit_code, process.signal) {
+        (Some(0), _) => Ok(Ended { code: Some(0), printed: tail(&process.out_data) }),
+        (Some(code), _) => {
+            Err(Failure::failed(format!("in VM {}: {step}: exit code {code}: {printed}", vm.id)))
+        }
+        (None, Some(signal)) => {
+            Err(Failure::failed(format!("in VM {}: {step}: ended by signal {signal}: {printed}", vm.id)))
+        }
+        (None, None) => {
+            Err(Failure::failed(format!("in VM {}: {step}: ended without an exit code: {printed}", vm.id)))
+        }
+    }
+}
+
+/// The last three lines of an output, in one.
+fn tail(text: &str) -> String {
+    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    pve::excerpt(&lines.iter().skip(lines.len().saturating_sub(3)).copied().collect::<Vec<_>>().join(" / "))
+}
+
+/// Writes the file of a job of cron.
+fn write(ctx: &Ctx, vm: &Vm<'_>, hook: &CronHook) -> Result<Step, Failure> {
+    let file = seen::file_of(hook);
+    let step = format!("write {file}: {} {}", hook.schedule, hook.command);
+    let body = json!({"file": file, "content": seen::text_of(hook)});
+    let request = Request::post_json(pve::SERVICE, vm.path("/agent/file-write"), &body)?;
+    let undo = Undo::by_hand(format!("in the machine: rm {file}"));
+    let done = ctx.effect(format!("in VM {}: {step}", vm.id), request).undo(undo).perform()?;
+    Ok(Step::new(&step, done.answer().map(|_| Ended::default())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_an_output() {
+        assert_eq!(tail("a\n\n b \nc\nd\n"), "b / c / d");
+        assert_eq!(tail("\n"), "");
+        assert_eq!(tail(&"x".repeat(1000)).chars().count(), 301);
+    }
+}
