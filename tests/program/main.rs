@@ -13,8 +13,10 @@
 
 mod audit;
 mod cli;
+mod contention;
 mod corpus;
 mod crash;
+mod faults;
 mod hostile;
 mod live;
 mod network;
@@ -31,7 +33,9 @@ fn main() {
         hostile::trials(),
         refusals::trials(),
         cli::trials(),
+        contention::trials(),
         crash::trials(),
+        faults::trials(),
         verify::trials(),
         audit::trials(),
         network::trials(),
