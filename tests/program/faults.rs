@@ -1,47 +1,33 @@
 //! A disk that is full, broken or read-only: `ops` refuses, or says that it does not know, and never that it is done
 //! when it is not.
 
-use std::process::Stdio;
-
 use libtest_mimic::Trial;
-use ops_tests::scratch::{Ran, ran};
 use ops_tests::skip::trial;
+use ops_tests::torture::campaign::{Campaign, Under};
+use ops_tests::torture::dice::{Dice, seed};
 use ops_tests::torture::disk;
 use ops_tests::torture::site::Site;
+use ops_tests::torture::say;
+
+/// Outside `make torture`, one call in so many is hit, from a random one on.
+const ONE_IN: usize = 5;
 
 pub(crate) fn trials() -> Vec<Trial> {
     let missing = disk::library().is_none().then_some("cc");
+    let under = [("apply", Under::Apply), ("recovery", Under::Recovery), ("resume", Under::Resume)];
     disk::FAULTS
         .iter()
-        .map(|fault| trial(format!("faults::{fault}"), missing, || every_write(fault)))
+        .flat_map(|fault| under.map(|(name, under)| (name, under, *fault)))
+        .map(|(name, under, fault)| {
+            trial(format!("faults::{fault}::{name}"), missing, move || every_call(under, fault))
+        })
         .collect()
 }
 
-/// The fault at the first call, at the second, and so on until a run does not come upon it.
-fn every_write(fault: &str) {
-    let mut codes = std::collections::BTreeMap::new();
-    for nth in 1.. {
-        let site = Site::two_effects();
-        let plan = site.plan();
-        let mut command = site.scratch.command();
-        let hit = disk::fail(command.args(Site::approve(&plan)).stdin(Stdio::null()), &site.state(), fault, nth);
-        let run = ran(&mut command);
-        println!("{fault}:{nth} hit {} code {} done {}: {}", hit.exists(), run.code, site.machines.done().len(), run.stderr.replace('\n', " | "));
-        *codes.entry(run.code).or_insert(0) += 1;
-        if !hit.exists() {
-            break;
-        }
-        check(&site, &run);
-    }
-    println!("{fault}: {codes:?}");
-}
-
-fn check(site: &Site, run: &Ran) {
-    assert!(!run.stderr.contains("panicked"), "{run:?}");
-    let list = site.scratch.ops(&["receipts", "list", "--json"]).exits(0);
-    println!("   {}", list.json());
-    let verify = site.scratch.ops(&["receipts", "verify", "--all"]);
-    println!("   {} {}", verify.code, verify.stdout);
-    let verify = site.scratch.ops(&["status"]);
-    println!("   {} {}", verify.code, verify.stderr.replace('\n', " | "));
+fn every_call(under: Under, fault: &'static str) {
+    let all = std::env::var_os("TORTURE").is_some() || fault == "readonly";
+    let mut dice = Dice::new(seed());
+    let (first, step) = if all { (1, 1) } else { (1 + dice.below(ONE_IN), ONE_IN) };
+    let figures = Campaign::new(Site::new(), dice).fault(under, fault, first, step);
+    say(&format!("{fault} under {under:?}: {figures}"));
 }

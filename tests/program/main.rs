@@ -23,6 +23,7 @@ mod network;
 mod refusals;
 mod secrets;
 mod tables;
+mod torture;
 mod verify;
 
 use libtest_mimic::Arguments;
@@ -34,6 +35,7 @@ fn main() {
         refusals::trials(),
         cli::trials(),
         contention::trials(),
+        torture::trials(),
         crash::trials(),
         faults::trials(),
         verify::trials(),

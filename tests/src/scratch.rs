@@ -1,8 +1,9 @@
 //! A scratch workspace with a home and a state of its own, and the program `ops` run in it.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -44,6 +45,15 @@ pub struct Ran {
 }
 
 impl Ran {
+    /// What a program left that has ended.
+    pub fn of(output: &Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0)),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
     /// Checks the exit code and shows everything where it is another.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
@@ -195,11 +205,5 @@ pub fn predicate(folder: &Path) -> Value {
 
 /// Runs a program to its end.
 pub fn ran(command: &mut Command) -> Ran {
-    use std::os::unix::process::ExitStatusExt;
-    let output = command.output().unwrap();
-    Ran {
-        code: output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0)),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    Ran::of(&command.output().unwrap())
 }

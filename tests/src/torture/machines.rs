@@ -88,10 +88,14 @@ fn serve(stream: TcpStream, changes: &Mutex<Vec<Change>>) {
     server::answer(stream, Reply::Answer(status, answer)).ok();
 }
 
+/// A machine is there once it was cloned, and is never busy.
 fn answer(request: &Seen, before: &[Change]) -> (u16, String) {
-    match (request.method.as_str(), request.target.as_str()) {
-        ("GET", "/task") => (200, "done".to_owned()),
-        ("GET", _) => (200, "{}".to_owned()),
-        _ => (200, format!("done as number {}", before.len() + 1)),
+    let (method, path) = (request.method.as_str(), request.target.as_str());
+    let is_there = |machine: &str| before.iter().any(|change| change.what == format!("POST {machine}/clone"));
+    match method {
+        "GET" if path.ends_with("/task") => (200, "done".to_owned()),
+        "GET" if is_there(path) => (200, "{}".to_owned()),
+        "GET" => (404, "{}".to_owned()),
+        _ => (200, format!("{method} {path} was number {}", before.len() + 1)),
     }
 }

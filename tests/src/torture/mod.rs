@@ -1,8 +1,11 @@
 //! What the torture tests share: chance that can be repeated, a disk that fails, machines that count what is done to
 //! them, and one operator's way from a plan to its end, whatever was killed on it.
 
+pub mod blow;
+pub mod campaign;
 pub mod dice;
 pub mod disk;
+pub mod figures;
 pub mod machines;
 pub mod site;
 
