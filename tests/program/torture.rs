@@ -38,7 +38,9 @@ fn campaigns(name: &str, kills: usize, site: impl Fn() -> Site + Sync) {
                 scope.spawn(move || Campaign::new(site(), dice).kill(kills / LANES))
             })
             .collect();
-        lanes.into_iter().fold(Figures::default(), |sum, lane| sum.and(&lane.join().expect("a campaign failed")))
+        lanes
+            .into_iter()
+            .fold(Figures::default(), |sum, lane| sum.and(&lane.join().expect("a campaign failed")))
     });
     say(&format!("{name}: {figures}"));
 }

@@ -121,6 +121,12 @@ impl Scratch {
     /// The program, in the workspace, with nothing of the caller's environment that could change what it does.
     pub fn command(&self) -> Command {
         let mut command = Command::new(ops());
+        self.around(&mut command);
+        command
+    }
+
+    /// Puts any program into the workspace, with the environment that `ops` has there.
+    pub fn around<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .current_dir(self.folder.path())
             .env_clear()
@@ -128,8 +134,7 @@ impl Scratch {
             .env("HOME", self.path("home"))
             .env("XDG_STATE_HOME", self.path("state"))
             .env("USER", "tester")
-            .stdin(Stdio::null());
-        command
+            .stdin(Stdio::null())
     }
 
     /// Runs `ops` with these words.

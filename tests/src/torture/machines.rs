@@ -18,8 +18,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Change {
     /// Its method and path, such as `POST /a`.
     pub what: String,
-    /// Its body.
-    pub body: String,
     /// What it was answered.
     pub answer: String,
 }
@@ -27,7 +25,14 @@ pub struct Change {
 /// The server. It stops with the test's process.
 pub struct Machines {
     address: SocketAddr,
-    changes: Arc<Mutex<Vec<Change>>>,
+    world: Arc<Mutex<World>>,
+}
+
+/// What was done to the machines, and which of them is busy.
+#[derive(Default)]
+struct World {
+    changes: Vec<Change>,
+    busy: Option<String>,
 }
 
 impl Default for Machines {
@@ -41,15 +46,14 @@ impl Machines {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let changes = Arc::new(Mutex::new(Vec::new()));
-        let known = changes.clone();
+        let world = Arc::new(Mutex::new(World::default()));
+        let known = world.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                // A client that was killed has nothing to be told.
                 serve(stream, &known);
             }
         });
-        Self { address, changes }
+        Self { address, world }
     }
 
     /// The origin, `http://127.0.0.1:PORT`.
@@ -60,7 +64,12 @@ impl Machines {
     /// Forgets everything: the machines are as they were at first.
     pub fn reset(&self) {
         self.done();
-        self.changes.lock().unwrap().clear();
+        *self.world.lock().unwrap() = World::default();
+    }
+
+    /// Keeps a machine busy with what it was told, until the next call.
+    pub fn keep_busy(&self, machine: Option<&str>) {
+        self.world.lock().unwrap().busy = machine.map(str::to_owned);
     }
 
     /// What was done, in order. Every request that had been sent when this was called is in it.
@@ -69,33 +78,37 @@ impl Machines {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         std::io::copy(&mut &stream, &mut std::io::sink()).unwrap();
-        self.changes.lock().unwrap().clone()
+        self.world.lock().unwrap().changes.clone()
     }
 }
 
-fn serve(stream: TcpStream, changes: &Mutex<Vec<Change>>) {
+fn serve(stream: TcpStream, world: &Mutex<World>) {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let Some(request) = server::read(&mut BufReader::new(&stream)) else { return };
-    let (status, answer) = answer(&request, &changes.lock().unwrap());
+    let mut world = world.lock().unwrap();
+    let (status, answer) = world.answer(&request);
     if request.method != "GET" {
-        let change = Change {
-            what: format!("{} {}", request.method, request.target),
-            body: String::from_utf8_lossy(&request.body).into_owned(),
-            answer: answer.clone(),
-        };
-        changes.lock().unwrap().push(change);
+        let what = format!("{} {}", request.method, request.target);
+        world.changes.push(Change { what, answer: answer.clone() });
     }
+    drop(world);
+    // A client that was killed has nothing to be told.
     server::answer(stream, Reply::Answer(status, answer)).ok();
 }
 
-/// A machine is there once it was cloned, and is never busy.
-fn answer(request: &Seen, before: &[Change]) -> (u16, String) {
-    let (method, path) = (request.method.as_str(), request.target.as_str());
-    let is_there = |machine: &str| before.iter().any(|change| change.what == format!("POST {machine}/clone"));
-    match method {
-        "GET" if path.ends_with("/task") => (200, "done".to_owned()),
-        "GET" if is_there(path) => (200, "{}".to_owned()),
-        "GET" => (404, "{}".to_owned()),
-        _ => (200, format!("{method} {path} was number {}", before.len() + 1)),
+impl World {
+    /// A machine is there once it was cloned.
+    fn answer(&self, request: &Seen) -> (u16, String) {
+        let (method, path) = (request.method.as_str(), request.target.as_str());
+        let is_there =
+            |machine: &str| self.changes.iter().any(|change| change.what == format!("POST {machine}/clone"));
+        if method != "GET" {
+            return (200, format!("{method} {path} was number {}", self.changes.len() + 1));
+        }
+        if let Some(machine) = path.strip_suffix("/task") {
+            let busy = self.busy.as_ref().is_some_and(|busy| machine.ends_with(&format!("/{busy}")));
+            return (200, if busy { "busy" } else { "done" }.to_owned());
+        }
+        (if is_there(path) { 200 } else { 404 }, "{}".to_owned())
     }
 }

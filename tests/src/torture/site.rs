@@ -49,6 +49,11 @@ impl Default for Site {
 impl Site {
     /// A workspace and its machines.
     pub fn new() -> Self {
+        Self::with("")
+    }
+
+    /// The same, with more lines in the binding.
+    pub fn with(lines: &str) -> Self {
         let (scratch, machines) = (Scratch::new(), Machines::start());
         std::fs::create_dir_all(scratch.path("ops/state/notes")).unwrap();
         let mut rules = String::new();
@@ -61,7 +66,7 @@ impl Site {
             "capability: test.guest.sets-up\n\
              component: components/guest_sets_up.wasm\n\
              safety: mutating\n\
-             approval: {{mode: manual}}\n\
+             approval: {{mode: manual}}\n{lines}\
              directories: {{notes: {{path: state/notes, access: stage}}}}\n\
              services:\n  web:\n    origin: {}\n    addresses: [127.0.0.1/32]\n    rules:\n\
              \x20     - {{id: there, method: GET, path: \"/machines/{{machine}}\", effect: read}}\n\
