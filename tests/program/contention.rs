@@ -162,7 +162,7 @@ fn same_input() {
 /// While one run works on a target, another one for the same target waits or is refused.
 fn one_target() {
     let site = Site::with("lock: \"pool/{note}\"\n");
-    let plans = ["one", "other"].map(|machine| site.plan(machine));
+    let plans = ["one", "other"].map(|machine| site.plan(machine, "shared"));
     site.machines.keep_busy(Some("one"));
     let mut first = start(&site, &plans[0]);
     while site.machines.done().is_empty() {

@@ -49,8 +49,8 @@ fn can_mount() -> bool {
 /// The host's state on a disk that was mounted read-only: everything is refused, and nothing is done.
 fn read_only_mount() {
     let site = Site::new();
-    let plan = site.plan("machine");
-    for words in [&approve_words(&plan)[..], &plan_words("another")] {
+    let plan = site.plan("machine", "a note");
+    for words in [&approve_words(&plan)[..], &plan_words("another", "a note")] {
         let mut command = Command::new("unshare");
         site.scratch
             .around(&mut command)

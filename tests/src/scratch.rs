@@ -113,6 +113,12 @@ impl Scratch {
         scratch
     }
 
+    /// Leaves everything where it is, for somebody who looks into a failure.
+    pub fn keep(&mut self) -> &Path {
+        self.folder.disable_cleanup(true);
+        self.folder.path()
+    }
+
     /// A path in the folder of the workspace.
     pub fn path(&self, relative: &str) -> PathBuf {
         self.folder.path().join(relative)

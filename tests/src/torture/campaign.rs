@@ -15,7 +15,10 @@ use super::blow::{Blow, Struck, strike};
 use super::dice::Dice;
 use super::disk::Unsynced;
 use super::figures::Figures;
-use super::site::{NOTE, REPEATABLE, STEPS, Site, Unknown, approve_words, change, plan_words};
+use super::site::{REPEATABLE, STEPS, Site, Unknown, approve_words, change, plan_words};
+
+/// What the file about a machine says.
+const NOTE: &str = "set up by the torture tests";
 
 /// Kills that one run takes at most; then it is let through.
 const MOST_KILLS: usize = 4;
@@ -51,17 +54,31 @@ pub enum Under {
 #[derive(Default)]
 struct Round {
     machine: String,
+    /// What its file is to say; nothing where there is to be none.
+    note: &'static str,
     kills: usize,
     /// How often the repeatable effect may have been sent again.
     repeats: usize,
     /// The run to go on with.
     open: Option<String>,
+    /// The newest run before this change was asked for.
+    before: String,
+    /// The run that took down what a person said last.
+    said: String,
+}
+
+impl Drop for Campaign {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            super::say(&format!("the workspace is kept in {}", self.site.scratch.keep().display()));
+        }
+    }
 }
 
 impl Campaign {
     /// A campaign in a workspace in which nothing has run yet.
     pub fn new(site: Site, dice: Dice) -> Self {
-        let plan = site.plan("first");
+        let plan = site.plan("first", NOTE);
         let began = Instant::now();
         site.ops(&approve_words(&plan)).exits(0);
         let whole = began.elapsed();
@@ -90,7 +107,7 @@ impl Campaign {
         }
         self.check_ledger();
         self.figures.time = began.elapsed();
-        self.figures
+        std::mem::take(&mut self.figures)
     }
 
     /// Lets the disk fail at the nth call, the one after it, and so on in steps, until a program does not get there.
@@ -103,7 +120,7 @@ impl Campaign {
         }
         self.check_ledger();
         self.figures.time = began.elapsed();
-        self.figures
+        std::mem::take(&mut self.figures)
     }
 
     /// One machine, with one fault on its way. Returns whether the disk failed.
@@ -143,16 +160,22 @@ impl Campaign {
         if self.figures.rounds.is_multiple_of(ROUNDS_BETWEEN_CHECKS) {
             self.check_ledger();
         }
-        Round { machine: format!("m{}", self.figures.rounds), ..Round::default() }
+        let note = if self.dice.once_in(2) { NOTE } else { "" };
+        Round {
+            machine: format!("m{}", self.figures.rounds),
+            note,
+            before: self.newest(),
+            ..Round::default()
+        }
     }
 
     /// A plan that waits for its approval, and the words that give it. Its making may be killed too.
     fn planned(&mut self, round: &mut Round) -> Vec<String> {
         if round.kills < MOST_KILLS && self.dice.once_in(8) {
             let blow = Blow::After(self.dice.time(self.whole));
-            self.strike(&plan_words(&round.machine).map(str::to_owned), Some(blow), round);
+            self.strike(&plan_words(&round.machine, round.note).map(str::to_owned), Some(blow), round);
         }
-        let plan = self.site.plan(&round.machine);
+        let plan = self.site.plan(&round.machine, round.note);
         approve_words(&plan).map(str::to_owned).into()
     }
 
@@ -191,15 +214,22 @@ impl Campaign {
             }
         }
         let note = self.site.note(&round.machine);
-        assert!(note.is_none() || note.as_deref() == Some(NOTE), "half a file: {note:?}");
+        assert!(note.is_empty() || note == round.note, "half a file: {note:?}");
         struck
     }
 
-    /// Whether a run is done, its file is there, and nothing is open.
+    /// Whether the last run is done, and nothing is open.
     fn is_done(&self, round: &Round) -> bool {
         self.site.unknown().is_empty()
-            && self.site.newest(1).first().is_some_and(|(_, status)| status == "done")
-            && self.site.note(&round.machine).is_some()
+            && self
+                .site
+                .newest(1)
+                .first()
+                .is_some_and(|(key, status)| status == "done" && *key != round.said && *key != round.before)
+    }
+
+    fn newest(&self) -> String {
+        self.site.newest(1).remove(0).0
     }
 
     /// The words that go on after a blow, once the next start of the program has recovered what was left.
@@ -257,6 +287,7 @@ impl Campaign {
         }
         words.extend(["--key", "key"]);
         self.site.ops(&words).exits(0);
+        round.said = self.newest();
         self.figures.resolved += 1;
     }
 
@@ -272,6 +303,7 @@ impl Campaign {
             left.retain(|done| *done != what);
         }
         assert!(left.is_empty(), "done besides: {left:?}");
+        assert_eq!(self.site.note(&round.machine), round.note);
     }
 
     /// Everything that was acknowledged is in the ledger, and the ledger is good.

@@ -15,9 +15,6 @@ pub const STEPS: [(&str, &str); 3] = [("POST", "clone"), ("PUT", "config"), ("PO
 /// The step that the host repeats without asking, since it is a PUT.
 pub const REPEATABLE: &str = "PUT";
 
-/// What the file about a machine says.
-pub const NOTE: &str = "set up by the torture tests";
-
 /// A workspace in which `test.guest.sets-up` is bound to the machines.
 pub struct Site {
     /// The workspace.
@@ -99,10 +96,10 @@ impl Site {
         ran(&mut self.command(words))
     }
 
-    /// Asks for a machine. The run ends as planned; returns the plan's id.
+    /// Asks for a machine with a note or none. The run ends as planned; returns the plan's id.
     #[track_caller]
-    pub fn plan(&self, machine: &str) -> String {
-        self.ops(&plan_words(machine)).exits(3).plan()
+    pub fn plan(&self, machine: &str, note: &str) -> String {
+        self.ops(&plan_words(machine, note)).exits(3).plan()
     }
 
     /// The host's state folder of this workspace, links followed.
@@ -110,9 +107,10 @@ impl Site {
         &self.state
     }
 
-    /// What the file about a machine says, where there is one.
-    pub fn note(&self, machine: &str) -> Option<String> {
-        std::fs::read_to_string(self.scratch.path(&format!("ops/state/notes/{machine}.txt"))).ok()
+    /// What the file about a machine says; nothing where there is none.
+    pub fn note(&self, machine: &str) -> String {
+        std::fs::read_to_string(self.scratch.path(&format!("ops/state/notes/{machine}.txt")))
+            .unwrap_or_default()
     }
 
     /// The runs of which nobody knows what became.
@@ -137,8 +135,8 @@ impl Site {
 }
 
 /// The words that ask for a machine.
-pub fn plan_words(machine: &str) -> [&str; 7] {
-    ["cap", "run", "test.guest.sets-up", "--machine", machine, "--note", NOTE]
+pub fn plan_words<'a>(machine: &'a str, note: &'a str) -> [&'a str; 7] {
+    ["cap", "run", "test.guest.sets-up", "--machine", machine, "--note", note]
 }
 
 /// The words that approve a plan and carry it out.

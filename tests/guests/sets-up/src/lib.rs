@@ -1,5 +1,5 @@
-//! Honest: sets up a machine in three steps, each of which is waited for, and files a note about it. The torture tests
-//! kill its runs at every point.
+//! Honest: sets up a machine in three steps, each of which is waited for, and files a note about it, if there is one. The
+//! torture tests kill its runs at every point.
 //!
 //! `GET /machines/M` must answer 404; then `POST /machines/M/clone`, `PUT /machines/M/config`, `POST /machines/M/start`,
 //! and after each `GET /machines/M/task` until it answers `done`. The note is the file `M.txt` in the folder `notes`.
@@ -18,7 +18,7 @@ pub struct Input {
     /// The machine.
     #[schemars(length(min = 1, max = 20), regex(pattern = "^[a-z0-9-]+$"))]
     machine: String,
-    /// What its file says.
+    /// What its file says. With no note there is no file.
     #[serde(default)]
     #[schemars(length(max = 200))]
     note: String,
@@ -61,7 +61,9 @@ fn sets_up(ctx: &Ctx, input: Input) -> Result<Output, Failure> {
         let done = effect.undo(Undo::by_hand("remove the machine")).perform()?;
         answers.extend(wait(ctx, &machine, &done)?);
     }
-    fs::write(ctx.directory("notes").join(format!("{}.txt", input.machine)), &input.note)?;
+    if !input.note.is_empty() {
+        fs::write(ctx.directory("notes").join(format!("{}.txt", input.machine)), &input.note)?;
+    }
     Ok(Output { answers })
 }
 
