@@ -13,14 +13,17 @@
 
 mod audit;
 mod cli;
+mod contention;
 mod corpus;
 mod crash;
+mod faults;
 mod hostile;
 mod live;
 mod network;
 mod refusals;
 mod secrets;
 mod tables;
+mod torture;
 mod verify;
 
 use libtest_mimic::Arguments;
@@ -31,7 +34,10 @@ fn main() {
         hostile::trials(),
         refusals::trials(),
         cli::trials(),
+        contention::trials(),
+        torture::trials(),
         crash::trials(),
+        faults::trials(),
         verify::trials(),
         audit::trials(),
         network::trials(),

@@ -1,8 +1,9 @@
 //! A scratch workspace with a home and a state of its own, and the program `ops` run in it.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -44,6 +45,15 @@ pub struct Ran {
 }
 
 impl Ran {
+    /// What a program left that has ended.
+    pub fn of(output: &Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0)),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
     /// Checks the exit code and shows everything where it is another.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
@@ -103,6 +113,12 @@ impl Scratch {
         scratch
     }
 
+    /// Leaves everything where it is, for somebody who looks into a failure.
+    pub fn keep(&mut self) -> &Path {
+        self.folder.disable_cleanup(true);
+        self.folder.path()
+    }
+
     /// A path in the folder of the workspace.
     pub fn path(&self, relative: &str) -> PathBuf {
         self.folder.path().join(relative)
@@ -111,6 +127,12 @@ impl Scratch {
     /// The program, in the workspace, with nothing of the caller's environment that could change what it does.
     pub fn command(&self) -> Command {
         let mut command = Command::new(ops());
+        self.around(&mut command);
+        command
+    }
+
+    /// Puts any program into the workspace, with the environment that `ops` has there.
+    pub fn around<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .current_dir(self.folder.path())
             .env_clear()
@@ -118,8 +140,7 @@ impl Scratch {
             .env("HOME", self.path("home"))
             .env("XDG_STATE_HOME", self.path("state"))
             .env("USER", "tester")
-            .stdin(Stdio::null());
-        command
+            .stdin(Stdio::null())
     }
 
     /// Runs `ops` with these words.
@@ -195,11 +216,5 @@ pub fn predicate(folder: &Path) -> Value {
 
 /// Runs a program to its end.
 pub fn ran(command: &mut Command) -> Ran {
-    use std::os::unix::process::ExitStatusExt;
-    let output = command.output().unwrap();
-    Ran {
-        code: output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0)),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    Ran::of(&command.output().unwrap())
 }
