@@ -24,6 +24,7 @@ mod refusals;
 mod secrets;
 mod tables;
 mod torture;
+mod unknown;
 mod verify;
 
 use libtest_mimic::Arguments;
@@ -36,6 +37,7 @@ fn main() {
         cli::trials(),
         contention::trials(),
         torture::trials(),
+        unknown::trials(),
         crash::trials(),
         faults::trials(),
         verify::trials(),

@@ -43,15 +43,12 @@ impl Run<'_> {
         }
     }
 
-    /// Step 5: the intent is durable, and the approvals are used up, before anything is sent.
+    /// Step 5: the intent is on record, and the approvals are used up, before anything is changed.
     pub(crate) fn intend(&mut self, planned: &Planned, approved: &Approved) -> Result<(), Ending> {
         if *self.order.cancel.borrow() {
             return Err(Ending::interrupted());
         }
-        let first =
-            planned.plan.effects.get(self.record.before).map(|effect| Digest::of_json(&effect.request));
-        let first = first.transpose().map_err(|error| Ending::stopped("host", error.to_string()))?;
-        self.commit_intent(planned, approved, first)
+        self.commit_intent(planned, approved)
     }
 
     /// Step 6: the component runs again, held to the plan.
@@ -74,7 +71,7 @@ impl Run<'_> {
     async fn apply_phase(&mut self, decided: &Decided, planned: &Planned) -> Result<Staged, Ending> {
         let plan = &planned.plan;
         self.record.applying = true;
-        let stage = self.stage_to_apply(decided)?;
+        let stage = self.stage_to_apply(decided, plan)?;
         check_preconditions(decided, plan, &stage)?;
         let applying = self.applying(plan);
         let phased = self.guest(decided, Phase::Apply(applying), plan.clock, planned.seed, stage).await?;

@@ -94,8 +94,12 @@ impl Runner {
             return Ok(());
         }
         let open = self.ledger().runs(&RunFilter { unknown: true, limit: MAX_OPEN });
-        let open: BTreeSet<_> =
+        let mut open: BTreeSet<_> =
             open.map_err(|error| error.to_string())?.into_iter().map(|run| run.run).collect();
+        for run in open.clone() {
+            // One that went on with another may have died before it had copies of its own.
+            open.extend(self.chain(&run).map_err(|ending| ending.message)?);
+        }
         for run in left.iter().chain(&locks) {
             let own = [staging::of_run(state, run), state.join("runs").join(run)];
             if is_young(&own) || runlock::is_alive(state, run).unwrap_or(true) {

@@ -28,6 +28,15 @@ pub(crate) fn apply(state: &Path, run: &str) -> PathBuf {
     of_run(state, run).join("apply")
 }
 
+/// Waits until a folder, with all that is in it, is on disk: a run that is resumed after a power cut begins with it.
+pub(crate) fn sync(folder: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() { sync(&path)? } else { std::fs::File::open(&path)?.sync_all()? }
+    }
+    std::fs::File::open(folder)?.sync_all()
+}
+
 /// Removes everything that a run has staged. What cannot be removed is only clutter.
 pub(crate) fn remove(state: &Path, run: &str) {
     std::fs::remove_dir_all(of_run(state, run)).ok();

@@ -130,18 +130,18 @@ impl Sample {
             plan: plan.clone(),
             approvals: approvals.to_vec(),
         };
-        self.ledger
-            .intend(&NewIntent {
-                run,
-                capability: CAPABILITY,
-                input_digest: &Digest::of(&input.to_be_bytes()),
-                plan: (!approvals.is_empty()).then_some(plan.id.as_str()),
-                approvals,
-                bundle: &Statement::intent(intent).sign(&self.host).unwrap(),
-                first_effect: Some(&Digest::of(b"request 1")),
-                continues: None,
-            })
-            .unwrap();
+        let bundle = Statement::intent(intent).sign(&self.host).unwrap();
+        let new = NewIntent {
+            run,
+            capability: CAPABILITY,
+            input_digest: &Digest::of(&input.to_be_bytes()),
+            plan: (!approvals.is_empty()).then_some(plan.id.as_str()),
+            approvals,
+            bundle: &bundle,
+            continues: None,
+        };
+        self.ledger.intend(&new, Durability::Soft).unwrap();
+        self.ledger.effect_started(run, 1, &Digest::of(b"request 1"), &[]).unwrap();
     }
 
     fn end(&self, end: &End) {

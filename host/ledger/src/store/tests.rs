@@ -55,16 +55,19 @@ fn approve(ledger: &Ledger, plan: &str) -> Result<String, LedgerError> {
 }
 
 fn intend(ledger: &Ledger, run: &str, plan: Option<&str>, approvals: &[String]) -> Result<u64, LedgerError> {
-    ledger.intend(&NewIntent {
+    let intent = NewIntent {
         run,
         capability: CAPABILITY,
         input_digest: &input(),
         plan,
         approvals,
         bundle: b"intent bundle",
-        first_effect: Some(&Digest::of(b"request 1")),
         continues: None,
-    })
+    };
+    let sequence = ledger.intend(&intent, Durability::Soft)?;
+    let next = ledger.effects(run)?.len() as u64 + 1;
+    ledger.effect_started(run, next, &Digest::of(b"request"), &[])?;
+    Ok(sequence)
 }
 
 fn end(ledger: &Ledger, run: &str, status: Status, settles: Option<&str>) -> Result<u64, LedgerError> {

@@ -55,10 +55,17 @@ fn sets_up(ctx: &Ctx, input: Input) -> Result<Output, Failure> {
     }
     let note = serde_json::json!({"note": input.note});
     let mut answers = Vec::new();
-    for (method, step) in [("POST", "clone"), ("PUT", "config"), ("POST", "start")] {
+    let undos = [
+        Undo::request(Request::new("DELETE", "web", &machine)),
+        Undo::impossible("it goes with the machine"),
+        Undo::request(Request::new("POST", "web", format!("{machine}/stop"))),
+    ];
+    for ((method, step), undo) in
+        [("POST", "clone"), ("PUT", "config"), ("POST", "start")].into_iter().zip(undos)
+    {
         let request = Request::new(method, "web", format!("{machine}/{step}")).json(&note)?;
         let effect = ctx.effect(format!("{step} {}", input.machine), request);
-        let done = effect.undo(Undo::by_hand("remove the machine")).perform()?;
+        let done = effect.undo(undo).perform()?;
         answers.extend(wait(ctx, &machine, &done)?);
     }
     if !input.note.is_empty() {
