@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the live tests start or call: a mail server from Debian, and two readers of receipts from PyPI that
+# Installs what the live tests start or call: a mail server from Debian, and readers of receipts from PyPI and npm that
 # we did not write. Does nothing where everything is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,6 +13,7 @@ needed=(
   /usr/bin/ssh-keygen       openssh-client
   /usr/bin/openssl          openssl
   /usr/bin/sqlite3          sqlite3
+  /usr/bin/npm              npm
 )
 packages=()
 for ((i = 0; i < ${#needed[@]}; i += 2)); do
@@ -42,4 +43,12 @@ if ! has_readers $venv/bin/python; then
   echo "installing ${pinned[*]} into $venv"
   python3 -m venv --clear $venv
   $venv/bin/pip install --quiet --disable-pip-version-check "${pinned[@]}"
+fi
+
+# The page for people who check receipts says how to install what it uses; this does just what it says.
+tools=target/verify
+if [ ! -e $tools/node_modules/@sigstore/verify ] || [ ! -e $tools/venv/log/aics_tlog ]; then
+  echo "installing the tools of docs/verify.md into $tools"
+  mkdir -p $tools
+  (cd $tools && sed -n '/^```sh install$/,/^```$/{/^```/d;p}' ../../docs/verify.md | bash -eu)
 fi

@@ -18,6 +18,7 @@ mod corpus;
 mod crash;
 mod faults;
 mod hostile;
+mod ledger;
 mod live;
 mod network;
 mod refusals;
@@ -26,6 +27,7 @@ mod tables;
 mod torture;
 mod unknown;
 mod verify;
+mod verify_docs;
 
 use libtest_mimic::Arguments;
 
@@ -41,11 +43,13 @@ fn main() {
         crash::trials(),
         faults::trials(),
         verify::trials(),
+        verify_docs::trials(),
         audit::trials(),
         network::trials(),
         secrets::trials(),
         tables::trials(),
         corpus::trials(),
+        ledger::trials(),
         live::trials(),
     ]
     .into_iter()

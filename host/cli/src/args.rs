@@ -48,9 +48,12 @@ pub(crate) enum Command {
     /// List runs, say what became of one that nobody knows about, take one back.
     #[command(subcommand)]
     Runs(Runs),
-    /// List, show and verify receipts.
+    /// List, show, verify and prove receipts.
     #[command(subcommand)]
     Receipts(Receipts),
+    /// Sign and check the log of everything that happened.
+    #[command(subcommand)]
+    Ledger(Ledger),
 }
 
 #[derive(Debug, Args)]
@@ -302,7 +305,7 @@ pub(crate) enum Receipts {
     Key,
     /// Check receipts: signature, type, evidence. Exit 1 if one is not good.
     Verify {
-        /// Run keys, or folders that hold a receipt.
+        /// Run keys, folders that hold a receipt, or files that `ops receipts prove` wrote.
         #[arg(required_unless_present = "all")]
         what: Vec<String>,
         /// Every receipt of the ledger.
@@ -311,5 +314,34 @@ pub(crate) enum Receipts {
         /// A host's public key to trust, PEM [default: this host's].
         #[arg(long, value_name = "FILE.pem")]
         host_key: Option<PathBuf>,
+        /// A log's key to trust, a file with what `ops ledger key` printed [default: this host's].
+        #[arg(long, value_name = "FILE")]
+        log_key: Option<PathBuf>,
     },
+    /// Write a receipt with the proof that it is in the log: one file, which verifies offline.
+    Prove {
+        /// The run key, the beginning of it, or its last letters.
+        key: String,
+        /// Into which file [default: standard output].
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ledger {
+    /// Sign the log's size and root, and print that: keep it elsewhere, it is what shows a rewritten history.
+    Checkpoint,
+    /// Print the key that others check checkpoints with.
+    Key,
+    /// Check the whole ledger. Exit 1 if anything is found.
+    Verify {
+        /// A checkpoint that was kept elsewhere: the log must go on from it.
+        #[arg(long, value_name = "FILE")]
+        since: Option<PathBuf>,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Make again what is derived: the tree's hashes, the log's files, the folders of receipts.
+    Rebuild,
 }

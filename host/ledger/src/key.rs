@@ -41,6 +41,13 @@ pub enum KeyError {
     Public,
 }
 
+impl KeyError {
+    /// Whether the file is simply not there.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::File(error) if error.is_missing())
+    }
+}
+
 /// The host's Ed25519 key. The secret is wiped from memory on drop and shown nowhere.
 pub struct HostKey {
     signing: SigningKey,
@@ -86,7 +93,7 @@ impl fmt::Debug for HostKey {
 /// Loads the key in a file of a private folder, or makes it there with mode 0600.
 pub(crate) fn load_or_create(folder: &Path, name: &str) -> Result<SigningKey, KeyError> {
     match load(folder, name) {
-        Err(KeyError::File(error)) if error.is_missing() => {
+        Err(error) if error.is_missing() => {
             create(folder, name)?;
             load(folder, name)
         }

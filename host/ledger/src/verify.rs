@@ -28,7 +28,7 @@ mod proof;
 #[cfg(test)]
 mod tests;
 
-pub use proof::verify_proof;
+pub use proof::{verify_proof, verify_proof_file};
 
 /// What was checked, in order, and what came of it.
 #[derive(Debug)]

@@ -15,6 +15,7 @@ pub mod ending;
 pub mod explain;
 mod journal;
 pub mod key;
+pub mod ledger;
 mod output;
 mod phase;
 pub mod pin;

@@ -2,6 +2,7 @@
 
 mod cap;
 mod explain;
+mod ledger;
 mod plan;
 mod receipts;
 mod runs;
@@ -33,6 +34,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Plan(command) => plan::run(workspace, command),
         Command::Runs(command) => runs::run(workspace, command),
         Command::Receipts(command) => receipts::run(workspace, command),
+        Command::Ledger(command) => ledger::run(workspace, command),
     }
 }
 

@@ -3,11 +3,14 @@
 //! Order of a reading: the size; the note's form; a signature by the key that the reader has pinned; three lines
 //! and no extension; the origin is the name of that key. Signatures by others, such as witnesses, may stand beside it.
 
+use std::path::Path;
+
 use signed_note::{Note, NoteError, Signature, VerifierList};
 use tlog_tiles::{Checkpoint as Lines, Hash};
 
 use super::key::{LogKey, LogVerifier};
 use crate::digest::Digest;
+use crate::private::{self, FileError};
 
 /// The largest checkpoint that is read, in bytes: room for the signatures of many witnesses.
 pub const LARGEST_CHECKPOINT: u64 = 64 * 1024;
@@ -31,6 +34,9 @@ pub struct Checkpoint {
 /// Why a text is no checkpoint of the log.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Too many bytes.
     #[error("the checkpoint has more than {LARGEST_CHECKPOINT} bytes")]
     TooLarge,
@@ -70,6 +76,15 @@ impl Checkpoint {
         })
     }
 
+    /// Reads a file with a checkpoint that this key signed.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or as [`Checkpoint::open`].
+    pub fn read(file: &Path, verifier: &LogVerifier) -> Result<Self, CheckpointError> {
+        Self::open(&private::read_bounded(file, LARGEST_CHECKPOINT)?, verifier)
+    }
+
     /// Reads a checkpoint that this key signed.
     ///
     /// # Errors
@@ -104,7 +119,7 @@ impl Checkpoint {
 mod tests {
     use super::*;
 
-    fn key(state: &std::path::Path, ledger: &str) -> LogKey {
+    fn key(state: &Path, ledger: &str) -> LogKey {
         LogKey::load_or_create(state, ledger).unwrap()
     }
 

@@ -243,3 +243,6 @@ pub(super) fn leaf_of(kind: &str, run: &str, digest: &str) -> Result<Vec<u8>, Le
     let digest: Digest = digest.parse().map_err(|_| damaged())?;
     Ok(Leaf::new(kind, run, &digest).to_bytes()?)
 }
+
+#[cfg(test)]
+mod tests;

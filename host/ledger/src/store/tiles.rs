@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use tlog_tiles::Tile;
 
-use super::log::{Hashes, leaf_of};
+use super::log::{Hashes, leaf_of, root, size};
 use super::{Ledger, LedgerError};
-use crate::log::checkpoint::LARGEST_CHECKPOINT;
 use crate::log::tiles::{self, CHECKPOINT_NAME};
-use crate::log::{Checkpoint, LogVerifier};
+use crate::log::{Checkpoint, CheckpointError, LogVerifier};
 use crate::private::{self, FileError};
 
 /// The largest tile: 256 leaves of the largest size.
@@ -22,6 +21,28 @@ const LARGEST_TILE: u64 = 256 * (2 + 4096);
 const DEEPEST: usize = 10;
 
 impl Ledger {
+    /// Compares the checkpoint in a folder of tiles with the log. A ledger that was set back to an older copy must not
+    /// sign a second history after the one that was handed on.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Tree`] where the log is another, and [`LedgerError::Checkpoint`] for a file that holds no
+    /// checkpoint that the key signed. No file is no error.
+    pub fn agrees_with(&self, folder: &Path, verifier: &LogVerifier) -> Result<(), LedgerError> {
+        let published = match Checkpoint::read(&folder.join(CHECKPOINT_NAME), verifier) {
+            Err(CheckpointError::File(error)) if error.is_missing() => return Ok(()),
+            read => read?,
+        };
+        self.read(|connection| {
+            if published.size > size(connection)? || root(connection, published.size)? != published.root {
+                return Err(LedgerError::Tree {
+                    what: "the checkpoint beside its tiles states another history",
+                });
+            }
+            Ok(())
+        })
+    }
+
     /// Writes the tiles of a checkpoint, and the checkpoint, into a folder: only files that are not there, or with
     /// `again` also those that are there and differ. Returns how many files were written.
     ///
@@ -120,26 +141,18 @@ pub(super) fn check(
 ) -> Result<TilesFound, LedgerError> {
     let mut found = TilesFound::default();
     let file = folder.join(CHECKPOINT_NAME);
-    let note = match private::read_bounded(&file, LARGEST_CHECKPOINT) {
-        Ok(note) => note,
-        Err(error) if error.is_missing() && !folder.join("tile").exists() => return Ok(found),
-        Err(error) => {
-            found.findings.push(format!("{error}; run ops ledger rebuild"));
-            return Ok(found);
-        }
+    if !file.exists() && !folder.join("tile").exists() {
+        return Ok(found);
+    }
+    let Some(verifier) = verifier else {
+        let what = "is signed, and log.key is not there to check it; put the key back from a backup";
+        found.findings.push(format!("{} {what}", file.display()));
+        return Ok(found);
     };
-    let opened = verifier.map(|verifier| Checkpoint::open(&note, verifier));
-    let checkpoint = match opened {
-        Some(Ok(checkpoint)) => checkpoint,
-        Some(Err(error)) => {
+    let checkpoint = match Checkpoint::read(&file, verifier) {
+        Ok(checkpoint) => checkpoint,
+        Err(error) => {
             found.findings.push(format!("{}: {error}; run ops ledger rebuild", file.display()));
-            return Ok(found);
-        }
-        None => {
-            found.findings.push(format!(
-                "{} is signed, and log.key is not there to check it; put the key back from a backup",
-                file.display()
-            ));
             return Ok(found);
         }
     };

@@ -4,13 +4,28 @@
 //! to its root; that the leaf is this receipt's; that the log is the one that the receipt names, and its place in it
 //! the one that the receipt states. What the receipt was made over, its `evidence.json`, is not in the file.
 
+use std::path::Path;
+
 use super::{Fault, Report, Verdict, check_bundle};
 use crate::digest::Digest;
 use crate::key::PublicKey;
 use crate::log::proof::{LARGEST_PROOF_FILE, MEDIA_TYPE, ReceiptProof, TlogProof};
 use crate::log::{Kind, Leaf, LogVerifier, key};
+use crate::private;
 use crate::receipt::{Receipt, Status};
 use crate::statement::{RECEIPT_TYPE, Statement};
+
+/// Checks a proof's file against the keys that the reader trusts.
+pub fn verify_proof_file(file: &Path, hosts: &[PublicKey], log: Option<&LogVerifier>) -> Report {
+    match private::read_bounded(file, LARGEST_PROOF_FILE) {
+        Ok(bytes) => verify_proof(&bytes, hosts, log),
+        Err(error) => {
+            let mut report = Report::new();
+            report.note::<()>("proof file", Err(error.into()));
+            report
+        }
+    }
+}
 
 /// Checks the bytes of a proof's file against the keys that the reader trusts.
 pub fn verify_proof(bytes: &[u8], hosts: &[PublicKey], log: Option<&LogVerifier>) -> Report {
