@@ -15,6 +15,7 @@ pub(super) const TESTS: &[Test] = &[
     ("a_template_that_is_missing_is_refused_in_the_checks", no_template),
     ("a_task_that_fails_ends_the_run", failing_task),
     ("without_a_rule_nothing_is_sent", without_a_rule),
+    ("a_vm_is_taken_back_by_its_stated_undo", taken_back),
 ];
 
 const NAME: &str = "infra.vm.provision";
@@ -198,4 +199,26 @@ fn without_a_rule() {
     scratch.pin();
     let denied = run(&scratch, NAME, &[]).exits(4).says("is not granted").says("/status/start");
     assert!(server.changes().is_empty(), "{}", denied.stderr);
+}
+
+/// Stop, then delete: both are sent once somebody has approved them, and the number is free again.
+fn taken_back() {
+    let server = StandIn::start(&QUICK);
+    let scratch = server.workspace(&[NAME]);
+    approve(&scratch, NAME).exits(0);
+    let key = word(&scratch.last_receipt()["run"]["id"]);
+    let before = server.changes().len();
+    let asked = scratch.ops(&["runs", "undo", &key]).exits(3);
+    assert_eq!(server.changes().len(), before, "something was taken back before anybody approved");
+    scratch.ops(&["plan", "approve", &asked.plan(), "--key", "key", "--apply"]).exits(0);
+    let changes = server.changes();
+    assert_eq!(changes[before], "POST /api2/json/nodes/pve1/qemu/214/status/stop");
+    // A machine that is still stopping cannot be deleted, so the request may be sent more than once.
+    let delete = "DELETE /api2/json/nodes/pve1/qemu/214";
+    assert!(
+        changes.len() > before + 1 && changes[before + 1..].iter().all(|change| change == delete),
+        "{changes:?}"
+    );
+    assert_eq!(server.vm(214), json!(null));
+    run(&scratch, NAME, &[]).exits(3);
 }
