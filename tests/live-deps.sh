@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the live tests start or call: a mail server from Debian, and readers of receipts from PyPI and npm that
-# we did not write. Does nothing where everything is there.
+# Installs what the live tests start or call: a mail server from Debian; readers of receipts from PyPI and npm, and a
+# stand-in for Proxmox VE from PyPI, none of which we wrote. Does nothing where everything is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,7 +22,11 @@ done
 
 venv=target/python
 pinned=('securesystemslib[crypto]==1.6.0' 'in-toto-attestation==0.9.3')
-has_readers() { "$1" -c 'import securesystemslib.dsse, cryptography, in_toto_attestation' 2>/dev/null; }
+# A stand-in for Proxmox VE, and a client of that; see tests/stand-ins/README.md.
+pinned+=('fakepve[crypto]==0.5.0' 'proxmoxer==2.3.0' 'requests==2.34.2')
+has_readers() {
+  "$1" -c 'import securesystemslib.dsse, cryptography, in_toto_attestation, fakepve, proxmoxer, requests' 2>/dev/null
+}
 if ! has_readers $venv/bin/python; then
   python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 fi

@@ -163,6 +163,8 @@ pub fn encode(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn answer(body: &str) -> Response {
@@ -197,5 +199,24 @@ mod tests {
     #[test]
     fn values_are_encoded() {
         assert_eq!(encode("/etc/a b+c&d=é"), "%2Fetc%2Fa%20b%2Bc%26d%3D%C3%A9");
+    }
+
+    proptest! {
+        /// Whatever a server answers becomes one short line.
+        #[test]
+        fn any_refusal_is_one_line(body in any::<Vec<u8>>(), message in any::<String>()) {
+            let told = serde_json::json!({"message": message, "errors": {message.clone(): message}}).to_string();
+            for body in [body, told.into_bytes()] {
+                let told = refusal(&Response { status: 500, headers: vec![], body });
+                prop_assert!(!told.is_empty() && !told.contains('\n') && told.chars().count() <= EXCERPT + 1);
+            }
+        }
+
+        /// No text ends a value of a query, or begins another one.
+        #[test]
+        fn any_text_stays_one_value(text in any::<String>()) {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte);
+            prop_assert!(encode(&text).bytes().all(plain));
+        }
     }
 }

@@ -23,12 +23,12 @@ const LONGEST: Duration = Duration::from_secs(30 * 60);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Step {
     step: String,
+    /// `planned` or `done`.
+    state: Progress,
     /// The exit code, where it ran something.
     exit_code: Option<i64>,
     /// The end of what it printed.
     printed: Option<String>,
-    /// `planned` or `done`.
-    state: Progress,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -50,7 +50,7 @@ impl Step {
             Some(ended) => (ended.code, Some(ended.printed).filter(|text| !text.is_empty())),
             None => (None, None),
         };
-        Self { step: step.to_owned(), exit_code, printed, state }
+        Self { step: step.to_owned(), state, exit_code, printed }
     }
 }
 
@@ -65,21 +65,14 @@ struct Ended {
 pub(crate) fn take(ctx: &Ctx, vm: &Vm<'_>, agreed: &Agreed, missing: &Seen) -> Result<Vec<Step>, Failure> {
     let mut steps = Vec::new();
     if !missing.packages.is_empty() {
-        let refresh = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "update", "-q"];
-        let undo = Undo::by_hand("nothing to do: package lists are refreshed all the time");
-        steps.push(run(ctx, vm, "refresh the package lists", json!({"command": refresh}), undo)?);
-        steps.push(install(ctx, vm, &missing.packages)?);
+        steps.push(refresh().run(ctx, vm)?);
+        steps.push(install(&missing.packages).run(ctx, vm)?);
     }
     if !missing.services.is_empty() {
-        let units: Vec<_> = missing.services.iter().map(|service| format!("{service}.service")).collect();
-        let command: Vec<_> =
-            ["systemctl", "enable", "--now"].into_iter().chain(units.iter().map(String::as_str)).collect();
-        let undo = Undo::by_hand(format!("in the machine: systemctl disable --now {}", units.join(" ")));
-        let step = format!("enable and start {}", missing.services.join(", "));
-        steps.push(run(ctx, vm, &step, json!({"command": command}), undo)?);
+        steps.push(enable(&missing.services).run(ctx, vm)?);
     }
     if missing.tailnet {
-        steps.push(join(ctx, vm, &agreed.target.hostname)?);
+        steps.push(join(&agreed.target.hostname).run(ctx, vm)?);
     }
     for hook in &missing.hooks {
         steps.push(write(ctx, vm, hook)?);
@@ -87,7 +80,25 @@ pub(crate) fn take(ctx: &Ctx, vm: &Vm<'_>, agreed: &Agreed, missing: &Seen) -> R
     Ok(steps)
 }
 
-fn install(ctx: &Ctx, vm: &Vm<'_>, packages: &[String]) -> Result<Step, Failure> {
+/// A command that is run in the machine.
+struct Command {
+    step: &'static str,
+    /// For the approver.
+    what: String,
+    body: Value,
+    undo: Undo,
+}
+
+fn refresh() -> Command {
+    Command {
+        step: "package-lists",
+        what: "refresh the package lists".to_owned(),
+        body: json!({"command": ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "update", "-q"]}),
+        undo: Undo::by_hand("nothing to do: package lists are refreshed all the time"),
+    }
+}
+
+fn install(packages: &[String]) -> Command {
     // Settings that somebody changed are kept, without asking.
     let fixed = [
         "env",
@@ -104,18 +115,37 @@ fn install(ctx: &Ctx, vm: &Vm<'_>, packages: &[String]) -> Result<Step, Failure>
         "--",
     ];
     let command: Vec<_> = fixed.into_iter().chain(packages.iter().map(String::as_str)).collect();
-    let undo = Undo::by_hand(format!("in the machine: apt-get remove {}", packages.join(" ")));
-    run(ctx, vm, &format!("install {}", packages.join(", ")), json!({"command": command}), undo)
+    Command {
+        step: "packages",
+        what: format!("install {}", packages.join(", ")),
+        body: json!({"command": command}),
+        undo: Undo::by_hand(format!("in the machine: apt-get remove {}", packages.join(" "))),
+    }
 }
 
-fn join(ctx: &Ctx, vm: &Vm<'_>, hostname: &str) -> Result<Step, Failure> {
+fn enable(services: &[String]) -> Command {
+    let units: Vec<_> = services.iter().map(|service| format!("{service}.service")).collect();
+    let command: Vec<_> =
+        ["systemctl", "enable", "--now"].into_iter().chain(units.iter().map(String::as_str)).collect();
+    Command {
+        step: "services",
+        what: format!("enable and start {}", services.join(", ")),
+        body: json!({"command": command}),
+        undo: Undo::by_hand(format!("in the machine: systemctl disable --now {}", units.join(" "))),
+    }
+}
+
+fn join(hostname: &str) -> Command {
     // By standard input: an argument could be read by everybody in the machine.
     let name = format!("--hostname={hostname}");
     let command = ["tailscale", "up", "--auth-key=file:/dev/stdin", &name];
-    let undo =
-        Undo::by_hand("in the machine: tailscale logout; then remove it from the tailnet's list of machines");
-    let body = json!({"command": command, "input-data": PLACEHOLDER});
-    run(ctx, vm, &format!("join the tailnet as {hostname}"), body, undo)
+    let undo = "in the machine: tailscale logout; then remove it from the tailnet's list of machines";
+    Command {
+        step: "tailnet",
+        what: format!("join the tailnet as {hostname}"),
+        body: json!({"command": command, "input-data": PLACEHOLDER}),
+        undo: Undo::by_hand(undo),
+    }
 }
 
 #[derive(Deserialize)]
@@ -123,17 +153,20 @@ struct Started {
     pid: i64,
 }
 
-/// Runs a command in the machine and waits for its end.
-fn run(ctx: &Ctx, vm: &Vm<'_>, step: &str, body: Value, undo: Undo) -> Result<Step, Failure> {
-    let request = Request::post_json(pve::SERVICE, vm.path("/agent/exec"), &body)?;
-    let done = ctx.effect(format!("in VM {}: {step}", vm.id), request).undo(undo).perform()?;
-    let ended = done.then(|answer| {
-        ctx.progress(0, None, &format!("waiting: {step}"));
-        let ended = ended(ctx, vm, step, answer)?;
-        ctx.progress(0, None, &format!("done: {step}: {}", ended.printed));
-        Ok(ended)
-    })?;
-    Ok(Step::new(step, ended))
+impl Command {
+    /// Runs it in the machine and waits for its end.
+    fn run(self, ctx: &Ctx, vm: &Vm<'_>) -> Result<Step, Failure> {
+        let what = self.what;
+        let request = Request::post_json(pve::SERVICE, vm.path("/agent/exec"), &self.body)?;
+        let done = ctx.effect(format!("in VM {}: {what}", vm.id), request).undo(self.undo).perform()?;
+        let ended = done.then(|answer| {
+            ctx.progress(0, None, &format!("waiting: {what}"));
+            let ended = ended(ctx, vm, &what, answer)?;
+            ctx.progress(0, None, &format!("done: {what}: {}", ended.printed));
+            Ok(ended)
+        })?;
+        Ok(Step::new(self.step, ended))
+    }
 }
 
 #[derive(Deserialize)]
@@ -149,9 +182,9 @@ struct Process {
     err_data: String,
 }
 
-fn ended(ctx: &Ctx, vm: &Vm<'_>, step: &str, answer: &Response) -> Result<Ended, Failure> {
+fn ended(ctx: &Ctx, vm: &Vm<'_>, what: &str, answer: &Response) -> Result<Ended, Failure> {
     let Started { pid } = pve::data(answer)?;
-    let process = ctx.poll(step, EVERY, LONGEST, || {
+    let process = ctx.poll(what, EVERY, LONGEST, || {
         let process: Process = pve::data(&ctx.fetch(vm.get(&format!("/agent/exec-status?pid={pid}")))?)?;
         // The server tells flags as numbers or as booleans.
         Ok((process.exited == 1 || process.exited == true).then_some(process))
@@ -161,13 +194,13 @@ fn ended(ctx: &Ctx, vm: &Vm<'_>, step: &str, answer: &Response) -> Result<Ended,
     match (process.exit_code, process.signal) {
         (Some(0), _) => Ok(Ended { code: Some(0), printed: tail(&process.out_data) }),
         (Some(code), _) => {
-            Err(Failure::failed(format!("in VM {}: {step}: exit code {code}: {printed}", vm.id)))
+            Err(Failure::failed(format!("in VM {}: {what}: exit code {code}: {printed}", vm.id)))
         }
         (None, Some(signal)) => {
-            Err(Failure::failed(format!("in VM {}: {step}: ended by signal {signal}: {printed}", vm.id)))
+            Err(Failure::failed(format!("in VM {}: {what}: ended by signal {signal}: {printed}", vm.id)))
         }
         (None, None) => {
-            Err(Failure::failed(format!("in VM {}: {step}: ended without an exit code: {printed}", vm.id)))
+            Err(Failure::failed(format!("in VM {}: {what}: ended without an exit code: {printed}", vm.id)))
         }
     }
 }
@@ -181,12 +214,12 @@ fn tail(text: &str) -> String {
 /// Writes the file of a job of cron.
 fn write(ctx: &Ctx, vm: &Vm<'_>, hook: &CronHook) -> Result<Step, Failure> {
     let file = seen::file_of(hook);
-    let step = format!("write {file}: {} {}", hook.schedule, hook.command);
+    let what = format!("write {file}: {} {}", hook.schedule, hook.command);
     let body = json!({"file": file, "content": seen::text_of(hook)});
     let request = Request::post_json(pve::SERVICE, vm.path("/agent/file-write"), &body)?;
     let undo = Undo::by_hand(format!("in the machine: rm {file}"));
-    let done = ctx.effect(format!("in VM {}: {step}", vm.id), request).undo(undo).perform()?;
-    Ok(Step::new(&step, done.answer().map(|_| Ended::default())))
+    let done = ctx.effect(format!("in VM {}: {what}", vm.id), request).undo(undo).perform()?;
+    Ok(Step::new(&format!("cron {}", hook.name), done.answer().map(|_| Ended::default())))
 }
 
 #[cfg(test)]

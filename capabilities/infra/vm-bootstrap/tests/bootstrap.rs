@@ -1,6 +1,6 @@
 //! The capability in a scripted world: what it looks at, what it runs, and what it makes of answers.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::fs;
 use std::path::Path;

@@ -100,7 +100,10 @@ pub(crate) struct Build {
             rule(POST "/api2/json/nodes/{node}/qemu/{template}/clone", mutate),
             rule(PUT "/api2/json/nodes/{node}/qemu/{vmid}/config", mutate),
             rule(PUT "/api2/json/nodes/{node}/qemu/{vmid}/resize", mutate),
-            rule(POST "/api2/json/nodes/{node}/qemu/{vmid}/status/start", mutate)),
+            rule(POST "/api2/json/nodes/{node}/qemu/{vmid}/status/start", mutate),
+            rule(POST "/api2/json/nodes/{node}/qemu/{vmid}/status/stop", mutate, undo),
+            rule(DELETE "/api2/json/nodes/{node}/qemu/{vmid}", destroy, undo,
+                query("purge", "destroy-unreferenced-disks"))),
     )
 )]
 fn provision(ctx: &Ctx, input: Input) -> Result<Output, Failure> {
