@@ -3,7 +3,9 @@
 mod cap;
 mod explain;
 mod plan;
+mod prune;
 mod receipts;
+mod replay;
 mod setup;
 mod status;
 

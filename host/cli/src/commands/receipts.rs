@@ -6,7 +6,7 @@ use std::path::Path;
 use ops_runner::runner::Runner;
 use serde_json::json;
 
-use super::{Outcome, open, print, print_json};
+use super::{Outcome, open, print, print_json, prune, replay};
 use crate::args::Receipts;
 use crate::say;
 
@@ -18,6 +18,9 @@ pub(crate) fn run(workspace: Option<&Path>, command: Receipts) -> Outcome {
     match command {
         Receipts::List { top, json } => list(&runner, top, json.json),
         Receipts::Show { key, json } => show(&runner, &key, json.json),
+        Receipts::Replay { key: Some(key), json, .. } => replay::one(&runner, &key, json.json),
+        Receipts::Replay { key: None, quiet, json, .. } => replay::all(&runner, quiet, json.json),
+        Receipts::Prune { older_than, dry_run, json } => prune::run(&runner, older_than, dry_run, json.json),
         Receipts::Key => print(runner.public_pem().trim_end()),
         Receipts::Verify { what, all, host_key } => verify(&runner, what, all, host_key.as_deref()),
     }

@@ -10,6 +10,7 @@
 
 mod approvals;
 mod connect;
+mod kept;
 mod listing;
 mod plans;
 mod receipts;
@@ -20,6 +21,7 @@ mod tests;
 mod unknown;
 
 pub use approvals::ApprovalRecord;
+pub use kept::Kept;
 pub use listing::{RunFilter, RunRecord};
 pub use plans::{PlanFilter, PlanRecord, PlanStatus};
 pub use receipts::{NewReceipt, Outcome, ReceiptFilter, ReceiptSummary, Resolution, StoredReceipt};
