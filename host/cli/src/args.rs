@@ -1,6 +1,7 @@
 //! What can be typed after `ops`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -301,6 +302,31 @@ pub(crate) enum Receipts {
         #[command(flatten)]
         json: Json,
     },
+    /// Run a past run again, offline, from what it saw; sends nothing. Exit 1 if it does not do the same again.
+    Replay {
+        /// The run key, the beginning of it, or its last letters.
+        #[arg(required_unless_present = "all")]
+        key: Option<String>,
+        /// Every receipt of the ledger, a line for each.
+        #[arg(long, conflicts_with = "key")]
+        all: bool,
+        /// Only those that did not do the same again, or whose recording is damaged.
+        #[arg(long, requires = "all")]
+        quiet: bool,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Erase bodies and salts of old runs, as `records:` of ops.yaml says. Receipts stay.
+    Prune {
+        /// Erase what is older than this, such as 30d, 12h or 0s [default: the retention of ops.yaml].
+        #[arg(long, value_name = "AGE", value_parser = age)]
+        older_than: Option<Duration>,
+        /// Only say what would go.
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        json: Json,
+    },
     /// Print this host's public key, PEM: what others check its receipts with.
     Key,
     /// Check receipts: signature, type, evidence. Exit 1 if one is not good.
@@ -344,4 +370,15 @@ pub(crate) enum Ledger {
     },
     /// Make again what is derived: the tree's hashes, the log's files, the folders of receipts.
     Rebuild,
+}
+
+/// An age, as `records:` of ops.yaml has it.
+fn age(text: &str) -> Result<Duration, String> {
+    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 24 * 3600)];
+    let read = || {
+        let (digits, unit) = text.split_at_checked(text.find(|c: char| !c.is_ascii_digit())?)?;
+        let (_, seconds) = units.iter().find(|(name, _)| *name == unit)?;
+        digits.parse::<u64>().ok()?.checked_mul(*seconds).map(Duration::from_secs)
+    };
+    read().ok_or_else(|| "write a whole number and s, m, h or d, such as 30d".to_owned())
 }

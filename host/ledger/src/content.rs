@@ -4,10 +4,14 @@
 //! receipt has its files replaced. The
 //! receipt holds the salted digests, so a torn file is noticed when it is checked.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::evidence::LARGEST_BODY;
 use crate::private::{self, FileError};
+
+/// Before a run key: the folder is being erased. No run key begins so.
+const GOING: &str = ".erasing-";
 
 /// Keeps a body. `durable` waits until it is on disk.
 ///
@@ -52,9 +56,7 @@ pub fn keep(state: &Path, run: &str, name: &str, body: &[u8], durable: bool) -> 
 pub fn put_over(state: &Path, run: &str, name: &str, body: &[u8], durable: bool) -> Result<(), FileError> {
     let path = place(state, run, name)?;
     match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(FileError::io("replace", &path)(error))
-        }
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(FileError::io("replace", &path)(error)),
         _ => put(state, run, name, body, durable),
     }
 }
@@ -70,6 +72,91 @@ pub fn get(state: &Path, run: &str, name: &str) -> Result<Option<Vec<u8>>, FileE
         Err(error) if error.is_missing() => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The bytes of everything that a run has in the store. A run that has nothing has 0.
+///
+/// # Errors
+///
+/// A run key that is not plain, or a folder that cannot be read.
+pub fn size(state: &Path, run: &str) -> Result<u64, FileError> {
+    private::check_name(run)?;
+    let folder = state.join("content").join(run);
+    let mut bytes = 0_u64;
+    for name in names(&folder)? {
+        let path = folder.join(name);
+        bytes = bytes.saturating_add(path.symlink_metadata().map_err(FileError::io("look at", &path))?.len());
+    }
+    Ok(bytes)
+}
+
+/// Erases everything that a run has in the store, all at once for whoever looks. Nothing there is no error.
+///
+/// # Errors
+///
+/// A run key that is not plain, or a folder that cannot be removed.
+pub fn erase(state: &Path, run: &str) -> Result<(), FileError> {
+    private::check_name(run)?;
+    let all = state.join("content");
+    let going = all.join(format!("{GOING}{run}"));
+    match std::fs::rename(all.join(run), &going) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        other => other.map_err(FileError::io("erase", &all.join(run)))?,
+    }
+    match std::fs::remove_dir_all(&going) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other.map_err(FileError::io("erase", &going)),
+    }
+}
+
+/// Erases one body of a run. Nothing there is no error.
+///
+/// # Errors
+///
+/// A name or run key that is not plain, or a file that cannot be removed.
+pub fn erase_body(state: &Path, run: &str, name: &str) -> Result<(), FileError> {
+    let path = place(state, run, name)?;
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other.map_err(FileError::io("erase", &path)),
+    }
+}
+
+/// The names of the bodies of a run.
+///
+/// # Errors
+///
+/// A run key that is not plain, or a folder that cannot be read.
+pub fn bodies(state: &Path, run: &str) -> Result<Vec<String>, FileError> {
+    private::check_name(run)?;
+    names(&state.join("content").join(run))
+}
+
+/// The runs that have something in the store, in no order. What an erasure that was cut short has left goes.
+///
+/// # Errors
+///
+/// A folder that cannot be read, or removed.
+pub fn runs(state: &Path) -> Result<Vec<String>, FileError> {
+    let mut runs = names(&state.join("content"))?;
+    for left in runs.iter().filter_map(|name| name.strip_prefix(GOING)) {
+        erase(state, left)?;
+    }
+    runs.retain(|name| !name.starts_with(GOING));
+    Ok(runs)
+}
+
+fn names(folder: &Path) -> Result<Vec<String>, FileError> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(FileError::io("list", folder)(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry.map_err(FileError::io("list", folder))?.file_name().into_string());
+    }
+    Ok(names)
 }
 
 fn place(state: &Path, run: &str, name: &str) -> Result<PathBuf, FileError> {
@@ -94,6 +181,29 @@ mod tests {
         assert_eq!(get(state.path(), "R2", "plan.json").unwrap().unwrap(), b"[]");
         let file = state.path().join("content/R1/plan.json");
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o7777, 0o600);
+    }
+
+    #[test]
+    fn what_is_erased_is_gone_at_once_and_for_good() {
+        let state = crate::scratch();
+        erase(state.path(), "R1").unwrap();
+        assert_eq!(runs(state.path()).unwrap(), [""; 0]);
+        for name in ["a", "b"] {
+            put(state.path(), "R1", name, b"123", false).unwrap();
+        }
+        put(state.path(), "R2", "a", b"1234", false).unwrap();
+        assert_eq!((size(state.path(), "R1").unwrap(), size(state.path(), "R3").unwrap()), (6, 0));
+        erase_body(state.path(), "R1", "a").unwrap();
+        erase_body(state.path(), "R1", "a").unwrap();
+        assert_eq!(bodies(state.path(), "R1").unwrap(), ["b"]);
+        // An erasure that was cut short after its first step.
+        std::fs::rename(state.path().join("content/R1"), state.path().join("content/.erasing-R1")).unwrap();
+        assert_eq!(get(state.path(), "R1", "b").unwrap(), None);
+        assert_eq!(runs(state.path()).unwrap(), ["R2"]);
+        assert_eq!(std::fs::read_dir(state.path().join("content")).unwrap().count(), 1);
+        erase(state.path(), "R2").unwrap();
+        assert_eq!(get(state.path(), "R2", "a").unwrap(), None);
+        assert!(erase(state.path(), "..").is_err());
     }
 
     #[test]

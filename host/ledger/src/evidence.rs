@@ -62,7 +62,7 @@ pub enum Place {
     Exported,
     /// In the host's content store alone.
     Host,
-    /// Nowhere: the binding says `record: digests`.
+    /// Nowhere: the binding says `record: digests`, or the store has no room for it.
     Nowhere,
 }
 

@@ -222,11 +222,15 @@ impl RunBroker {
         Ok(())
     }
 
-    async fn read(&mut self, request: Request) -> Result<Result<Response, NetError>, Stop> {
+    /// `question` is what the guest asked, in its own words: a request of plain `wasi:http` names no service.
+    async fn read(
+        &mut self,
+        request: Request,
+        question: Question,
+    ) -> Result<Result<Response, NetError>, Stop> {
         self.count()?;
         let (summary, asked) = (self.veil(&summary(&request)), digest(&request));
         self.expect(&asked, &summary)?;
-        let question = Question::Fetch(request.clone());
         let answer = match self.played(&question)? {
             Some(answer) => self.again(answer)?,
             None => {
@@ -293,7 +297,7 @@ impl RunBroker {
 
     async fn read_url(&mut self, request: HttpRequest) -> Result<Result<Response, NetError>, Stop> {
         let why = match url::request_of(&self.rights, &request) {
-            Ok(request) => return self.read(request).await,
+            Ok(service) => return self.read(service, Question::FetchUrl(request)).await,
             Err(why) => why,
         };
         self.count()?;
@@ -514,7 +518,8 @@ impl RunBroker {
 
 impl Broker for RunBroker {
     fn fetch(&mut self, request: Request) -> Answer<'_, Result<Response, NetError>> {
-        Box::pin(self.read(request))
+        let question = Question::Fetch(request.clone());
+        Box::pin(self.read(request, question))
     }
 
     fn fetch_url(&mut self, request: HttpRequest) -> Answer<'_, Result<Response, NetError>> {

@@ -93,6 +93,14 @@ impl Runner {
 
     pub(crate) fn document(&self, id: &str) -> Result<Plan, Ending> {
         let document = self.ledger().plan_document(id)?;
+        if document.is_empty() {
+            return Err(Ending::denied(
+                "plan",
+                format!(
+                    "plan {id} was erased after the retention of ops.yaml; its receipts still name its hash"
+                ),
+            ));
+        }
         Plan::parse(&document).map_err(|error| Ending::denied("plan", format!("plan {id}: {error}")))
     }
 

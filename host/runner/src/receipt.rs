@@ -13,6 +13,7 @@ use ops_ledger::evidence::{Evidence, Place};
 use ops_ledger::statement::Statement;
 use ops_ledger::store::{Durability, NewReceipt};
 use ops_ledger::{content, failpoint};
+use ops_policy::binding;
 use ops_policy::manifest::Safety;
 use ops_policy::plan::Plan;
 use serde_json::{Value, json};
@@ -21,6 +22,7 @@ use crate::applying::Done;
 use crate::broker::Refused;
 use crate::ending::{Ending, Status};
 use crate::output::CHECK;
+use crate::pinned::Pinned;
 use crate::recording::{self, Recording, Written};
 use crate::resolution::Resolving;
 use crate::run::Run;
@@ -49,6 +51,8 @@ pub struct Report {
     pub receipt: Option<PathBuf>,
     /// Why it could not be written out, where it could not. The ledger has it all the same.
     pub export_fault: Option<String>,
+    /// How many bytes of evidence were not kept, where the store of `ops.yaml` had no room for them.
+    pub not_kept: Option<u64>,
 }
 
 impl Report {
@@ -64,6 +68,7 @@ impl Report {
             denied: Vec::new(),
             receipt: None,
             export_fault: None,
+            not_kept: None,
         }
     }
 }
@@ -125,6 +130,7 @@ impl Run<'_> {
             denied: self.record.denied.into_iter().collect(),
             receipt,
             export_fault,
+            not_kept: self.record.not_kept,
         }
     }
 
@@ -195,14 +201,7 @@ impl Run<'_> {
         let safety = self.record.rights.as_ref().map(|rights| rights.safety);
         let durable = safety != Some(Safety::ReadOnly);
         let mut evidence = Evidence::new(&self.key);
-        let mut bodies = self.bodies().map_err(|error| text(&error))?;
-        let recording = self.recording(scrubber).map_err(|error| text(&error))?;
-        let mut blobs = BTreeMap::new();
-        if let Some(written) = recording {
-            blobs = written.blobs;
-            let (name, media_type) = (recording::NAME, "application/json");
-            bodies.push(Body { name, media_type, bytes: written.document, place: Place::Host });
-        }
+        let (bodies, blobs) = self.keeping(status, scrubber)?;
         for body in &bodies {
             evidence
                 .add_file(body.name, body.media_type, &body.bytes, body.place)
@@ -210,17 +209,16 @@ impl Run<'_> {
         }
         let mut receipt = self.statement(ending, status, &mut evidence).map_err(|error| text(&error))?;
         let index = evidence.to_bytes().map_err(|error| text(&error))?;
-        let mut kept = 0;
         for (name, bytes) in &blobs {
             content::keep(&state, &self.key, name, bytes, durable).map_err(|error| text(&error))?;
-            kept += bytes.len() as u64;
         }
         let stored = bodies.iter().filter(|body| body.place != Place::Nowhere);
         for (name, bytes) in stored.map(|body| (body.name, &body.bytes)).chain([("evidence.json", &index)]) {
             let put = if self.record.recovery { content::put_over } else { content::put };
             put(&state, &self.key, name, bytes, durable).map_err(|error| text(&error))?;
-            kept += bytes.len() as u64;
         }
+        // Long bodies of the journal lie there already.
+        let kept = content::size(&state, &self.key).map_err(|error| text(&error))?;
         failpoint::reach("before-receipt");
         let new = NewReceipt {
             recovery: self.record.recovery,
@@ -242,6 +240,54 @@ impl Run<'_> {
         let exported = self.runner.export(&self.key);
         failpoint::reach("exported");
         Ok(exported)
+    }
+
+    /// What the run leaves as evidence, and the blobs of its recording. Where the binding wants digests only, or the
+    /// store has no room, no body is kept.
+    fn keeping(
+        &mut self,
+        status: Status,
+        scrubber: &Scrubber,
+    ) -> Result<(Vec<Body>, BTreeMap<String, Vec<u8>>), String> {
+        let text = |error: &dyn std::fmt::Display| error.to_string();
+        let mut bodies = self.bodies().map_err(|error| text(&error))?;
+        let mut blobs = BTreeMap::new();
+        if let Some(written) = self.recording(scrubber).map_err(|error| text(&error))? {
+            blobs = written.blobs;
+            let (name, media_type) = (recording::NAME, "application/json");
+            bodies.push(Body { name, media_type, bytes: written.document, place: Place::Host });
+        }
+        let length = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
+        let needed = bodies.iter().map(|body| length(body.bytes.len()));
+        let needed = needed.chain(blobs.values().map(|bytes| length(bytes.len()))).sum();
+        if self.keeps_bodies() {
+            if self.runner.make_room(self.record.records, needed)? {
+                return Ok((bodies, blobs));
+            }
+            self.record.not_kept = Some(needed);
+        }
+        for body in &mut bodies {
+            body.place = Place::Nowhere;
+        }
+        // The journal's long bodies stay while somebody may go on with the run.
+        if status != Status::Unknown {
+            let state = self.runner.workspace().state();
+            content::erase(state, &self.key).map_err(|error| text(&error))?;
+        }
+        Ok((bodies, BTreeMap::new()))
+    }
+
+    /// Whether the binding lets bodies be kept. A receipt for a dead run asks the binding as it is now.
+    fn keeps_bodies(&self) -> bool {
+        let workspace = self.runner.workspace();
+        let record = match &self.record.capability {
+            Some(capability) => Some(capability.binding.record),
+            None => Pinned::load(workspace, self.now)
+                .and_then(|pinned| pinned.capability(workspace, &self.name))
+                .ok()
+                .map(|capability| capability.binding.record),
+        };
+        record != Some(binding::Record::Digests)
     }
 
     /// What the guest saw, where it ran.

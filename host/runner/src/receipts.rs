@@ -76,6 +76,11 @@ impl Runner {
         Ok((statement, text))
     }
 
+    /// Where a receipt is written out.
+    pub(crate) fn exported(&self, key: &str) -> PathBuf {
+        self.workspace().receipts().join("sessions").join(format!("R{key}"))
+    }
+
     /// Writes a receipt out for people, with the evidence that is still there.
     pub(crate) fn export(&self, key: &str) -> Result<PathBuf, String> {
         let stored = self.ledger().receipt(key).map_err(|error| error.to_string())?;
@@ -133,7 +138,7 @@ impl Runner {
                 } else {
                     let stored = self.ledger().receipt(what).map_err(|error| error.to_string())?;
                     let key = stored.summary.run;
-                    let folder = self.workspace().receipts().join("sessions").join(format!("R{key}"));
+                    let folder = self.exported(&key);
                     if folder.is_dir() { folder } else { self.export(&key)? }
                 };
                 Ok(Verified { what: what.clone(), ..verify_path(&path, &keys)? })

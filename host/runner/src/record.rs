@@ -9,6 +9,7 @@ use ops_policy::digest::Digest;
 use ops_policy::message::Input;
 use ops_policy::plan::Plan;
 use ops_policy::rights::Rights;
+use ops_policy::settings::Records;
 use ops_sandbox::job::Printed;
 use serde_json::Value;
 
@@ -36,6 +37,8 @@ pub(crate) struct Record {
     /// Digest, counter and development mark of the lock.
     pub(crate) lock: Option<(Digest, u64, bool)>,
     pub(crate) capability: Option<Capability>,
+    /// What the content store keeps, as far as `ops.yaml` was read.
+    pub(crate) records: Records,
     pub(crate) rights: Option<Rights>,
     pub(crate) input: Option<Input>,
     pub(crate) dry_run: bool,
@@ -70,6 +73,8 @@ pub(crate) struct Record {
     pub(crate) files: FileOutcome,
     pub(crate) committed: BTreeSet<String>,
     pub(crate) output: Option<Value>,
+    /// How many bytes of evidence the store had no room for.
+    pub(crate) not_kept: Option<u64>,
     pub(crate) stdout: Printed,
     pub(crate) stderr: Printed,
     pub(crate) peak_memory: u64,

@@ -10,8 +10,9 @@ use std::path::Path;
 
 use ops_egress::scrub::Scrubber;
 use ops_ledger::content;
+use ops_ledger::evidence::LARGEST_BODY;
 use ops_policy::digest::Digest;
-use ops_policy::message::{Failure, Input};
+use ops_policy::message::{Effect, Failure, Input, Undo};
 use ops_policy::plan::Clock;
 use ops_sandbox::job::End;
 use ops_sandbox::tree::{self, Tree};
@@ -217,7 +218,7 @@ impl Recorder {
                 continue;
             }
             if usize::try_from(*size).map_or(true, |size| self.bytes.saturating_add(size) > MAX_BYTES) {
-                self.miss(format!("what it saw is longer than {} MiB", MAX_BYTES >> 20));
+                self.miss(too_long());
                 continue;
             }
             match std::fs::read(copy.join(path)) {
@@ -241,7 +242,7 @@ impl Recorder {
     fn entry(&mut self, entry: Entry) -> Stored {
         self.bytes = self.bytes.saturating_add(bodies(&entry).map(<[u8]>::len).sum());
         if self.bytes > MAX_BYTES {
-            self.miss(format!("what it saw is longer than {} MiB", MAX_BYTES >> 20));
+            self.miss(too_long());
         }
         let (stored, blobs) = Stored::split(entry);
         if self.missing.is_none() {
@@ -272,25 +273,29 @@ impl Recorder {
             self.blob(&digest, bytes.clone());
             about.contracts.insert(name.clone(), digest);
         }
+        about.version = VERSION;
+        about.blobs = self.blobs.values().map(|bytes| Digest::of(bytes)).collect();
+        about.phases = self.phases;
+        let mut document = serde_json::to_vec(&about)?;
+        // The scrubber knows a secret in base64 and in JSON, so the document is searched as it is: bodies, header
+        // fields, undo requests, names of files and the failure's text.
         let holds = |bytes: &[u8]| scrubber.bytes(bytes) != bytes;
-        let found = self.phases.iter().flat_map(|phase| &phase.entries).any(|stored| {
-            bodies(&stored.entry).any(&holds) || holds(stored.entry.question.words().as_bytes())
-        }) || self.blobs.values().any(|blob| holds(blob))
-            || holds(about.input.arguments.as_bytes())
-            || holds(about.input.config.as_bytes());
-        if found {
-            self.miss("it would hold the value of a secret".into());
+        if holds(&document) || self.blobs.values().any(|blob| holds(blob)) {
+            self.missing.get_or_insert("it would hold the value of a secret".into());
+        }
+        if document.len() as u64 > LARGEST_BODY {
+            self.missing.get_or_insert_with(too_long);
         }
         if self.missing.is_some() {
-            self.phases.clear();
+            about.phases.clear();
+            about.blobs.clear();
+            about.contracts.clear();
             self.blobs.clear();
             about.input = Input { arguments: String::new(), config: String::new(), services: Vec::new() };
+            about.missing = self.missing;
+            document = serde_json::to_vec(&about)?;
         }
-        about.version = VERSION;
-        about.phases = self.phases;
-        about.missing = self.missing;
-        about.blobs = self.blobs.values().map(|bytes| Digest::of(bytes)).collect();
-        Ok(Written { document: serde_json::to_vec(&about)?, blobs: self.blobs })
+        Ok(Written { document, blobs: self.blobs })
     }
 }
 
@@ -302,11 +307,19 @@ fn bodies(entry: &Entry) -> impl Iterator<Item = &[u8]> {
         Question::Perform(effect) => effect.request.body.as_deref(),
         Question::Malformed { .. } => None,
     };
+    let undo = match &entry.question {
+        Question::Perform(Effect { undo: Undo::Request(request), .. }) => request.body.as_deref(),
+        _ => None,
+    };
     let answered = match &entry.answer {
         Answer::Response(response) => Some(response.body.as_slice()),
         Answer::Error(_) | Answer::Planned | Answer::Refused => None,
     };
-    asked.into_iter().chain(answered)
+    asked.into_iter().chain(undo).chain(answered)
+}
+
+fn too_long() -> String {
+    format!("what it saw is longer than {} MiB", MAX_BYTES >> 20)
 }
 
 fn blob_name(digest: &Digest) -> String {
@@ -316,9 +329,14 @@ fn blob_name(digest: &Digest) -> String {
 /// Why a recording cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RecordingError {
-    /// It was never kept, or has been erased.
-    #[error("the run has no recording: {0}")]
-    None(String),
+    /// It was never kept, or has been erased, or needs another host.
+    #[error("{why}")]
+    None {
+        /// A stable word.
+        code: &'static str,
+        /// For people.
+        why: String,
+    },
     /// It is not what the receipt vouches for.
     #[error("the run's recording was damaged: {0}")]
     Damaged(String),
@@ -330,10 +348,13 @@ impl Recording {
         let recording: Self =
             serde_json::from_slice(document).map_err(|error| RecordingError::Damaged(error.to_string()))?;
         if recording.version != VERSION {
-            return Err(RecordingError::None(format!("its version {} is not known here", recording.version)));
+            let why = format!("its recording has version {}, which is not known here", recording.version);
+            return Err(RecordingError::None { code: "host", why });
         }
         match &recording.missing {
-            Some(why) => Err(RecordingError::None(why.clone())),
+            Some(why) => {
+                Err(RecordingError::None { code: "not-recorded", why: format!("not recorded: {why}") })
+            }
             None => Ok(recording),
         }
     }
@@ -346,7 +367,10 @@ impl Recording {
 
 #[cfg(test)]
 mod tests {
-    use ops_policy::message::{Request, Response};
+    use std::os::unix::fs::PermissionsExt;
+
+    use ops_egress::secret::{self, SecretSource};
+    use ops_policy::message::{Header, Request, Response};
 
     use super::*;
 
@@ -377,7 +401,7 @@ mod tests {
         Entry { question: Question::Fetch(request), answer: Answer::Response(response), clock: 1 }
     }
 
-    fn recorded(recorder: &mut Recorder, entries: Vec<Entry>) -> Recorded {
+    fn recorded_phase(recorder: &mut Recorder, entries: Vec<Entry>) -> Recorded {
         Recorded {
             phase: "read".into(),
             clock: Clock { seconds: 1, nanoseconds: 2 },
@@ -400,11 +424,10 @@ mod tests {
     #[test]
     fn long_bodies_lie_elsewhere_and_come_back() {
         let state = tempfile::tempdir().unwrap();
-        use std::os::unix::fs::PermissionsExt;
         std::fs::set_permissions(state.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
         let entries = vec![entry(10, INLINE + 1), entry(INLINE + 1, 0)];
         let mut recorder = Recorder::default();
-        let phase = recorded(&mut recorder, entries.clone());
+        let phase = recorded_phase(&mut recorder, entries.clone());
         recorder.phase(phase);
         let written = recorder.close(about(), &[], &Scrubber::new(&[])).unwrap();
         assert_eq!(written.blobs.len(), 2);
@@ -418,9 +441,47 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_recorded_that_holds_a_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        std::fs::write(&file, "hunter2-hunter2").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let source = SecretSource::parse("file:token").unwrap();
+        let secret = secret::read("token", &source, folder.path()).unwrap();
+        let header = || vec![Header { name: "x-echo".into(), value: "Bearer hunter2-hunter2".into() }];
+        let undo = |body: &str| match entry(0, 0) {
+            Entry { question: Question::Fetch(request), answer, clock } => {
+                let back = Request { body: Some(body.as_bytes().to_vec()), ..request.clone() };
+                let effect = Effect { summary: "s".into(), request, undo: Undo::Request(back) };
+                Entry { question: Question::Perform(effect), answer, clock }
+            }
+            other => other,
+        };
+        let mut echo = entry(0, 0);
+        if let Answer::Response(response) = &mut echo.answer {
+            response.headers = header();
+        }
+        let failed = Ended::Failed(Failure::Failed { message: "the token hunter2-hunter2 is wrong".into() });
+        let fine = Ended::Stopped("x".into());
+        for (what, entry, end, recorded) in [
+            ("nothing", undo("other"), fine.clone(), true),
+            ("a header field of an answer", echo, fine.clone(), false),
+            ("the body of an undo", undo("hunter2-hunter2"), fine, false),
+            ("the failure", undo("other"), failed, false),
+        ] {
+            let mut recorder = Recorder::default();
+            let phase = Recorded { end, ..recorded_phase(&mut recorder, vec![entry]) };
+            recorder.phase(phase);
+            let written = recorder.close(about(), &[], &Scrubber::new(&[secret.clone()])).unwrap();
+            assert_eq!(Recording::parse(&written.document).is_ok(), recorded, "{what}");
+            assert!(!String::from_utf8(written.document).unwrap().contains("hunter2"), "{what}");
+        }
+    }
+
+    #[test]
     fn what_is_too_long_is_not_recorded_and_says_so() {
         let mut recorder = Recorder::default();
-        let phase = recorded(&mut recorder, vec![entry(0, MAX_BYTES), entry(1, 0)]);
+        let phase = recorded_phase(&mut recorder, vec![entry(0, MAX_BYTES), entry(1, 0)]);
         recorder.phase(phase);
         let written = recorder.close(about(), &[], &Scrubber::new(&[])).unwrap();
         assert!(written.blobs.is_empty() && written.document.len() < 1000);

@@ -33,6 +33,7 @@ impl Run<'_> {
         let workspace = self.runner.workspace();
         let pinned = Pinned::load(workspace, self.now)?;
         self.record.lock = Some((pinned.lock.digest, pinned.lock.lock.counter, pinned.lock.lock.development));
+        self.record.records = pinned.settings.records;
         let capability = pinned.capability(workspace, &self.name)?;
         self.record.capability = Some(capability.clone());
         let bytes = pinned.component_bytes(workspace, &capability.binding.component)?;

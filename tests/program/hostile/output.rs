@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Test;
-use super::yard::{Run, Yard};
+use super::yard::{Run, Yard, kept};
 
 pub(super) const TESTS: &[Test] = &[
     ("echo", "returns_what_it_was_given", echo),

@@ -6,7 +6,7 @@ use ops_tests::server::Server;
 use serde_json::json;
 
 use super::Test;
-use super::yard::{Yard, saw, services, web};
+use super::yard::{Yard, kept, saw, services, web};
 
 pub(super) const TESTS: &[Test] = &[
     ("reads-service", "reads_what_is_granted", reads_service),

@@ -23,6 +23,12 @@ pub(crate) struct Yard {
     guest: &'static str,
 }
 
+/// The names of what a receipt says was kept, but for the recording, which every run has.
+pub(crate) fn kept(receipt: &Value) -> Vec<String> {
+    let names = receipt["evidence"].as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap());
+    names.filter(|name| *name != "recording.json").map(str::to_owned).collect()
+}
+
 impl Yard {
     pub(crate) fn new(guest: &'static str) -> Self {
         let scratch = Scratch::new();

@@ -212,6 +212,11 @@ pub(crate) fn finish(runner: &Runner, report: &Report, json: bool) -> Outcome {
     if let Some(folder) = &report.receipt {
         say::dim(format!("receipt  {}", folder.join("receipt.md").display()));
     }
+    if let Some(bytes) = report.not_kept {
+        say::note(format!(
+            "warning: {bytes} bytes of evidence were not kept, only their digests: `records: {{store: …}}` of ops.yaml has no room"
+        ));
+    }
     if let Some(fault) = &report.export_fault {
         say::note(format!("warning: the receipt is in the ledger, but could not be written out: {fault}"));
     }

@@ -7,7 +7,7 @@ use ops_runner::receipts::{Keys, Verified, verify_path};
 use ops_runner::runner::Runner;
 use serde_json::json;
 
-use super::{Outcome, open, print, print_json};
+use super::{Outcome, open, print, print_json, prune, replay};
 use crate::args::Receipts;
 use crate::say;
 
@@ -24,6 +24,11 @@ pub(crate) fn run(workspace: Option<&Path>, command: Receipts) -> Outcome {
             verify(workspace, what, all, &keys)
         }
         Receipts::Prove { key, to } => prove(&open(workspace)?, &key, to.as_deref()),
+        Receipts::Replay { key: Some(key), json, .. } => replay::one(&open(workspace)?, &key, json.json),
+        Receipts::Replay { key: None, quiet, json, .. } => replay::all(&open(workspace)?, quiet, json.json),
+        Receipts::Prune { older_than, dry_run, json } => {
+            prune::run(&open(workspace)?, older_than, dry_run, json.json)
+        }
     }
 }
 

@@ -13,6 +13,7 @@
 mod approvals;
 mod check;
 mod connect;
+mod kept;
 mod listing;
 mod log;
 mod plans;
@@ -29,6 +30,7 @@ mod unknown;
 
 pub use approvals::ApprovalRecord;
 pub use check::{Against, Checked};
+pub use kept::Kept;
 pub use listing::{RunFilter, RunRecord};
 pub use plans::{PlanFilter, PlanRecord, PlanStatus};
 pub use receipts::{NewReceipt, Outcome, ReceiptFilter, ReceiptSummary, Resolution, StoredReceipt};

@@ -110,6 +110,16 @@ CREATE TABLE kept(
   at     TEXT NOT NULL,
   seal   BLOB
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX kept_by_age ON kept(at);
+-- Their sum, so that no run has to add them all up.
+INSERT INTO meta(key, value) VALUES ('kept', '0');
+CREATE TRIGGER kept_more AFTER INSERT ON kept
+  BEGIN UPDATE meta SET value = CAST(value AS INTEGER) + NEW.bytes WHERE key = 'kept'; END;
+CREATE TRIGGER kept_less AFTER DELETE ON kept
+  BEGIN UPDATE meta SET value = CAST(value AS INTEGER) - OLD.bytes WHERE key = 'kept'; END;
+CREATE TRIGGER kept_stays BEFORE UPDATE OF run, bytes, at ON kept
+  BEGIN SELECT RAISE(ABORT, 'what a run has kept does not change'); END;
+CREATE INDEX plans_waiting ON plans(run) WHERE status = 'waiting';
 
 -- Rows wait for their seals within one transaction only, so these indexes are empty at rest.
 
@@ -180,9 +190,11 @@ CREATE TRIGGER runs_settled_once BEFORE UPDATE OF settled_by ON runs
 CREATE TRIGGER runs_last BEFORE DELETE ON runs
   BEGIN SELECT RAISE(ABORT, 'a run is kept'); END;
 
+-- An answer may be erased.
 CREATE TRIGGER effects_end_once
   BEFORE UPDATE OF run, number, state, request_digest, response, at ON effects
-  WHEN OLD.state <> 'started' OR NEW.request_digest <> OLD.request_digest
+  WHEN (OLD.state <> 'started' AND (NEW.state <> OLD.state OR NEW.response IS NOT NULL))
+    OR NEW.request_digest <> OLD.request_digest
   BEGIN SELECT RAISE(ABORT, 'an effect is performed once'); END;
 CREATE TRIGGER journal_stays BEFORE UPDATE OF run, number, entry ON journal
   BEGIN SELECT RAISE(ABORT, 'a journal does not change'); END;
