@@ -17,11 +17,16 @@ pub(super) fn trials() -> Vec<Trial> {
     let missing = stand_in::missing();
     let with_server = [provision::TESTS, bootstrap::TESTS].concat().into_iter();
     let with_server = with_server.map(|(name, test)| (name, missing, test));
-    let schema = missing.or(vendor::missing());
-    let with_schema = vendor::TESTS.iter().map(|(name, test)| (*name, schema, *test));
+    let with_schema = vendor::TESTS.iter().map(|(name, test)| (*name, missing, *test));
     let named = |name: &str| format!("live::pve_stand_in_not_proxmox::{name}");
     let alone = workspace::TESTS.iter();
     let alone = alone.map(|(name, test)| skip::trial(format!("live::pve_not_bound::{name}"), None, *test));
-    let all = with_server.chain(with_schema);
-    all.map(|(name, missing, test)| skip::trial(named(name), missing, test)).chain(alone).collect()
+    let with_server = with_server.map(|(name, missing, test)| skip::trial(named(name), missing, test));
+    let with_schema = with_schema.map(|(name, missing, test)| match vendor::not_run() {
+        Some(why) => {
+            Trial::test(format!("{} (not run: {why})", named(name)), || Ok(())).with_ignored_flag(true)
+        }
+        None => skip::trial(named(name), missing, test),
+    });
+    with_server.chain(with_schema).chain(alone).collect()
 }

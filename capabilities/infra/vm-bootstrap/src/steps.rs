@@ -138,7 +138,8 @@ fn enable(services: &[String]) -> Command {
 fn join(hostname: &str) -> Command {
     // By standard input: an argument could be read by everybody in the machine.
     let name = format!("--hostname={hostname}");
-    let command = ["tailscale", "up", "--auth-key=file:/dev/stdin", &name];
+    // Without a time, it would wait for ever where the key is not taken.
+    let command = ["tailscale", "up", "--auth-key=file:/dev/stdin", "--timeout=2m", &name];
     let undo = "in the machine: tailscale logout; then remove it from the tailnet's list of machines";
     Command {
         step: "tailnet",

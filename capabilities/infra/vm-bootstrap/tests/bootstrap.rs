@@ -125,7 +125,7 @@ fn an_empty_machine_gets_every_step_word_for_word() {
             json!({"command": refresh}),
             json!({"command": install}),
             json!({"command": ["systemctl", "enable", "--now", "docker.service", "tailscaled.service", "cron.service"]}),
-            json!({"command": ["tailscale", "up", "--auth-key=file:/dev/stdin", "--hostname=communications-stack"], "input-data": PLACEHOLDER}),
+            json!({"command": ["tailscale", "up", "--auth-key=file:/dev/stdin", "--timeout=2m", "--hostname=communications-stack"], "input-data": PLACEHOLDER}),
             json!({"file": "/etc/cron.d/ops-image-prune", "content": CRON}),
         ]
     );

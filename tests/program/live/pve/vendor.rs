@@ -16,12 +16,16 @@ pub(super) const TESTS: &[Test] = &[("requests_and_answers_fit_the_vendors_schem
 
 const PREFIX: &str = "/api2/json";
 
-/// Whether the schema is at hand.
-pub(super) fn missing() -> Option<&'static str> {
-    let named = std::env::var_os("PVE_API_SCHEMA").is_some_and(|file| std::path::Path::new(&file).exists());
-    (!named).then_some("the vendor's API schema (PVE_API_SCHEMA)")
+/// Why there is nothing to check against. Nothing of this repository can bring the schema along.
+pub(super) fn not_run() -> Option<&'static str> {
+    match std::env::var_os("PVE_API_SCHEMA") {
+        None => Some("PVE_API_SCHEMA names no file with the vendor's API schema"),
+        Some(file) if !std::path::Path::new(&file).exists() => Some("there is no file PVE_API_SCHEMA"),
+        Some(_) => None,
+    }
 }
 
+#[expect(clippy::print_stderr, reason = "whoever sees the test pass is to see what that says")]
 fn fit() {
     let file = std::env::var("PVE_API_SCHEMA").unwrap();
     let schema: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
