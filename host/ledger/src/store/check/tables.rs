@@ -7,7 +7,7 @@ use super::entries::Stated;
 use super::{Against, Checked, RESTORE};
 use crate::bundle::Bundle;
 use crate::digest::Digest;
-use crate::receipt::{EffectOutcome, PlanRef, Receipt};
+use crate::receipt::{EffectOutcome, EffectRecord, PlanRef, Receipt};
 use crate::statement::{Intent, PlanApproval, Statement};
 use crate::store::LedgerError;
 
@@ -77,16 +77,24 @@ fn check_receipt(connection: &Connection, at: u64, receipt: &Receipt) -> Result<
     let run = &receipt.run;
     let values = params![run.id, at.cast_signed(), run.capability, run.status.word()];
     holds(connection, query, values, "its run's row says otherwise")?;
-    for effect in &receipt.effects {
-        let query = "SELECT state FROM effects WHERE run = ?1 AND number = ?2";
-        let state: Option<String> =
-            ask(connection, query, params![run.id, effect.number.cast_signed()], |row| row.get(0))?;
-        let performed = effect.outcome == EffectOutcome::Performed;
-        if performed != (state.as_deref() == Some("performed")) {
-            return Err(format!("the row of its effect {} says otherwise", effect.number));
-        }
-    }
-    Ok(())
+    receipt.effects.iter().try_for_each(|effect| check_effect(connection, &run.id, effect))
+}
+
+/// Compares the row of an effect with the receipt. What was in doubt may be known by now, and a run that goes on with
+/// another has no rows for what that one performed.
+fn check_effect(connection: &Connection, run: &str, effect: &EffectRecord) -> Result<(), String> {
+    let query = "SELECT state FROM effects WHERE run = ?1 AND number = ?2";
+    let values = params![run, effect.number.cast_signed()];
+    let state: Option<String> = ask(connection, query, values, |row| row.get(0))?;
+    let query = "SELECT continues IS NOT NULL FROM runs WHERE key = ?1";
+    let continues: Option<bool> = ask(connection, query, params![run], |row| row.get(0))?;
+    let fits = match (effect.outcome, state.as_deref()) {
+        (EffectOutcome::Performed, None) => continues == Some(true),
+        (EffectOutcome::Performed, state) => state == Some("performed"),
+        (EffectOutcome::Started, state) => state.is_some() || continues == Some(true),
+        (_, state) => state != Some("performed") || continues == Some(true),
+    };
+    if fits { Ok(()) } else { Err(format!("the row of its effect {} says otherwise", effect.number)) }
 }
 
 fn check_intent(connection: &Connection, at: u64, intent: &Intent) -> Result<(), String> {

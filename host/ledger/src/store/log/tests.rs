@@ -154,7 +154,7 @@ fn checkpoints_of_two_writers_agree() {
 }
 
 /// Fills a ledger with real receipts and prints how long what people wait for takes: run it with
-/// `cargo test --release -p ops-ledger --lib -- --ignored --nocapture hundred_thousand`.
+/// `cargo test -p ops-ledger --lib -- --ignored --nocapture hundred_thousand`.
 #[test]
 #[ignore = "takes a minute and prints figures; the limits are those of the project's budget"]
 fn a_hundred_thousand_receipts() {
