@@ -2,7 +2,7 @@
 //!
 //! [`Disk::settle`] takes the folder as it is for what the disk holds. From then on only what programs under
 //! [`Disk::watch`] sync is added. [`Disk::cut`] gives the folder back as a disk could hold it after a power cut: at
-//! least what was synced, and of the rest nothing, or an arbitrary part.
+//! least what was synced, and of the rest nothing, or an arbitrary part. Files that lie elsewhere survive as they are.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,6 +19,10 @@ use crate::scratch::repository;
 
 /// What a disk does from the Nth call on, in the words of `torture/disk.c`.
 pub const FAULTS: [&str; 4] = ["full", "broken", "dying", "readonly"];
+
+/// Folders in which the host syncs folders by system calls of its own, which the library does not see. Which entries
+/// they have is taken as synced at once; what their files hold is not.
+const SYNCED_UNSEEN: [&str; 2] = ["staging", "cache"];
 
 /// SQLite's index of its log. It is memory, and the first process that opens the ledger makes it anew.
 const INDEX: &str = "ledger.db-shm";
@@ -143,8 +147,9 @@ impl Disk {
             let path = now.get(id)?;
             (unsynced == Unsynced::Some && dice.once_in(2)).then(|| path.clone())
         };
+        let unseen = now.get(id).filter(|path| self.is_synced_unseen(path)).cloned();
         // A folder that was never synced is empty: its own entry was, so it is there.
-        let list = match current(id) {
+        let list = match unseen.or_else(|| current(id)) {
             Some(path) => list(&path),
             None => parse(&fs::read_to_string(self.kept('d', id)).unwrap_or_default()),
         };
@@ -163,6 +168,11 @@ impl Disk {
         for (entry, path) in folders {
             self.restore(&entry.id, entry.mode, &path, now, unsynced, dice);
         }
+    }
+
+    fn is_synced_unseen(&self, folder: &Path) -> bool {
+        let first = folder.strip_prefix(&self.root).ok().and_then(|below| below.iter().next());
+        first.is_some_and(|first| SYNCED_UNSEEN.iter().any(|name| first == *name))
     }
 
     fn kept(&self, letter: char, id: &str) -> PathBuf {
