@@ -1,6 +1,6 @@
 //! A disk that fails: the library `torture/disk.c`, and what a power cut leaves of a folder.
 //!
-//! [`Disk::settle`] takes the folder as it is for what the disk holds. From then on only what programs under
+//! A new [`Disk`] takes the folder as it is for what the disk holds. From then on only what programs under
 //! [`Disk::watch`] sync is added. [`Disk::cut`] gives the folder back as a disk could hold it after a power cut: at
 //! least what was synced, and of the rest nothing, or an arbitrary part. Files that lie elsewhere survive as they are.
 
@@ -31,6 +31,8 @@ const INDEX: &str = "ledger.db-shm";
 pub struct Disk {
     root: PathBuf,
     shadow: TempDir,
+    /// The files whose content was taken for synced, as they were then.
+    settled: BTreeMap<String, Stamp>,
 }
 
 /// What of the writes that were not synced is there after the cut.
@@ -80,12 +82,17 @@ struct Entry {
     mode: u32,
     id: String,
     name: String,
+    stamp: Stamp,
 }
+
+/// Time of the last change, in seconds and nanoseconds, and length: a file that has the same again was not written to.
+type Stamp = Option<(i64, i64, u64)>;
 
 impl Disk {
     /// A disk whose files under `root` are all synced. `root` must be a real path, links followed.
     pub fn new(root: &Path) -> Self {
-        let mut disk = Self { root: root.to_path_buf(), shadow: tempfile::tempdir().unwrap() };
+        let shadow = tempfile::tempdir().unwrap();
+        let mut disk = Self { root: root.to_path_buf(), shadow, settled: BTreeMap::new() };
         disk.settle();
         disk
     }
@@ -99,74 +106,72 @@ impl Disk {
     }
 
     /// Takes everything as it is for synced.
-    pub fn settle(&mut self) {
-        self.shadow = tempfile::tempdir().unwrap();
-        self.settle_folder(&self.root);
+    fn settle(&mut self) {
+        let root = self.root.clone();
+        let known = std::mem::take(&mut self.settled);
+        self.settle_folder(&root, &known);
     }
 
-    fn settle_folder(&self, folder: &Path) {
-        let mut list = String::new();
-        for (path, data) in entries(folder) {
-            let (letter, id) = (if data.is_dir() { 'd' } else { 'f' }, identity(&data));
-            let name = path.file_name().unwrap().to_str().unwrap();
-            list.push_str(&format!("{letter} {:o} {id} {name}\n", data.mode() & 0o7777));
-            if data.is_dir() {
-                self.settle_folder(&path);
-            } else {
-                fs::copy(&path, self.kept('f', &id)).unwrap();
+    fn settle_folder(&mut self, folder: &Path, known: &BTreeMap<String, Stamp>) {
+        let mut text = String::new();
+        for entry in list(folder) {
+            let letter = if entry.folder { 'd' } else { 'f' };
+            text.push_str(&format!("{letter} {:o} {} {}\n", entry.mode, entry.id, entry.name));
+            let path = folder.join(&entry.name);
+            if entry.folder {
+                self.settle_folder(&path, known);
+                continue;
             }
+            if known.get(&entry.id) != Some(&entry.stamp) {
+                fs::copy(&path, self.kept('f', &entry.id)).unwrap();
+            }
+            self.settled.insert(entry.id, entry.stamp);
         }
         let id = identity(&fs::symlink_metadata(folder).unwrap());
-        fs::write(self.kept('d', &id), list).unwrap();
+        fs::write(self.kept('d', &id), text).unwrap();
     }
 
     /// The power is cut: the folder is as the disk holds it, and settled.
     pub fn cut(&mut self, unsynced: Unsynced, dice: &mut Dice) {
-        let mut now = BTreeMap::new();
-        list_all(&self.root, &mut now);
-        let fresh = self.root.with_extension("after-the-cut");
-        let id = identity(&fs::symlink_metadata(&self.root).unwrap());
-        self.restore(&id, 0o700, &fresh, &now, unsynced, dice);
-        fs::remove_dir_all(&self.root).unwrap();
-        fs::rename(&fresh, &self.root).unwrap();
+        let root = self.root.clone();
+        let id = identity(&fs::symlink_metadata(&root).unwrap());
+        self.restore(&id, &root, unsynced, dice);
         self.settle();
     }
 
-    fn restore(
-        &self,
-        id: &str,
-        mode: u32,
-        to: &Path,
-        now: &BTreeMap<String, PathBuf>,
-        unsynced: Unsynced,
-        dice: &mut Dice,
-    ) {
-        fs::create_dir(to).unwrap();
-        fs::set_permissions(to, fs::Permissions::from_mode(mode)).unwrap();
-        let mut current = |id: &str| {
-            let path = now.get(id)?;
-            (unsynced == Unsynced::Some && dice.once_in(2)).then(|| path.clone())
-        };
-        let unseen = now.get(id).filter(|path| self.is_synced_unseen(path)).cloned();
+    /// Makes a folder what the disk holds of the one with this identity.
+    fn restore(&self, id: &str, folder: &Path, unsynced: Unsynced, dice: &mut Dice) {
+        let now = list(folder);
+        let stays = self.is_synced_unseen(folder) || (unsynced == Unsynced::Some && dice.once_in(2));
         // A folder that was never synced is empty: its own entry was, so it is there.
-        let list = match unseen.or_else(|| current(id)) {
-            Some(path) => list(&path),
-            None => parse(&fs::read_to_string(self.kept('d', id)).unwrap_or_default()),
-        };
-        let mut folders = Vec::new();
-        for entry in list {
-            let path = to.join(&entry.name);
-            if entry.folder {
-                folders.push((entry, path));
-            } else if entry.name != INDEX {
-                let bytes = current(&entry.id).and_then(|path| fs::read(path).ok());
-                let bytes = bytes.or_else(|| fs::read(self.kept('f', &entry.id)).ok());
-                fs::write(&path, bytes.unwrap_or_default()).unwrap();
-                fs::set_permissions(&path, fs::Permissions::from_mode(entry.mode)).unwrap();
+        let synced = || parse(&fs::read_to_string(self.kept('d', id)).unwrap_or_default());
+        let held = if stays { list(folder) } else { synced() };
+        for entry in &now {
+            let is_held = held.iter().any(|held| (&held.name, &held.id) == (&entry.name, &entry.id));
+            let path = folder.join(&entry.name);
+            if entry.folder && !is_held {
+                fs::remove_dir_all(path).unwrap();
+            } else if !is_held || entry.name == INDEX {
+                fs::remove_file(path).unwrap();
             }
         }
-        for (entry, path) in folders {
-            self.restore(&entry.id, entry.mode, &path, now, unsynced, dice);
+        for entry in held.iter().filter(|entry| entry.name != INDEX) {
+            let path = folder.join(&entry.name);
+            let there = now.iter().find(|now| (&now.name, &now.id) == (&entry.name, &entry.id));
+            if entry.folder {
+                if there.is_none() {
+                    fs::create_dir(&path).unwrap();
+                    fs::set_permissions(&path, fs::Permissions::from_mode(entry.mode)).unwrap();
+                }
+                self.restore(&entry.id, &path, unsynced, dice);
+                continue;
+            }
+            let changed = there.is_none_or(|now| self.settled.get(&now.id) != Some(&now.stamp));
+            let written = there.is_some() && unsynced == Unsynced::Some && dice.once_in(2);
+            if changed && !written {
+                fs::write(&path, fs::read(self.kept('f', &entry.id)).unwrap_or_default()).unwrap();
+                fs::set_permissions(&path, fs::Permissions::from_mode(entry.mode)).unwrap();
+            }
         }
     }
 
@@ -186,38 +191,21 @@ fn identity(data: &fs::Metadata) -> String {
     format!("{}-{}-{}", data.ino(), born.as_secs(), born.subsec_nanos())
 }
 
-fn entries(folder: &Path) -> Vec<(PathBuf, fs::Metadata)> {
-    let mut entries: Vec<_> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter_map(|path| Some((path.clone(), fs::symlink_metadata(&path).ok()?)))
-        .collect();
-    entries.sort_by(|(one, _), (other, _)| one.cmp(other));
-    entries
-}
-
-/// Everything under a folder by its identity, the folder itself too.
-fn list_all(folder: &Path, into: &mut BTreeMap<String, PathBuf>) {
-    into.insert(identity(&fs::symlink_metadata(folder).unwrap()), folder.to_path_buf());
-    for (path, data) in entries(folder) {
-        if data.is_dir() {
-            list_all(&path, into);
-        } else {
-            into.insert(identity(&data), path);
-        }
-    }
-}
-
 fn list(folder: &Path) -> Vec<Entry> {
-    entries(folder)
-        .into_iter()
-        .map(|(path, data)| Entry {
+    let entry = |path: PathBuf| {
+        let data = fs::symlink_metadata(&path).ok()?;
+        Some(Entry {
             folder: data.is_dir(),
             mode: data.mode() & 0o7777,
             id: identity(&data),
             name: path.file_name().unwrap().to_str().unwrap().to_owned(),
+            stamp: Some((data.mtime(), data.mtime_nsec(), data.len())),
         })
-        .collect()
+    };
+    let mut entries: Vec<_> =
+        fs::read_dir(folder).unwrap().filter_map(|found| entry(found.unwrap().path())).collect();
+    entries.sort_by(|one, other| one.name.cmp(&other.name));
+    entries
 }
 
 fn parse(list: &str) -> Vec<Entry> {
@@ -228,6 +216,7 @@ fn parse(list: &str) -> Vec<Entry> {
             mode: u32::from_str_radix(words.next()?, 8).ok()?,
             id: words.next()?.to_owned(),
             name: words.next()?.to_owned(),
+            stamp: None,
         })
     };
     list.lines().map(|line| entry(line).expect("a line of a list")).collect()

@@ -154,7 +154,7 @@ fn read_unknown(row: &Value) -> Unknown {
     let in_doubt = row["in_doubt"].as_array().unwrap();
     assert!(in_doubt.len() <= 1, "effects are sent one after the other: {row}");
     Unknown {
-        key: row["run"].as_str().unwrap().to_owned(),
+        key: row["key"].as_str().unwrap().to_owned(),
         performed: row["performed"].as_u64().unwrap() as usize,
         in_doubt: in_doubt.first().map(|number| number.as_u64().unwrap() as usize),
     }
