@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn a_part_of_the_rest_may_be_there() {
         let mut seen = std::collections::BTreeSet::new();
-        for seed in 0..40 {
+        for seed in 0..16 {
             let (_folder, root) = scratch();
             let mut disk = Disk::new(&root);
             python(&disk, "open('new', 'w').write('n'); open('old', 'w').write('changed')");
