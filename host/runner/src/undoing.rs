@@ -133,10 +133,12 @@ impl Run<'_> {
     fn allow(&mut self, decided: &Decided, effect: Effect) -> Result<PlannedEffect, Ending> {
         let allowed = decide(&decided.rights, Door::Undo, &effect.request).map_err(|denial| {
             self.trail.denied(ops_ledger::audit::Phase::Plan, &denial);
-            Ending::denied(
-                "effect-denied",
-                format!("`{}` is not granted: {denial}", visible(&effect.summary)),
-            )
+            let rule = denial
+                .suggestion()
+                .map(|rule| format!("\nthe rule that would allow it, for review:\n{rule}"));
+            let what = visible(&effect.summary);
+            let rule = rule.unwrap_or_default();
+            Ending::denied("effect-denied", format!("`{what}` is not granted: {denial}{rule}"))
         })?;
         self.trail.planned(&allowed);
         let service = decided.rights.services.get(&allowed.service);

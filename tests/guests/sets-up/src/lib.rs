@@ -43,6 +43,8 @@ pub struct Output {
             rule(POST "/machines/{machine}/clone", mutate),
             rule(PUT "/machines/{machine}/config", mutate),
             rule(POST "/machines/{machine}/start", mutate),
+            rule(POST "/machines/{machine}/stop", mutate, undo),
+            rule(DELETE "/machines/{machine}", destroy, undo),
         ),
         directory("notes", stage),
     )
