@@ -18,12 +18,19 @@ mod crash;
 mod hostile;
 mod live;
 mod network;
+mod prune;
 mod refusals;
+mod replay;
 mod secrets;
 mod tables;
 mod verify;
 
 use libtest_mimic::Arguments;
+
+#[expect(clippy::print_stdout, reason = "the suite's last word is for people, after the harness's own")]
+fn report(line: &str) {
+    println!("{line}");
+}
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -34,6 +41,8 @@ fn main() {
         crash::trials(),
         verify::trials(),
         audit::trials(),
+        replay::trials(),
+        prune::trials(),
         network::trials(),
         secrets::trials(),
         tables::trials(),
@@ -42,5 +51,16 @@ fn main() {
     ]
     .into_iter()
     .flatten();
-    libtest_mimic::run(&arguments, trials.collect()).exit();
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    let (line, any) = ops_tests::replayed::summary();
+    if !arguments.list {
+        report(&line);
+    }
+    // An empty set agrees with everything.
+    let everything = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
+    if everything && !any && conclusion.num_passed > 0 {
+        report("no run of the suite was replayed");
+        std::process::exit(1);
+    }
+    conclusion.exit();
 }

@@ -247,9 +247,9 @@ fn check_bodies(report: &mut Report, folder: &Path, evidence: &Evidence, names: 
         let absent = match file.place {
             Place::Exported => None,
             Place::Host => Some("the host keeps it and does not hand it out"),
-            Place::Nowhere => {
-                Some("not kept: the binding says `record: digests`, or `store` in ops.yaml had no room for it")
-            }
+            Place::Nowhere => Some(
+                "not kept: the binding says `record: digests`, or `store` in ops.yaml had no room for it",
+            ),
         };
         match absent {
             Some(why) if !names.contains(&file.name) => {

@@ -96,7 +96,9 @@ impl Runner {
         if document.is_empty() {
             return Err(Ending::denied(
                 "plan",
-                format!("plan {id} was erased after the retention of ops.yaml; its receipts still name its hash"),
+                format!(
+                    "plan {id} was erased after the retention of ops.yaml; its receipts still name its hash"
+                ),
             ));
         }
         Plan::parse(&document).map_err(|error| Ending::denied("plan", format!("plan {id}: {error}")))

@@ -251,6 +251,11 @@ pub(crate) fn services(server: &Server, names: &[&str], rules: &[&str]) -> Strin
     format!("services:{}", names.iter().map(service).collect::<String>())
 }
 
+/// The names of what a run left as evidence.
+pub(crate) fn kept(receipt: &Value) -> Vec<&str> {
+    receipt["evidence"].as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap()).collect()
+}
+
 /// The requests that a server was sent, such as `GET /hello`, in order. A connection without a request is a failure.
 #[track_caller]
 pub(crate) fn saw(server: &Server) -> Vec<String> {

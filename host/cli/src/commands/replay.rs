@@ -60,9 +60,7 @@ pub(crate) fn all(runner: &Runner, quiet: bool, json: bool) -> Outcome {
         count(Some(false)),
         count(None)
     ));
-    let damaged = |replayed: &Replayed| {
-        replayed.not_replayed.as_ref().is_some_and(|not| not.code == DAMAGED)
-    };
+    let damaged = |replayed: &Replayed| replayed.not_replayed.as_ref().is_some_and(|not| not.code == DAMAGED);
     Ok(match count(Some(false)) {
         0 if all.iter().any(damaged) => 4,
         0 => 0,

@@ -41,11 +41,7 @@ impl Drop for Restored {
 
 impl Restored {
     /// Makes the folders of a phase from the blobs of its run.
-    pub(crate) fn new(
-        state: &Path,
-        recording: &Recording,
-        phase: &Recorded,
-    ) -> Result<Self, RecordingError> {
+    pub(crate) fn new(state: &Path, recording: &Recording, phase: &Recorded) -> Result<Self, RecordingError> {
         let drawn = random::<8>().map_err(|error| damaged(&error))?;
         let name = format!("replay-{}", hex::encode(drawn));
         let alive = RunLock::hold(state, &name).map_err(|error| damaged(&error))?;
