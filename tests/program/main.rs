@@ -21,7 +21,9 @@ mod hostile;
 mod ledger;
 mod live;
 mod network;
+mod prune;
 mod refusals;
+mod replay;
 mod secrets;
 mod tables;
 mod torture;
@@ -30,6 +32,11 @@ mod verify;
 mod verify_docs;
 
 use libtest_mimic::Arguments;
+
+#[expect(clippy::print_stdout, reason = "the suite's last word is for people, after the harness's own")]
+fn report(line: &str) {
+    println!("{line}");
+}
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -45,6 +52,8 @@ fn main() {
         verify::trials(),
         verify_docs::trials(),
         audit::trials(),
+        replay::trials(),
+        prune::trials(),
         network::trials(),
         secrets::trials(),
         tables::trials(),
@@ -54,5 +63,16 @@ fn main() {
     ]
     .into_iter()
     .flatten();
-    libtest_mimic::run(&arguments, trials.collect()).exit();
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    let (line, any) = ops_tests::replayed::summary();
+    if !arguments.list {
+        report(&line);
+    }
+    // An empty set agrees with everything.
+    let everything = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
+    if everything && !any && conclusion.num_passed > 0 {
+        report("no run of the suite was replayed");
+        std::process::exit(1);
+    }
+    conclusion.exit();
 }

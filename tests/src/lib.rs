@@ -15,6 +15,7 @@
 
 pub mod fuzz;
 pub mod peak;
+pub mod replayed;
 pub mod scratch;
 pub mod server;
 pub mod skip;

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -87,9 +88,20 @@ impl Ran {
     }
 }
 
-/// A scratch workspace. Everything in it goes when it is dropped.
+/// A scratch workspace. Everything in it goes when it is dropped, after every run in it was replayed.
 pub struct Scratch {
     folder: TempDir,
+    /// Whether a test breaks it.
+    broken: AtomicBool,
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let broken = self.broken.load(Ordering::Relaxed);
+        if !broken && !std::thread::panicking() && self.path("ops/ops.lock").exists() {
+            crate::replayed::check(self);
+        }
+    }
 }
 
 impl Default for Scratch {
@@ -108,7 +120,7 @@ impl Scratch {
 
     /// A folder with a home and a state, where no workspace has been made yet.
     pub fn without_workspace() -> Self {
-        let scratch = Self { folder: tempfile::tempdir().unwrap() };
+        let scratch = Self { folder: tempfile::tempdir().unwrap(), broken: AtomicBool::new(false) };
         fs::create_dir(scratch.path("home")).unwrap();
         scratch
     }
@@ -117,6 +129,11 @@ impl Scratch {
     pub fn keep(&mut self) -> &Path {
         self.folder.disable_cleanup(true);
         self.folder.path()
+    }
+
+    /// Says that the test breaks the workspace on purpose, and how, so that its runs cannot be replayed.
+    pub fn breaks(&self, _how: &'static str) {
+        self.broken.store(true, Ordering::Relaxed);
     }
 
     /// A path in the folder of the workspace.

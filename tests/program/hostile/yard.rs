@@ -23,12 +23,6 @@ pub(crate) struct Yard {
     guest: &'static str,
 }
 
-/// The names of what a receipt says was kept, but for the recording, which every run has.
-pub(crate) fn kept(receipt: &Value) -> Vec<String> {
-    let names = receipt["evidence"].as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap());
-    names.filter(|name| *name != "recording.json").map(str::to_owned).collect()
-}
-
 impl Yard {
     pub(crate) fn new(guest: &'static str) -> Self {
         let scratch = Scratch::new();
@@ -255,6 +249,11 @@ pub(crate) fn services(server: &Server, names: &[&str], rules: &[&str]) -> Strin
         )
     };
     format!("services:{}", names.iter().map(service).collect::<String>())
+}
+
+/// The names of what a run left as evidence.
+pub(crate) fn kept(receipt: &Value) -> Vec<&str> {
+    receipt["evidence"].as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap()).collect()
 }
 
 /// The requests that a server was sent, such as `GET /hello`, in order. A connection without a request is a failure.

@@ -116,3 +116,101 @@ impl Ledger {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::digest::Digest;
+    use crate::receipt::Status;
+    use crate::store::{NewIntent, NewReceipt, PlanRecord, PlanStatus};
+
+    fn receipt(ledger: &Ledger, run: &str, status: Status, kept: u64) {
+        let new = NewReceipt { kept, ..NewReceipt::new(run, "a.b", status) };
+        ledger.commit_receipt(&new, Durability::Soft, |_| Ok(run.as_bytes().to_vec())).unwrap();
+    }
+
+    fn plan(ledger: &Ledger, id: &str, run: &str, approvable: bool, lives: Duration) {
+        let now = Timestamp::now();
+        let record = PlanRecord {
+            id: id.into(),
+            digest: Digest::of(b""),
+            capability: "a.b".into(),
+            input_digest: Digest::of(id.as_bytes()),
+            run: run.into(),
+            created: now,
+            expires: now + lives,
+            status: PlanStatus::Waiting,
+            approvable,
+        };
+        ledger.store_plan(&record, b"{}", b"seed", Durability::Soft).unwrap();
+    }
+
+    fn erasable(ledger: &Ledger) -> Vec<String> {
+        ledger.erasable(100).unwrap().into_iter().map(|kept| kept.run).collect()
+    }
+
+    #[test]
+    fn what_is_kept_is_summed_and_goes_oldest_first() {
+        let state = crate::scratch();
+        let ledger = Ledger::open(state.path()).unwrap();
+        for (run, bytes) in [("R2", 10), ("R1", 5), ("R0", 0)] {
+            receipt(&ledger, run, Status::Done, bytes);
+        }
+        assert_eq!(ledger.kept_bytes().unwrap(), 15);
+        assert_eq!(erasable(&ledger), ["R2", "R1"]);
+        assert_eq!(ledger.erasable(1).unwrap().len(), 1);
+        assert!(ledger.is_orphan("R9").unwrap() && !ledger.is_orphan("R1").unwrap());
+        ledger.erased("R2").unwrap();
+        ledger.erased("R2").unwrap();
+        assert_eq!((ledger.kept_bytes().unwrap(), erasable(&ledger)), (5, vec!["R1".to_owned()]));
+        assert!(ledger.is_orphan("R2").unwrap());
+    }
+
+    #[test]
+    fn what_waits_or_is_unknown_stays() {
+        let state = crate::scratch();
+        let ledger = Ledger::open(state.path()).unwrap();
+        let long = Duration::from_secs(3600);
+        for (id, run, approvable, lives) in [
+            ("p1", "R1", true, long),
+            ("p2", "R2", true, Duration::ZERO),
+            ("p3", "R3", false, long),
+            ("p4", "R4", true, long),
+        ] {
+            plan(&ledger, id, run, approvable, lives);
+            receipt(&ledger, run, Status::Planned, 1);
+        }
+        let intent = NewIntent {
+            run: "R5",
+            capability: "a.b",
+            input_digest: &Digest::of(b"p4"),
+            plan: Some("p4"),
+            approvals: &[],
+            bundle: b"intent",
+            continues: None,
+        };
+        ledger.intend(&intent, Durability::Soft).unwrap();
+        assert!(!ledger.is_orphan("R5").unwrap(), "a run under way is none");
+        ledger.effect_performed("R5", 1, b"answer", &[]).unwrap();
+        receipt(&ledger, "R5", Status::Unknown, 1);
+        assert_eq!(erasable(&ledger), ["R2", "R3", "R4"], "R1 waits, and of R5 nobody knows");
+
+        let later = Timestamp::now() + long;
+        assert_eq!(ledger.erase_plans(Timestamp::MIN, true).unwrap(), 0, "all are younger");
+        assert_eq!(ledger.erase_plans(later, true).unwrap(), 2, "p1 waits, and R5 may be resumed with p4");
+        assert_eq!(ledger.erase_plans(later, false).unwrap(), 2);
+        assert_eq!(ledger.erase_plans(later, false).unwrap(), 0);
+        for (id, left) in [("p1", true), ("p2", false), ("p3", false), ("p4", true)] {
+            assert_eq!(ledger.plan_document(id).unwrap().is_empty(), !left, "{id}");
+            assert_eq!(ledger.plan_secret(id).unwrap().is_empty(), !left, "{id}");
+        }
+
+        let settling = NewReceipt { settles: Some("R5"), ..NewReceipt::new("R6", "a.b", Status::Partial) };
+        ledger.commit_receipt(&settling, Durability::Soft, |_| Ok(b"R6".to_vec())).unwrap();
+        assert_eq!(erasable(&ledger), ["R2", "R3", "R4", "R5"]);
+        ledger.erased("R5").unwrap();
+        assert_eq!(ledger.effects("R5").unwrap()[0].response, None);
+    }
+}
