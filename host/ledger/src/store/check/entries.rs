@@ -111,7 +111,16 @@ fn checkpoints(
     }
     if let Some(since) = against.since {
         checked.checkpoints += 1;
-        due.entry(since.size).or_default().push(since.root);
+        let roots = due.entry(since.size).or_default();
+        // Each checkpoint is committed before it is handed out.
+        if !roots.contains(&since.root) {
+            checked.find(format!(
+                "the ledger does not remember the checkpoint of {} entries that was kept: its newest writes were lost, \
+                 or it was replaced; {RESTORE}",
+                since.size
+            ));
+        }
+        roots.push(since.root);
     }
     Ok(due)
 }
