@@ -29,7 +29,7 @@ struct Entry {
 /// What an entry states, once its signature was checked.
 pub(super) enum Stated {
     Receipt(Box<Statement<Receipt>>),
-    Intent(Statement<Intent>),
+    Intent(Box<Statement<Intent>>),
     Approval(Box<Statement<PlanApproval>>),
 }
 
@@ -111,7 +111,16 @@ fn checkpoints(
     }
     if let Some(since) = against.since {
         checked.checkpoints += 1;
-        due.entry(since.size).or_default().push(since.root);
+        let roots = due.entry(since.size).or_default();
+        // Each checkpoint is committed before it is handed out.
+        if !roots.contains(&since.root) {
+            checked.find(format!(
+                "the ledger does not remember the checkpoint of {} entries that was kept: its newest writes were lost, \
+                 or it was replaced; {RESTORE}",
+                since.size
+            ));
+        }
+        roots.push(since.root);
     }
     Ok(due)
 }
@@ -172,7 +181,7 @@ fn stated(envelope: &[u8], host: &PublicKey, kind: Kind) -> Result<Stated, Strin
     let bundle = Bundle::parse(envelope).map_err(|error| error.to_string())?;
     let payload = bundle.dsse_envelope.verify(host).map_err(|error| error.to_string())?;
     match kind {
-        Kind::Intent => parse(&payload, kind).map(Stated::Intent),
+        Kind::Intent => parse(&payload, kind).map(|statement| Stated::Intent(Box::new(statement))),
         Kind::Approval => parse(&payload, kind).map(|statement| Stated::Approval(Box::new(statement))),
         Kind::Receipt | Kind::Denial | Kind::Recovery => {
             parse(&payload, kind).map(|statement| Stated::Receipt(Box::new(statement)))

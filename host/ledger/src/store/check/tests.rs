@@ -255,6 +255,7 @@ impl Flips {
 
 /// 400 flips in the database and 100 in the tiles.
 #[test]
+#[expect(clippy::print_stdout, reason = "the figures are for people")]
 fn a_flipped_byte_is_reported_or_harmless() {
     let flips = Flips::new();
     let all: Vec<usize> = (0..400).collect();

@@ -157,6 +157,7 @@ fn checkpoints_of_two_writers_agree() {
 /// `cargo test -p ops-ledger --lib -- --ignored --nocapture hundred_thousand`.
 #[test]
 #[ignore = "takes a minute and prints figures; the limits are those of the project's budget"]
+#[expect(clippy::print_stdout, reason = "the figures are for people")]
 fn a_hundred_thousand_receipts() {
     use std::time::{Duration, Instant};
     let sample = Sample::new();
