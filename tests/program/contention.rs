@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use libtest_mimic::Trial;
 use ops_tests::scratch::{Ran, Scratch, ran};
 use ops_tests::skip::trial;
+use ops_tests::torture::job::Job;
 use ops_tests::torture::machines::Machines;
 use ops_tests::torture::say;
-use ops_tests::torture::site::{STEPS, Site, approve_words, change};
+use ops_tests::torture::site::{Site, approve};
 
 /// Runs that change something, one in so many: their commits wait for the disk, with the ledger locked.
 const CHANGES_ONE_IN: usize = 25;
@@ -162,7 +163,7 @@ fn same_input() {
 /// While one run works on a target, another one for the same target waits or is refused.
 fn one_target() {
     let site = Site::with("lock: \"pool/{note}\"\n");
-    let plans = ["one", "other"].map(|machine| site.plan(machine, "shared"));
+    let plans = ["one", "other"].map(|machine| site.plan(&Job::machine(machine, "shared")));
     site.machines.keep_busy(Some("one"));
     let mut first = start(&site, &plans[0]);
     while site.machines.done().is_empty() {
@@ -190,11 +191,11 @@ fn one_target() {
         assert_ne!(first.json()["run_key"], key);
     }
     let wanted: Vec<String> =
-        machines.iter().flat_map(|machine| (1..=STEPS.len()).map(|step| change(machine, step))).collect();
+        machines.into_iter().flat_map(|machine| Job::machine(machine, "shared").changes).collect();
     let done: Vec<String> = site.machines.done().into_iter().map(|change| change.what).collect();
     assert_eq!(done, wanted);
 }
 
 fn start(site: &Site, plan: &str) -> Child {
-    site.command(&approve_words(plan)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    site.command(&approve(plan)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }

@@ -9,8 +9,9 @@ use ops_tests::skip::trial;
 use ops_tests::torture::campaign::{Campaign, Under};
 use ops_tests::torture::dice::{Dice, seed};
 use ops_tests::torture::disk;
+use ops_tests::torture::job::Job;
 use ops_tests::torture::say;
-use ops_tests::torture::site::{Site, approve_words, plan_words};
+use ops_tests::torture::site::{Site, approve};
 
 /// Outside `make torture`, one call in so many is hit, from a random one on.
 const ONE_IN: usize = 5;
@@ -49,8 +50,8 @@ fn can_mount() -> bool {
 /// The host's state on a disk that was mounted read-only: everything is refused, and nothing is done.
 fn read_only_mount() {
     let site = Site::new();
-    let plan = site.plan("machine", "a note");
-    for words in [&approve_words(&plan)[..], &plan_words("another", "a note")] {
+    let plan = site.plan(&Job::machine("one", "a note"));
+    for words in [&approve(&plan), &Job::machine("other", "a note").words] {
         let mut command = Command::new("unshare");
         site.scratch
             .around(&mut command)
@@ -63,5 +64,5 @@ fn read_only_mount() {
         assert!([2, 4].contains(&run.code), "{run:?}");
     }
     assert_eq!(site.machines.done(), []);
-    site.ops(&approve_words(&plan)).exits(0);
+    ran(&mut site.command(&approve(&plan))).exits(0);
 }

@@ -15,7 +15,9 @@ use super::blow::{Blow, Struck, strike};
 use super::dice::Dice;
 use super::disk::Unsynced;
 use super::figures::Figures;
-use super::site::{REPEATABLE, STEPS, Site, Unknown, approve_words, change, plan_words};
+use super::job::Job;
+use super::site::{Site, Unknown, approve};
+use crate::scratch::ran;
 
 /// What the file about a machine says.
 const NOTE: &str = "set up by the torture tests";
@@ -53,11 +55,9 @@ pub enum Under {
 /// One change that was asked for, and what was done for it.
 #[derive(Default)]
 struct Round {
-    machine: String,
-    /// What its file is to say; nothing where there is to be none.
-    note: &'static str,
+    job: Job,
     kills: usize,
-    /// How often the repeatable effect may have been sent again.
+    /// How often repeatable effects may have been sent again.
     repeats: usize,
     /// The run to go on with.
     open: Option<String>,
@@ -78,9 +78,9 @@ impl Drop for Campaign {
 impl Campaign {
     /// A campaign in a workspace in which nothing has run yet.
     pub fn new(site: Site, dice: Dice) -> Self {
-        let plan = site.plan("first", NOTE);
+        let plan = site.plan(&Job::machine("first", NOTE));
         let began = Instant::now();
-        site.ops(&approve_words(&plan)).exits(0);
+        ran(&mut site.command(&approve(&plan))).exits(0);
         let whole = began.elapsed();
         Self { site, dice, figures: Figures::default(), whole, acknowledged: BTreeSet::new(), turn: 0 }
     }
@@ -160,23 +160,23 @@ impl Campaign {
         if self.figures.rounds.is_multiple_of(ROUNDS_BETWEEN_CHECKS) {
             self.check_ledger();
         }
-        let note = if self.dice.once_in(2) { NOTE } else { "" };
-        Round {
-            machine: format!("m{}", self.figures.rounds),
-            note,
-            before: self.newest(),
-            ..Round::default()
-        }
+        // A round has a machine of its own; the virtual machine is as new in each, since the machines forget.
+        let name = format!("m{}", self.figures.rounds);
+        let job = match self.dice.below(4) {
+            0 => Job::machine(&name, NOTE),
+            1 => Job::machine(&name, ""),
+            _ => Job::provision(),
+        };
+        Round { job, before: self.newest(), ..Round::default() }
     }
 
     /// A plan that waits for its approval, and the words that give it. Its making may be killed too.
     fn planned(&mut self, round: &mut Round) -> Vec<String> {
         if round.kills < MOST_KILLS && self.dice.once_in(8) {
             let blow = Blow::After(self.dice.time(self.whole));
-            self.strike(&plan_words(&round.machine, round.note).map(str::to_owned), Some(blow), round);
+            self.strike(&round.job.words.clone(), Some(blow), round);
         }
-        let plan = self.site.plan(&round.machine, round.note);
-        approve_words(&plan).map(str::to_owned).into()
+        approve(&self.site.plan(&round.job))
     }
 
     /// Where the next program is killed: by chance in half of the cases, else at each place in turn.
@@ -192,14 +192,13 @@ impl Campaign {
         }
         let place = NAMES[self.turn % NAMES.len()];
         self.turn += 1;
-        let times = if place.starts_with("effect-") { STEPS.len() } else { 1 };
+        let times = if place.starts_with("effect-") { round.job.changes.len() } else { 1 };
         Some(Blow::Place(place, 1 + self.dice.below(times)))
     }
 
     /// Runs a program under a blow, and takes note of it. What it said before it died was said.
     fn strike(&mut self, words: &[String], blow: Option<Blow>, round: &mut Round) -> Struck {
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let struck = strike(self.site.command(&words), blow, self.site.state());
+        let struck = strike(self.site.command(words), blow, self.site.state());
         if let Ok(envelope) = serde_json::from_str::<serde_json::Value>(&struck.ran.stdout)
             && envelope["status"] == "done"
         {
@@ -213,8 +212,7 @@ impl Campaign {
                 disk.cut(unsynced, &mut self.dice);
             }
         }
-        let note = self.site.note(&round.machine);
-        assert!(note.is_empty() || note == round.note, "half a file: {note:?}");
+        self.site.has_file(&round.job);
         struck
     }
 
@@ -256,12 +254,7 @@ impl Campaign {
         let receipts = self.site.newest(20);
         let ends: Vec<_> = receipts.iter().filter(|(key, _)| *key == unknown.key).collect();
         assert_eq!(ends, [&(unknown.key.clone(), "unknown".to_owned())], "{receipts:?}");
-        let done = self.site.machines.done();
-        let is_done = |step: &usize| {
-            let what = change(&round.machine, *step);
-            done.iter().any(|change| change.what == what)
-        };
-        let steps = (1..=STEPS.len()).take_while(is_done).count();
+        let steps = self.site.steps_done(&round.job);
         let started = unknown.performed + usize::from(unknown.in_doubt.is_some());
         assert!((unknown.performed..=started).contains(&steps), "{steps} steps were done: {unknown:?}");
     }
@@ -270,15 +263,15 @@ impl Campaign {
     /// as often as not.
     fn resolve(&mut self, round: &mut Round, unknown: &Unknown) {
         let Some(step) = unknown.in_doubt else { return };
-        if STEPS[step - 1].0 == REPEATABLE && self.dice.once_in(2) {
+        if round.job.is_repeatable(step) && self.dice.once_in(2) {
             round.repeats += 1;
             return;
         }
-        let what = change(&round.machine, step);
+        let what = &round.job.changes[step - 1];
         let done = self.site.machines.done();
         let number = step.to_string();
         let mut words = vec!["runs", "resolve", &unknown.key, "--effect", &number];
-        if let Some(done) = done.iter().rev().find(|change| change.what == what) {
+        if let Some(done) = done.iter().rev().find(|change| change.what == *what) {
             let answer = serde_json::json!({"status": 200, "body": done.answer});
             self.site.scratch.write("answer.json", &answer.to_string());
             words.extend(["performed", "--answer", "answer.json"]);
@@ -294,16 +287,22 @@ impl Campaign {
     /// The end is what it would have been without any blow.
     fn check_end(&mut self, round: &Round) {
         let mut left: Vec<String> = self.site.machines.done().into_iter().map(|change| change.what).collect();
-        for (step, (method, _)) in (1..).zip(STEPS) {
-            let what = change(&round.machine, step);
-            let times = left.iter().filter(|done| **done == what).count();
-            let allowed = if method == REPEATABLE { 1 + round.repeats } else { 1 };
-            assert!((1..=allowed).contains(&times), "{what} was done {times} times, of {allowed}: {left:?}");
-            self.figures.repeated += times - 1;
-            left.retain(|done| *done != what);
+        let mut repeats = 0;
+        for (step, what) in (1..).zip(&round.job.changes) {
+            let times = left.iter().filter(|done| *done == what).count();
+            assert!(times > 0, "{what} was not done: {left:?}");
+            assert!(times == 1 || round.job.is_repeatable(step), "{what} was done {times} times");
+            repeats += times - 1;
+            left.retain(|done| done != what);
         }
         assert!(left.is_empty(), "done besides: {left:?}");
-        assert_eq!(self.site.note(&round.machine), round.note);
+        assert!(
+            repeats <= round.repeats,
+            "{repeats} repeats, of {} that were left to the host",
+            round.repeats
+        );
+        assert_eq!(self.site.has_file(&round.job), round.job.file.is_some());
+        self.figures.repeated += repeats;
     }
 
     /// Everything that was acknowledged is in the ledger, and the ledger is good.

@@ -8,6 +8,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::server::{self, Reply, Seen};
 
 /// How long a client may take to send what it began.
@@ -97,11 +99,12 @@ fn serve(stream: TcpStream, world: &Mutex<World>) {
 }
 
 impl World {
-    /// A machine is there once it was cloned.
+    /// What is answered, and as much of the rest of both APIs as is asked for.
     fn answer(&self, request: &Seen) -> (u16, String) {
+        if request.target.starts_with("/api2/json/") {
+            return self.pve(request);
+        }
         let (method, path) = (request.method.as_str(), request.target.as_str());
-        let is_there =
-            |machine: &str| self.changes.iter().any(|change| change.what == format!("POST {machine}/clone"));
         if method != "GET" {
             return (200, format!("{method} {path} was number {}", self.changes.len() + 1));
         }
@@ -109,6 +112,44 @@ impl World {
             let busy = self.busy.as_ref().is_some_and(|busy| machine.ends_with(&format!("/{busy}")));
             return (200, if busy { "busy" } else { "done" }.to_owned());
         }
-        (if is_there(path) { 200 } else { 404 }, "{}".to_owned())
+        // A machine is there once it was cloned.
+        (if self.has_done(&format!("POST {path}/clone")) { 200 } else { 404 }, "{}".to_owned())
+    }
+
+    fn has_done(&self, what: &str) -> bool {
+        self.changes.iter().any(|change| change.what == what)
+    }
+
+    /// A Proxmox VE of one node, one template and one number that is free. Its tasks are done at once.
+    fn pve(&self, request: &Seen) -> (u16, String) {
+        let path = request.target.trim_start_matches("/api2/json/");
+        let data = match (request.method.as_str(), path) {
+            ("GET", "cluster/nextid?vmid=214")
+                if self.has_done("POST /api2/json/nodes/pve1/qemu/9000/clone") =>
+            {
+                let taken = json!({"errors": {"vmid": "VM 214 already exists"}, "data": null});
+                return (400, taken.to_string());
+            }
+            ("GET", "cluster/nextid?vmid=214") => json!("214"),
+            ("GET", "nodes/pve1/qemu/9000/config") => json!({
+                "template": 1,
+                "scsi0": "local-lvm:base-9000-disk-0,size=10G",
+                "ide2": "local-lvm:vm-9000-cloudinit,media=cdrom",
+            }),
+            ("GET", "nodes/pve1/qemu/214/status/current") => {
+                let runs = self.has_done("POST /api2/json/nodes/pve1/qemu/214/status/start");
+                json!({"status": if runs { "running" } else { "stopped" }})
+            }
+            ("GET", task) if task.starts_with("nodes/pve1/tasks/") => {
+                json!({"status": "stopped", "exitstatus": "OK"})
+            }
+            ("PUT", "nodes/pve1/qemu/214/config") => Value::Null,
+            ("POST" | "PUT", _) => {
+                let kind = path.rsplit('/').next().unwrap_or_default();
+                json!(format!("UPID:pve1:0001:{:04X}:0001:qm{kind}:214:ops@pve:", self.changes.len()))
+            }
+            _ => return (501, json!({"message": "not known to the stand-in", "data": null}).to_string()),
+        };
+        (200, json!({"data": data}).to_string())
     }
 }

@@ -6,6 +6,7 @@ pub mod campaign;
 pub mod dice;
 pub mod disk;
 pub mod figures;
+pub mod job;
 pub mod machines;
 pub mod site;
 

@@ -6,16 +6,11 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::disk::Disk;
+use super::job::{self, Job};
 use super::machines::Machines;
 use crate::scratch::{Ran, Scratch, ran};
 
-/// The steps of one setup, as method and last part of the path.
-pub const STEPS: [(&str, &str); 3] = [("POST", "clone"), ("PUT", "config"), ("POST", "start")];
-
-/// The step that the host repeats without asking, since it is a PUT.
-pub const REPEATABLE: &str = "PUT";
-
-/// A workspace in which `test.guest.sets-up` is bound to the machines.
+/// A workspace in which what sets up machines is bound to them.
 pub struct Site {
     /// The workspace.
     pub scratch: Scratch,
@@ -49,28 +44,10 @@ impl Site {
         Self::with("")
     }
 
-    /// The same, with more lines in the binding.
+    /// The same, with more lines in the test guest's binding.
     pub fn with(lines: &str) -> Self {
         let (scratch, machines) = (Scratch::new(), Machines::start());
-        std::fs::create_dir_all(scratch.path("ops/state/notes")).unwrap();
-        let mut rules = String::new();
-        for (method, step) in STEPS {
-            rules.push_str(&format!(
-                "      - {{id: {step}, method: {method}, path: \"/machines/{{machine}}/{step}\", effect: mutate}}\n"
-            ));
-        }
-        let binding = format!(
-            "capability: test.guest.sets-up\n\
-             component: components/guest_sets_up.wasm\n\
-             safety: mutating\n\
-             approval: {{mode: manual}}\n{lines}\
-             directories: {{notes: {{path: state/notes, access: stage}}}}\n\
-             services:\n  web:\n    origin: {}\n    addresses: [127.0.0.1/32]\n    rules:\n\
-             \x20     - {{id: there, method: GET, path: \"/machines/{{machine}}\", effect: read}}\n\
-             \x20     - {{id: task, method: GET, path: \"/machines/{{machine}}/task\", effect: read}}\n{rules}",
-            machines.origin()
-        );
-        scratch.bind("guest-sets-up", &binding);
+        job::bind(&scratch, &machines.origin(), lines);
         let mut states = std::fs::read_dir(scratch.path("state/ops")).unwrap();
         let state = states.next().unwrap().unwrap().path().canonicalize().unwrap();
         Self { scratch, machines, disk: None, state }
@@ -82,7 +59,7 @@ impl Site {
     }
 
     /// The program with these words.
-    pub fn command(&self, words: &[&str]) -> Command {
+    pub fn command(&self, words: &[String]) -> Command {
         let mut command = self.scratch.command();
         command.args(words);
         if let Some(disk) = &self.disk {
@@ -93,13 +70,14 @@ impl Site {
 
     /// Runs the program to its end.
     pub fn ops(&self, words: &[&str]) -> Ran {
-        ran(&mut self.command(words))
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        ran(&mut self.command(&words))
     }
 
-    /// Asks for a machine with a note or none. The run ends as planned; returns the plan's id.
+    /// Asks for something. The run ends as planned; returns the plan's id.
     #[track_caller]
-    pub fn plan(&self, machine: &str, note: &str) -> String {
-        self.ops(&plan_words(machine, note)).exits(3).plan()
+    pub fn plan(&self, job: &Job) -> String {
+        ran(&mut self.command(&job.words)).exits(3).plan()
     }
 
     /// The host's state folder of this workspace, links followed.
@@ -107,10 +85,19 @@ impl Site {
         &self.state
     }
 
-    /// What the file about a machine says; nothing where there is none.
-    pub fn note(&self, machine: &str) -> String {
-        std::fs::read_to_string(self.scratch.path(&format!("ops/state/notes/{machine}.txt")))
-            .unwrap_or_default()
+    /// Whether the file that a job leaves is there. It is never there in part.
+    #[track_caller]
+    pub fn has_file(&self, job: &Job) -> bool {
+        let Some((path, wanted)) = &job.file else { return false };
+        let text = std::fs::read_to_string(self.scratch.path(path));
+        assert!(text.as_ref().is_ok_and(|text| text == wanted) || text.is_err(), "half a file: {text:?}");
+        text.is_ok()
+    }
+
+    /// How many of a job's requests have come, one after the other from the first on.
+    pub fn steps_done(&self, job: &Job) -> usize {
+        let done = self.machines.done();
+        job.changes.iter().take_while(|wanted| done.iter().any(|change| change.what == **wanted)).count()
     }
 
     /// The runs of which nobody knows what became.
@@ -134,20 +121,9 @@ impl Site {
     }
 }
 
-/// The words that ask for a machine.
-pub fn plan_words<'a>(machine: &'a str, note: &'a str) -> [&'a str; 7] {
-    ["cap", "run", "test.guest.sets-up", "--machine", machine, "--note", note]
-}
-
 /// The words that approve a plan and carry it out.
-pub fn approve_words(plan: &str) -> [&str; 7] {
-    ["plan", "approve", plan, "--key", "key", "--apply", "--json"]
-}
-
-/// What the machines are told by a step, from 1.
-pub fn change(machine: &str, step: usize) -> String {
-    let (method, step) = STEPS[step - 1];
-    format!("{method} /machines/{machine}/{step}")
+pub fn approve(plan: &str) -> Vec<String> {
+    ["plan", "approve", plan, "--key", "key", "--apply", "--json"].map(str::to_owned).into()
 }
 
 fn read_unknown(row: &Value) -> Unknown {
