@@ -132,10 +132,16 @@ fn schema(connection: &Connection, checked: &mut Checked) -> Result<(), LedgerEr
     if described(connection)? != described(&expected)? {
         checked.find(format!("a table, index or trigger of the ledger was changed; {RESTORE}"));
     }
-    let query = "SELECT count(*) FROM meta WHERE key NOT IN ('ledger', 'schema')";
+    let query = "SELECT count(*) FROM meta WHERE key NOT IN ('ledger', 'schema', 'kept')";
     let more: i64 = connection.query_row(query, [], |row| row.get(0))?;
     if more > 0 {
         checked.find(format!("the table meta has rows that ops did not write; {RESTORE}"));
+    }
+    // Compared as text, for a flipped bit may have made anything of it.
+    let query = "SELECT coalesce((SELECT value FROM meta WHERE key = 'kept'), '')
+                 = (SELECT CAST(coalesce(sum(bytes), 0) AS TEXT) FROM kept)";
+    if !connection.query_row(query, [], |row| row.get(0))? {
+        checked.find(format!("the sum of what the content store holds was changed; {RESTORE}"));
     }
     Ok(())
 }
