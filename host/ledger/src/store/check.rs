@@ -15,7 +15,7 @@ mod tests;
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::{Ledger, LedgerError, connect, log, seals, tiles};
 use crate::digest::Digest;
@@ -132,10 +132,15 @@ fn schema(connection: &Connection, checked: &mut Checked) -> Result<(), LedgerEr
     if described(connection)? != described(&expected)? {
         checked.find(format!("a table, index or trigger of the ledger was changed; {RESTORE}"));
     }
-    let query = "SELECT count(*) FROM meta WHERE key NOT IN ('ledger', 'schema')";
+    let query = "SELECT count(*) FROM meta WHERE key NOT IN ('ledger', 'schema', 'kept')";
     let more: i64 = connection.query_row(query, [], |row| row.get(0))?;
     if more > 0 {
         checked.find(format!("the table meta has rows that ops did not write; {RESTORE}"));
+    }
+    let query = "SELECT value = CAST((SELECT coalesce(sum(bytes), 0) FROM kept) AS TEXT) FROM meta WHERE key = 'kept'";
+    let summed: Option<bool> = connection.query_row(query, [], |row| row.get(0)).optional()?;
+    if summed != Some(true) {
+        checked.find(format!("the sum of what is kept is not that of the runs; {RESTORE}"));
     }
     Ok(())
 }
