@@ -15,7 +15,7 @@ mod tests;
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::{Ledger, LedgerError, connect, log, seals, tiles};
 use crate::digest::Digest;
@@ -137,11 +137,10 @@ fn schema(connection: &Connection, checked: &mut Checked) -> Result<(), LedgerEr
     if more > 0 {
         checked.find(format!("the table meta has rows that ops did not write; {RESTORE}"));
     }
-    // Compared as text, for a flipped bit may have made anything of it.
-    let query = "SELECT coalesce((SELECT value FROM meta WHERE key = 'kept'), '')
-                 = (SELECT CAST(coalesce(sum(bytes), 0) AS TEXT) FROM kept)";
-    if !connection.query_row(query, [], |row| row.get(0))? {
-        checked.find(format!("the sum of what the content store holds was changed; {RESTORE}"));
+    let query = "SELECT value = CAST((SELECT coalesce(sum(bytes), 0) FROM kept) AS TEXT) FROM meta WHERE key = 'kept'";
+    let summed: Option<bool> = connection.query_row(query, [], |row| row.get(0)).optional()?;
+    if summed != Some(true) {
+        checked.find(format!("the sum of what is kept is not that of the runs; {RESTORE}"));
     }
     Ok(())
 }

@@ -70,6 +70,7 @@ fn what_was_changed_is_named() {
         ("DELETE FROM entries WHERE sequence = 8", "names a row that is not there"),
         ("DROP INDEX runs_by_receipt", "a table, index or trigger of the ledger was changed"),
         ("INSERT INTO meta VALUES ('x', 'y')", "the table meta has rows"),
+        ("UPDATE meta SET value = '1' WHERE key = 'kept'", "the sum of what is kept is not that of the runs"),
     ];
     for (sql, named) in cases {
         let sample = Sample::with_rounds(1);
@@ -276,7 +277,10 @@ fn a_flipped_byte_is_reported_or_harmless() {
 /// that was cut off, so the checkpoint that was kept reports it, or every table still has the same contents.
 #[test]
 fn a_flipped_byte_in_the_newest_writes_is_seen_by_a_checkpoint_that_was_kept() {
-    let sample = Sample::with_rounds(3);
+    let sample = Sample::with_rounds(2);
+    // So that the log holds what follows, and no frames that it has done with.
+    copy_ledger(&sample, &sample.state.path().join("moved"));
+    sample.round(2);
     let kept = sample.publish();
     let read = |name: &str| fs::read(sample.state.path().join(name)).unwrap();
     let (file, log) = (read("ledger.db"), read("ledger.db-wal"));
