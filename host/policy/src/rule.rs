@@ -129,7 +129,7 @@ pub(crate) struct Written {
 }
 
 /// The most severe effect that a safety class allows.
-pub(crate) fn ceiling(safety: Safety) -> RuleEffect {
+pub fn ceiling(safety: Safety) -> RuleEffect {
     match safety {
         Safety::ReadOnly => RuleEffect::Read,
         Safety::Mutating => RuleEffect::Mutate,

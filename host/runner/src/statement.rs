@@ -188,6 +188,7 @@ fn grants(record: &Record) -> say::Grants {
                             RuleEffect::Mutate => say::RuleEffect::Mutate,
                             RuleEffect::Destroy => say::RuleEffect::Destroy,
                         },
+                        for_undo: rule.only_undo,
                     })
                     .collect(),
             })
