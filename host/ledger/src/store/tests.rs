@@ -357,7 +357,9 @@ fn what_was_written_stays_written() {
     let approvals = [approve(&ledger, "p1").unwrap()];
     intend(&ledger, &key("a"), Some("p1"), &approvals).unwrap();
     ledger.effect_performed(&key("a"), 1, b"answer", &[]).unwrap();
-    end(&ledger, &key("a"), Status::Done, None).unwrap();
+    let run = key("a");
+    let receipt = NewReceipt { kept: 1, ..NewReceipt::new(&run, CAPABILITY, Status::Done) };
+    ledger.commit_receipt(&receipt, Durability::Durable, |_| Ok(b"receipt".to_vec())).unwrap();
     let other = Connection::open(state.path().join("ledger.db")).unwrap();
     for statement in [
         "UPDATE entries SET envelope = x'00'",
@@ -389,7 +391,9 @@ fn what_was_written_stays_written() {
 fn damage_on_disk_is_noticed() {
     let state = crate::scratch();
     let ledger = Ledger::open(state.path()).unwrap();
-    end(&ledger, &key("a"), Status::Done, None).unwrap();
+    let run = key("a");
+    let receipt = NewReceipt { kept: 1, ..NewReceipt::new(&run, CAPABILITY, Status::Done) };
+    ledger.commit_receipt(&receipt, Durability::Durable, |_| Ok(b"receipt".to_vec())).unwrap();
     let other = Connection::open(state.path().join("ledger.db")).unwrap();
     other.execute_batch("DROP TRIGGER entries_stay; UPDATE entries SET envelope = x'00'").unwrap();
     assert!(matches!(ledger.receipt(&key("a")), Err(LedgerError::RunState { .. })));
