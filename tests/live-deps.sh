@@ -12,6 +12,7 @@ needed=(
   /usr/sbin/exim4           exim4-daemon-light
   /usr/bin/ssh-keygen       openssh-client
   /usr/bin/openssl          openssl
+  /usr/bin/cc               gcc
   /usr/bin/sqlite3          sqlite3
   /usr/bin/npm              npm
 )

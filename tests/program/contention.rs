@@ -22,9 +22,9 @@ const CHANGES_ONE_IN: usize = 25;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
-        trial("contention::two_processes_one_ledger", None, one_ledger),
-        trial("contention::the_same_input_at_once", None, same_input),
-        trial("contention::one_run_at_a_time_per_target", None, one_target),
+        trial("torture::contention::two_processes_one_ledger", None, one_ledger),
+        trial("torture::contention::the_same_input_at_once", None, same_input),
+        trial("torture::contention::one_run_at_a_time_per_target", None, one_target),
     ]
 }
 
