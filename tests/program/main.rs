@@ -15,6 +15,7 @@ mod audit;
 mod cli;
 mod corpus;
 mod crash;
+mod fixture;
 mod hostile;
 mod live;
 mod network;
@@ -42,6 +43,7 @@ fn main() {
         verify::trials(),
         audit::trials(),
         replay::trials(),
+        fixture::trials(),
         prune::trials(),
         network::trials(),
         secrets::trials(),
