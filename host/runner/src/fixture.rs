@@ -98,13 +98,14 @@ impl Runner {
             let phase = Recorded { seed: hex::encode([seed; 32]), ..phase.clone() };
             engine.block_on(self.scripted(&component, &anew, &phase, &given, entries.clone()))
         };
-        let ([one, departed], other) = (again(1)?, again(2)?);
-        let departed = departed.as_str().map(str::to_owned).or_else(|| {
-            let same = matches!(phase.end, Ended::Output(_)) == one["end"].get("output").is_some();
+        let (one, other) = (again(1)?, again(2)?);
+        let departed = one.departed.clone().or_else(|| {
+            let same = matches!(phase.end, Ended::Output(_)) == one.end.get("output").is_some();
             (!same).then(|| "it ended in another way".to_owned())
         });
-        let crossings = one["crossings"].as_array().map_or(0, Vec::len);
-        let expected = randomless(&one, &other[0]);
+        let crossings = one.crossings.iter().zip(&other.crossings).map(|(one, other)| randomless(one, other));
+        let crossings: Vec<_> = crossings.collect();
+        let end = randomless(&one.end, &other.end);
         let document = json!({
             "version": VERSION,
             "capability": recording.capability,
@@ -115,10 +116,10 @@ impl Runner {
             "services": anew.input.services,
             "contracts": texts(&given.contracts),
             "directories": given.folders.iter().map(|(name, files)| (name.clone(), texts(files))).collect::<BTreeMap<_, _>>(),
-            "crossings": expected["crossings"],
-            "end": expected["end"],
+            "crossings": crossings,
+            "end": end,
         });
-        Ok((document, crossings, departed))
+        Ok((document, crossings.len(), departed))
     }
 
     /// Runs the component with these answers. Returns what it asked and how it ended, and where it left the way.
@@ -129,7 +130,7 @@ impl Runner {
         phase: &Recorded,
         given: &Given,
         entries: Vec<Entry>,
-    ) -> Result<[Value; 2], RecordingError> {
+    ) -> Result<Way, RecordingError> {
         let world = Restored::with(self.workspace().state(), given)?;
         let script = Arc::new(Mutex::new(Script::new(entries)));
         let end = self.take(component, recording, phase, &world, script.clone(), &Notify::new()).await?;
@@ -139,9 +140,17 @@ impl Runner {
             (None, 0) => None,
             (None, left) => Some(format!("it ended {left} questions early, with {}", ended(&end))),
         };
-        let crossings: Vec<_> = script.crossed.iter().map(crossing).collect();
-        Ok([json!({"crossings": crossings, "end": ended(&end)}), json!(departed)])
+        Ok(Way { crossings: script.crossed.iter().map(crossing).collect(), end: ended(&end), departed })
     }
+}
+
+/// The way that a capability took.
+struct Way {
+    /// What it asked and was answered.
+    crossings: Vec<Value>,
+    end: Value,
+    /// Where it left the way of the real run.
+    departed: Option<String>,
 }
 
 /// Contracts and files with their texts replaced.

@@ -39,13 +39,16 @@ impl Drop for Restored {
     }
 }
 
+/// Files by their names.
+pub(crate) type Files = Vec<(String, Vec<u8>)>;
+
 /// What a guest has before it runs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Given {
     /// Contracts by name.
-    pub(crate) contracts: Vec<(String, Vec<u8>)>,
+    pub(crate) contracts: Files,
     /// The files of each granted folder, by its name and theirs.
-    pub(crate) folders: Vec<(String, Vec<(String, Vec<u8>)>)>,
+    pub(crate) folders: Vec<(String, Files)>,
     /// The folders in them, each after the one that it is in.
     pub(crate) directories: Vec<String>,
 }
