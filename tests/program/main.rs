@@ -17,6 +17,7 @@ mod contention;
 mod corpus;
 mod crash;
 mod faults;
+mod fixture;
 mod hostile;
 mod ledger;
 mod live;
@@ -53,6 +54,7 @@ fn main() {
         verify_docs::trials(),
         audit::trials(),
         replay::trials(),
+        fixture::trials(),
         prune::trials(),
         network::trials(),
         secrets::trials(),

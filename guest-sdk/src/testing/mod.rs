@@ -56,6 +56,7 @@
 mod answer;
 pub(crate) mod crossing;
 mod files;
+mod fixture;
 mod needs;
 mod world;
 

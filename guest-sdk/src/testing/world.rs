@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::crossing::{Handle, Phase, State, Stopped};
 use super::files::{self, Tree};
+use super::fixture::{self, Tape};
 use super::{Answer, needs};
 use crate::raw::ops::capability::effects::Effect;
 use crate::{Capability, Ctx, Failure};
@@ -24,6 +25,8 @@ pub struct World {
     directories: BTreeSet<String>,
     files: Tree,
     state: Handle,
+    /// The fixture that it was made from.
+    fixture: Option<Value>,
 }
 
 /// How a run ended.
@@ -104,9 +107,72 @@ impl World {
             log: vec![],
             ids: 0,
             monotonic: Duration::ZERO,
+            tape: None,
         };
         let state = Rc::new(RefCell::new(state));
-        Self { capability, config: json!({}), directories: BTreeSet::new(), files: Tree::new(), state }
+        Self {
+            capability,
+            config: json!({}),
+            directories: BTreeSet::new(),
+            files: Tree::new(),
+            state,
+            fixture: None,
+        }
+    }
+
+    /// The world of a real run, as `ops receipts export --fixture` wrote it: `text` is its `fixture.json`, for example by
+    /// `include_str!`. [`World::replay`] goes through it.
+    ///
+    /// # Panics
+    /// If it is no fixture of this capability.
+    pub fn fixture(capability: &'static Capability, text: &str) -> Self {
+        let fixture: Value = serde_json::from_str(text).expect("a fixture is JSON");
+        let mut world = Self::new(capability).config(fixture["config"].clone());
+        let named = world.state.borrow().manifest.name.clone();
+        assert_eq!(fixture["capability"], named, "the fixture is that of another capability");
+        for service in fixture["services"].as_array().into_iter().flatten() {
+            world = world.service(service.as_str().unwrap_or_default(), []);
+        }
+        let texts = |value: &Value| -> Vec<(String, String)> {
+            let fields = value.as_object().into_iter().flatten();
+            fields.map(|(name, text)| (name.clone(), text.as_str().unwrap_or_default().to_owned())).collect()
+        };
+        for (name, text) in texts(&fixture["contracts"]) {
+            world = world.contract(&name, &text);
+        }
+        for (name, files) in fixture["directories"].as_object().into_iter().flatten() {
+            let files = texts(files);
+            let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+            world = world.directory(name, &files);
+        }
+        let part = |name: &str| fixture["clock"][name].as_u64().unwrap_or(0);
+        world = world.now(
+            SystemTime::UNIX_EPOCH
+                + Duration::from_secs(part("seconds"))
+                + Duration::from_nanos(part("nanoseconds")),
+        );
+        world.fixture = Some(fixture);
+        world
+    }
+
+    /// Goes through the real run of the fixture again.
+    ///
+    /// # Panics
+    /// With the first difference: a question that the run did not ask, one that it asked and this does not, another
+    /// output or failure. If the world was made without a fixture.
+    pub fn replay(&mut self) -> Ran {
+        let fixture = self.fixture.clone().expect("World::fixture makes a world that can be replayed");
+        self.state.borrow_mut().tape = Some(Tape::new(&fixture));
+        let (ran, _) = self.run(&fixture["arguments"], Phase::Plan);
+        let left = self.state.borrow_mut().tape.take().map_or(0, |tape| tape.left());
+        let end = match &ran.end {
+            End::Output(output) => Ok(output.clone()),
+            End::Failed(failure) => Err(failure.clone()),
+            End::Stopped => panic!("a replay is never stopped"),
+        };
+        fixture::assert_end(&fixture["end"], &end);
+        assert_eq!(left, 0, "the capability left out the last {left} questions of the fixture");
+        ran
     }
 
     /// With this config of the binding, an object.

@@ -316,6 +316,17 @@ pub(crate) enum Receipts {
         #[command(flatten)]
         json: Json,
     },
+    /// Turn a run into a test of its capability: DIR/fixture.json. Texts are replaced by placeholders.
+    Export {
+        /// The run key, the beginning of it, or its last letters.
+        key: String,
+        /// Into which folder.
+        #[arg(long, value_name = "DIR")]
+        fixture: PathBuf,
+        /// A field whose text stays as it is: its name, or a JSON pointer; again for each.
+        #[arg(long, value_name = "FIELD")]
+        keep: Vec<String>,
+    },
     /// Erase bodies and salts of old runs, as `records:` of ops.yaml says. Receipts stay.
     Prune {
         /// Erase what is older than this, such as 30d, 12h or 0s [default: the retention of ops.yaml].

@@ -13,6 +13,7 @@ pub mod catalogue;
 mod decide;
 pub mod ending;
 pub mod explain;
+pub mod fixture;
 mod journal;
 pub mod key;
 pub mod ledger;

@@ -81,6 +81,9 @@ struct Body {
     place: Place,
 }
 
+/// The blobs of a recording by their file names.
+type Blobs = BTreeMap<String, Vec<u8>>;
+
 impl Body {
     fn new(name: &'static str, media_type: &'static str, bytes: Vec<u8>) -> Self {
         Self { name, media_type, bytes, place: Place::Exported }
@@ -244,11 +247,7 @@ impl Run<'_> {
 
     /// What the run leaves as evidence, and the blobs of its recording. Where the binding wants digests only, or the
     /// store has no room, no body is kept.
-    fn keeping(
-        &mut self,
-        status: Status,
-        scrubber: &Scrubber,
-    ) -> Result<(Vec<Body>, BTreeMap<String, Vec<u8>>), String> {
+    fn keeping(&mut self, status: Status, scrubber: &Scrubber) -> Result<(Vec<Body>, Blobs), String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
         let mut bodies = self.bodies().map_err(|error| text(&error))?;
         let mut blobs = BTreeMap::new();

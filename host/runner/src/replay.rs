@@ -18,13 +18,14 @@ use ops_ledger::store::{ReceiptFilter, StoredReceipt};
 use ops_ledger::{content, verify};
 use ops_policy::digest::Digest;
 use ops_policy::plan::Plan;
+use ops_sandbox::broker::Broker;
 use ops_sandbox::component::Component;
-use ops_sandbox::job::{Job, Limits, Links};
+use ops_sandbox::job::{End, Job, Limits, Links};
 use serde::Serialize;
 use tokio::sync::{Mutex, Notify, watch};
 
 use self::broker::{Halt, ReplayBroker};
-pub(crate) use self::world::Restored;
+pub(crate) use self::world::{Given, Restored};
 use crate::ending::Ending;
 use crate::journal::Tape;
 use crate::recording::{self, Ended, Recorded, Recording, RecordingError};
@@ -182,9 +183,12 @@ impl Runner {
         let state = self.workspace().state();
         let entries = recording.entries(state, phase)?;
         let world = Restored::new(state, recording, phase)?;
-        let Taken { halt, answers, effects, left, end } =
-            self.take(component, recording, phase, Tape::new(entries), &world).await?;
-        let mut difference = difference(&phase.end, halt.as_ref(), answers, left, &end);
+        let ended = Arc::new(Notify::new());
+        let broker = Arc::new(Mutex::new(ReplayBroker::new(Tape::new(entries), ended.clone())));
+        let end = self.take(component, recording, phase, &world, broker.clone(), &ended).await?;
+        let broker = broker.lock().await;
+        let (answers, effects) = (broker.answers, broker.effects);
+        let mut difference = difference(&phase.end, broker.halt.as_ref(), answers, broker.left(), &end);
         let staged = matches!(phase.end, Ended::Output(_)) && !(phase.phase == "apply" && checked.deviated);
         if difference.is_none() && staged {
             let seed = hex::decode(&phase.seed).unwrap_or_default();
@@ -195,15 +199,16 @@ impl Runner {
         Ok(Phase { phase: phase.phase.clone(), answers, effects, end, difference })
     }
 
-    /// Runs a guest in a recorded world.
+    /// Runs a guest in a recorded world. A phase that the host stopped ends soon after `ended` is told.
     pub(crate) async fn take(
         &self,
         component: &Component,
         recording: &Recording,
         phase: &Recorded,
-        tape: Tape,
         world: &Restored,
-    ) -> Result<Taken, RecordingError> {
+        broker: Arc<Mutex<dyn Broker>>,
+        ended: &Notify,
+    ) -> Result<End, RecordingError> {
         let seed = hex::decode(&phase.seed).ok().and_then(|seed| <[u8; 32]>::try_from(seed).ok());
         let [fetch, effects, http] = phase.links;
         let [memory, output, time] = phase.limits;
@@ -218,8 +223,6 @@ impl Runner {
             limits: Limits { memory, time: Duration::from_millis(time).max(LEAST_TIME), output },
             cancel: cancelled,
         };
-        let ended = Arc::new(Notify::new());
-        let broker = Arc::new(Mutex::new(ReplayBroker::new(tape, ended.clone())));
         let sandbox = self.sandbox().map_err(|ending| damaged(&ending.message))?;
         // The host stopped it while it waited or computed; what it would have done after that, nobody knows.
         let grace = async {
@@ -231,28 +234,11 @@ impl Runner {
             cancel.send_replace(true);
             pending::<()>().await;
         };
-        let ran = tokio::select! {
-            ran = sandbox.run(component, job, broker.clone()) => ran,
-            () = grace => return Err(damaged(&"it did not end")),
-        };
-        let broker = broker.lock().await;
-        Ok(Taken {
-            halt: broker.halt.clone(),
-            answers: broker.answers,
-            effects: broker.effects,
-            left: broker.left(),
-            end: ran.end,
-        })
+        tokio::select! {
+            ran = sandbox.run(component, job, broker) => Ok(ran.end),
+            () = grace => Err(damaged(&"it did not end")),
+        }
     }
-}
-
-/// What a guest did in a recorded world.
-pub(crate) struct Taken {
-    halt: Option<Halt>,
-    answers: usize,
-    effects: usize,
-    left: usize,
-    end: ops_sandbox::job::End,
 }
 
 /// The first difference between a recorded phase and the same one run again.
@@ -261,7 +247,7 @@ fn difference(
     halt: Option<&Halt>,
     answers: usize,
     left: usize,
-    end: &ops_sandbox::job::End,
+    end: &End,
 ) -> Option<String> {
     let again = Ended::of(end, None);
     match (recorded, halt) {

@@ -234,3 +234,11 @@ mod live {
         }
     }
 }
+
+/// A real run against a server, exported by `ops receipts export KEY --fixture …`.
+#[test]
+fn it_does_what_it_did_in_a_real_run() {
+    let ran = World::fixture(&CAPABILITY, include_str!("fixture.json")).replay();
+    assert_eq!(ran.reads, ["mail GET /.well-known/jmap", "mail POST /jmap/"]);
+    assert_eq!(ran.output()["matches"], 7);
+}

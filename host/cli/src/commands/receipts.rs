@@ -29,6 +29,7 @@ pub(crate) fn run(workspace: Option<&Path>, command: Receipts) -> Outcome {
         Receipts::Prune { older_than, dry_run, json } => {
             prune::run(&open(workspace)?, older_than, dry_run, json.json)
         }
+        Receipts::Export { key, fixture, keep } => export(&open(workspace)?, &key, &fixture, &keep),
     }
 }
 
@@ -46,6 +47,28 @@ fn list(runner: &Runner, top: u32, json: bool) -> Outcome {
         print(format!("{:<11} {}", row.status, row.key))?;
     }
     Ok(0)
+}
+
+fn export(runner: &Runner, key: &str, folder: &Path, keep: &[String]) -> Outcome {
+    let exported = match runner.export_fixture(key, folder, keep) {
+        Ok(exported) => exported,
+        Err(ending) => {
+            say::ending(&ending);
+            return Ok(ending.exit);
+        }
+    };
+    print(exported.file.display())?;
+    say::note(format!("read it before you give it away; it answers {} questions", exported.crossings));
+    match exported.departed {
+        None => Ok(0),
+        Some(place) => {
+            say::error(format!(
+                "with its placeholders the capability takes another way than in the real run: {place}\n  \
+                 it needs a text that was replaced; name the field with --keep and export again"
+            ));
+            Ok(1)
+        }
+    }
 }
 
 fn show(runner: &Runner, key: &str, json: bool) -> Outcome {

@@ -39,49 +39,88 @@ impl Drop for Restored {
     }
 }
 
+/// Files by their names.
+pub(crate) type Files = Vec<(String, Vec<u8>)>;
+
+/// What a guest has before it runs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Given {
+    /// Contracts by name.
+    pub(crate) contracts: Files,
+    /// The files of each granted folder, by its name and theirs.
+    pub(crate) folders: Vec<(String, Files)>,
+    /// The folders in them, each after the one that it is in.
+    pub(crate) directories: Vec<String>,
+}
+
+impl Given {
+    /// What the guest of a recorded phase had.
+    fn recorded(state: &Path, recording: &Recording, phase: &Recorded) -> Result<Self, RecordingError> {
+        let mut given = Self::default();
+        for (name, digest) in &recording.contracts {
+            given.contracts.push((name.clone(), blob(state, &recording.run, digest)?));
+        }
+        for granted in &phase.folders {
+            let mut files = Vec::new();
+            for (path, entry) in &granted.tree.entries {
+                match entry {
+                    tree::Entry::Directory { .. } => {
+                        given.directories.push(format!("{}/{path}", granted.name))
+                    }
+                    tree::Entry::File { digest, .. } => {
+                        files.push((path.clone(), blob(state, &recording.run, digest)?));
+                    }
+                }
+            }
+            given.folders.push((granted.name.clone(), files));
+        }
+        Ok(given)
+    }
+}
+
 impl Restored {
     /// Makes the folders of a phase from the blobs of its run.
     pub(crate) fn new(state: &Path, recording: &Recording, phase: &Recorded) -> Result<Self, RecordingError> {
+        let restored = Self::with(state, &Given::recorded(state, recording, phase)?)?;
+        for granted in &phase.folders {
+            let again = tree::scan(&restored.folder.join(&granted.name), &tree::Limits::default());
+            if again.map_err(|error| damaged(&error))?.digest() != granted.tree.digest() {
+                return Err(damaged(&format!("the directory `{}` cannot be made again", granted.name)));
+            }
+        }
+        Ok(restored)
+    }
+
+    /// Makes folders that hold this.
+    pub(crate) fn with(state: &Path, given: &Given) -> Result<Self, RecordingError> {
         let drawn = random::<8>().map_err(|error| damaged(&error))?;
         let name = format!("replay-{}", hex::encode(drawn));
         let alive = RunLock::hold(state, &name).map_err(|error| damaged(&error))?;
         let folder = staging::of_run(state, &name);
         private_folder(&folder).map_err(|error| damaged(&error))?;
-        let contracts = !recording.contracts.is_empty();
+        let contracts = !given.contracts.is_empty();
         let restored = Self { state: state.to_path_buf(), name, folder, contracts, _alive: alive };
-        for granted in &phase.folders {
-            restored.folder(&recording.run, granted)?;
+        let place = |path: &str| match path.split('/').all(|part| !matches!(part, "" | "." | "..")) {
+            true => Ok(restored.folder.join(path)),
+            false => Err(damaged(&"it names a file outside its folder")),
+        };
+        let failed = |error: std::io::Error| damaged(&error);
+        for (name, _) in &given.folders {
+            private_folder(&place(name)?).map_err(|error| damaged(&error))?;
+        }
+        for path in &given.directories {
+            fs::create_dir(place(path)?).map_err(failed)?;
+        }
+        for (name, files) in &given.folders {
+            for (path, bytes) in files {
+                fs::write(place(&format!("{name}/{path}"))?, bytes).map_err(failed)?;
+            }
         }
         if contracts {
-            let mut files = Vec::new();
-            for (name, digest) in &recording.contracts {
-                files.push((name.clone(), blob(state, &recording.run, digest)?));
-            }
             let to = restored.folder.join("contracts");
-            stage::contract_copy(&files, &to).map_err(|error| damaged(&error))?;
+            stage::contract_copy(&given.contracts, &to).map_err(|error| damaged(&error))?;
         }
         Ok(restored)
-    }
-
-    fn folder(&self, run: &str, granted: &Folder) -> Result<(), RecordingError> {
-        let to = self.folder.join(&granted.name);
-        private_folder(&to).map_err(|error| damaged(&error))?;
-        for (path, entry) in &granted.tree.entries {
-            if !path.split('/').all(|part| !matches!(part, "" | "." | "..")) {
-                return Err(damaged(&"it names a file outside its folder"));
-            }
-            let place = to.join(path);
-            let written = match entry {
-                tree::Entry::Directory { .. } => fs::create_dir(&place),
-                tree::Entry::File { digest, .. } => fs::write(&place, blob(&self.state, run, digest)?),
-            };
-            written.map_err(|error| damaged(&format!("{}: {error}", place.display())))?;
-        }
-        let again = tree::scan(&to, &tree::Limits::default()).map_err(|error| damaged(&error))?;
-        if again.digest() != granted.tree.digest() {
-            return Err(damaged(&format!("the directory `{}` cannot be made again", granted.name)));
-        }
-        Ok(())
     }
 
     /// What the guest sees.
