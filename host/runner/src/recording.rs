@@ -474,7 +474,8 @@ mod tests {
             let mut recorder = Recorder::default();
             let phase = Recorded { end, ..recorded_phase(&mut recorder, vec![entry]) };
             recorder.phase(phase);
-            let written = recorder.close(about(), &[], &Scrubber::new(&[secret.clone()])).unwrap();
+            let written =
+                recorder.close(about(), &[], &Scrubber::new(std::slice::from_ref(&secret))).unwrap();
             assert_eq!(Recording::parse(&written.document).is_ok(), recorded, "{what}");
             assert!(!String::from_utf8(written.document).unwrap().contains("hunter2"), "{what}");
         }
