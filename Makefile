@@ -56,11 +56,16 @@ fuzz: ## fuzz the policy, FUZZ_TIME seconds (600) for each target; make test rep
 	  RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --fuzz-dir tests/fuzz $$target target/fuzz-corpus/$$target \
 	  tests/fuzz/corpus/$$target -- -max_total_time=$(FUZZ_TIME) || exit 1; done
 
+.PHONY: torture
+torture: host guests ## kill runs, cut the power, fail the disk, contend: TORTURE kills (1000; 10000 before a release)
+	TORTURE="$${TORTURE:-1000}" $(CARGO) test --workspace --test program -- torture::
+
 .PHONY: bench
-bench: guests ## measure decisions, and what the host adds to a request, against curl
+bench: guests ## measure decisions, what the host adds to a request against curl, and a ledger of 100,000 receipts
 	$(CARGO) bench -p ops-policy --bench decide
 	$(CARGO) build -p ops-cli --profile dist
 	OPS=$(CURDIR)/target/dist/ops GUESTS=$(CURDIR)/$(GUESTS) python3 tests/bench/request.py
+	$(CARGO) test -p ops-ledger --profile dist --lib -- --ignored --nocapture a_hundred_thousand
 
 .PHONY: host
 host: ## build the program ops, and what tests it

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the live tests start or call: a mail server from Debian, and two readers of receipts from PyPI that
-# we did not write. Does nothing where everything is there.
+# Installs what the live tests start or call: a mail server from Debian; readers of receipts from PyPI and npm, and a
+# stand-in for Proxmox VE from PyPI, none of which we wrote. Does nothing where everything is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,7 +12,9 @@ needed=(
   /usr/sbin/exim4           exim4-daemon-light
   /usr/bin/ssh-keygen       openssh-client
   /usr/bin/openssl          openssl
+  /usr/bin/cc               gcc
   /usr/bin/sqlite3          sqlite3
+  /usr/bin/npm              npm
 )
 packages=()
 for ((i = 0; i < ${#needed[@]}; i += 2)); do
@@ -21,7 +23,11 @@ done
 
 venv=target/python
 pinned=('securesystemslib[crypto]==1.6.0' 'in-toto-attestation==0.9.3')
-has_readers() { "$1" -c 'import securesystemslib.dsse, cryptography, in_toto_attestation' 2>/dev/null; }
+# A stand-in for Proxmox VE, and a client of that; see tests/stand-ins/README.md.
+pinned+=('fakepve[crypto]==0.5.0' 'proxmoxer==2.3.0' 'requests==2.34.2')
+has_readers() {
+  "$1" -c 'import securesystemslib.dsse, cryptography, in_toto_attestation, fakepve, proxmoxer, requests' 2>/dev/null
+}
 if ! has_readers $venv/bin/python; then
   python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 fi
@@ -42,4 +48,12 @@ if ! has_readers $venv/bin/python; then
   echo "installing ${pinned[*]} into $venv"
   python3 -m venv --clear $venv
   $venv/bin/pip install --quiet --disable-pip-version-check "${pinned[@]}"
+fi
+
+# The page for people who check receipts says how to install what it uses; this does just what it says.
+tools=target/verify
+if [ ! -e $tools/node_modules/@sigstore/verify ] || [ ! -e $tools/venv/log/aics_tlog ]; then
+  echo "installing the tools of docs/verify.md into $tools"
+  mkdir -p $tools
+  (cd $tools && sed -n '/^```sh install$/,/^```$/{/^```/d;p}' ../../docs/verify.md | bash -eu)
 fi

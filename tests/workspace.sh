@@ -36,4 +36,5 @@ The workspace ops/ is pinned for development, and bin/ops is the program. Try it
   ./bin/ops cap list
   ./bin/ops cap run communications.mail.send.test --to ops@communications.local --subject Hello
   ./bin/ops plan approve PLAN --key target/dev/approver --apply
+  ./bin/ops cap run infra.vm.provision --target communications-stack --profile spine-ready-v1 --vm-id 214 --dry-run
 END

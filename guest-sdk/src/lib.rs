@@ -72,6 +72,7 @@ mod manifest;
 mod request;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
+mod yaml;
 
 /// The bindings that are generated from `wit/`, for guests that do without the attribute.
 #[allow(
@@ -117,3 +118,4 @@ pub use raw::ops::capability::effects::Undo;
 pub use raw::ops::capability::report::Level;
 pub use raw::ops::capability::types::{Header, NetError, Response};
 pub use request::Request;
+pub use yaml::read_contract;

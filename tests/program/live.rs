@@ -1,9 +1,11 @@
-//! The communications capabilities against a real mail server: Cyrus and exim, started by each test for itself.
+//! The communications capabilities against a real mail server: Cyrus and exim, started by each test for itself. The
+//! infrastructure capabilities against a stand-in for Proxmox VE.
 
 mod cannot_send;
 mod imap;
 mod lmtp;
 mod operator;
+mod pve;
 mod read;
 mod send;
 mod server;
@@ -22,5 +24,6 @@ pub(crate) fn trials() -> Vec<Trial> {
     let openssl = (!skip::has_program("openssl")).then_some("openssl");
     let alone = tls::ALONE.iter().map(|(name, test)| (*name, openssl, *test));
     let all = with_mail.chain(alone);
-    all.map(|(name, missing, test)| skip::trial(format!("live::{name}"), missing, test)).collect()
+    let all = all.map(|(name, missing, test)| skip::trial(format!("live::{name}"), missing, test));
+    all.chain(pve::trials()).collect()
 }

@@ -13,10 +13,13 @@
 
 mod audit;
 mod cli;
+mod contention;
 mod corpus;
 mod crash;
+mod faults;
 mod fixture;
 mod hostile;
+mod ledger;
 mod live;
 mod network;
 mod prune;
@@ -24,7 +27,10 @@ mod refusals;
 mod replay;
 mod secrets;
 mod tables;
+mod torture;
+mod unknown;
 mod verify;
+mod verify_docs;
 
 use libtest_mimic::Arguments;
 
@@ -39,8 +45,13 @@ fn main() {
         hostile::trials(),
         refusals::trials(),
         cli::trials(),
+        contention::trials(),
+        torture::trials(),
+        unknown::trials(),
         crash::trials(),
+        faults::trials(),
         verify::trials(),
+        verify_docs::trials(),
         audit::trials(),
         replay::trials(),
         fixture::trials(),
@@ -49,6 +60,7 @@ fn main() {
         secrets::trials(),
         tables::trials(),
         corpus::trials(),
+        ledger::trials(),
         live::trials(),
     ]
     .into_iter()

@@ -250,7 +250,7 @@ fn imports_are_few() {
 }
 
 /// A workspace in which a plan was made, approved and carried out: two receipts.
-fn applied() -> Scratch {
+pub(crate) fn applied() -> Scratch {
     let scratch = Scratch::new();
     fs::create_dir(scratch.path("ops/state/outbox")).unwrap();
     scratch.bind("communications-mail-send-test", BINDING);
@@ -263,7 +263,7 @@ fn applied() -> Scratch {
 }
 
 /// The folder of the run that changed something.
-fn newest(scratch: &Scratch) -> PathBuf {
+pub(crate) fn newest(scratch: &Scratch) -> PathBuf {
     scratch.receipts().pop().unwrap()
 }
 
@@ -313,7 +313,7 @@ fn host_key(scratch: &Scratch) -> HostKey {
 }
 
 /// A key that this host never saw.
-fn stranger() -> (TempDir, HostKey) {
+pub(crate) fn stranger() -> (TempDir, HostKey) {
     let folder = private();
     let key = HostKey::load_or_create(folder.path()).unwrap();
     (folder, key)

@@ -20,3 +20,4 @@ pub mod scratch;
 pub mod server;
 pub mod skip;
 pub mod tls;
+pub mod torture;

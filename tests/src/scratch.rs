@@ -1,8 +1,9 @@
 //! A scratch workspace with a home and a state of its own, and the program `ops` run in it.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
@@ -45,6 +46,15 @@ pub struct Ran {
 }
 
 impl Ran {
+    /// What a program left that has ended.
+    pub fn of(output: &Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0)),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
     /// Checks the exit code and shows everything where it is another.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
@@ -115,6 +125,12 @@ impl Scratch {
         scratch
     }
 
+    /// Leaves everything where it is, for somebody who looks into a failure.
+    pub fn keep(&mut self) -> &Path {
+        self.folder.disable_cleanup(true);
+        self.folder.path()
+    }
+
     /// Says that the test breaks the workspace on purpose, and how, so that its runs cannot be replayed.
     pub fn breaks(&self, _how: &'static str) {
         self.broken.store(true, Ordering::Relaxed);
@@ -128,6 +144,12 @@ impl Scratch {
     /// The program, in the workspace, with nothing of the caller's environment that could change what it does.
     pub fn command(&self) -> Command {
         let mut command = Command::new(ops());
+        self.around(&mut command);
+        command
+    }
+
+    /// Puts any program into the workspace, with the environment that `ops` has there.
+    pub fn around<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .current_dir(self.folder.path())
             .env_clear()
@@ -135,8 +157,7 @@ impl Scratch {
             .env("HOME", self.path("home"))
             .env("XDG_STATE_HOME", self.path("state"))
             .env("USER", "tester")
-            .stdin(Stdio::null());
-        command
+            .stdin(Stdio::null())
     }
 
     /// Runs `ops` with these words.
@@ -212,11 +233,5 @@ pub fn predicate(folder: &Path) -> Value {
 
 /// Runs a program to its end.
 pub fn ran(command: &mut Command) -> Ran {
-    use std::os::unix::process::ExitStatusExt;
-    let output = command.output().unwrap();
-    Ran {
-        code: output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0)),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    Ran::of(&command.output().unwrap())
 }

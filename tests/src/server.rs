@@ -117,7 +117,7 @@ fn serve(stream: &TcpStream, log: &Mutex<Vec<Seen>>, reply: &impl Fn(&Seen, usiz
 }
 
 /// Answers one request. Returns whether the connection is good for another.
-fn answer(mut stream: TcpStream, reply: Reply) -> io::Result<bool> {
+pub(crate) fn answer(mut stream: TcpStream, reply: Reply) -> io::Result<bool> {
     match reply {
         Reply::Answer(status, body) => {
             let fields =
@@ -173,7 +173,8 @@ fn reset(mut stream: TcpStream, log: &Mutex<Vec<Seen>>) -> io::Result<()> {
     stream.write_all(&vec![b'x'; BEYOND_ALL_BUFFERS])
 }
 
-fn read(reader: &mut impl BufRead) -> Option<Seen> {
+/// The next request of a connection, where it comes whole.
+pub(crate) fn read(reader: &mut impl BufRead) -> Option<Seen> {
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
     let mut words = line.split_whitespace();

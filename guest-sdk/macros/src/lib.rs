@@ -18,7 +18,8 @@ use proc_macro::TokenStream;
 ///     needs(
 ///         service("web",
 ///             rule(GET "/items/{id}", read, query("since")),
-///             rule(PUT "/items/{id}", mutate, headers("idempotency-key"))),  // read, mutate or destroy
+///             rule(PUT "/items/{id}", mutate, headers("idempotency-key")),   // read, mutate or destroy
+///             rule(DELETE "/items/{id}", destroy, undo)),                    // in a stated undo only
 ///         service("mail", optional, rule(GET "/.well-known/jmap", read)),
 ///         directory("outbox", stage),                      // read or stage
 ///         contract("communications.stack.contract.yaml"),
@@ -29,7 +30,8 @@ use proc_macro::TokenStream;
 /// ```
 ///
 /// `optional` may stand in any need: the capability is then started without it, and can ask
-/// `ctx.is_bound(…)`. A path is exact; `{x}` stands for one segment and a final `/**` for the rest. The version is
+/// `ctx.is_bound(…)`. `undo` marks a rule of requests that effects state as their undo: it may do more than `safety`
+/// says, because the host sends it, in a plan of its own. A path is exact; `{x}` stands for one segment and a final `/**` for the rest. The version is
 /// that of the crate. `Input` needs `Deserialize` and `JsonSchema`, `Output` needs `Serialize` and `JsonSchema`;
 /// their doc comments become the descriptions of the schemas.
 ///

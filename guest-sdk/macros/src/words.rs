@@ -50,6 +50,8 @@ pub(crate) struct Rule {
     pub(crate) method: Ident,
     pub(crate) path: LitStr,
     pub(crate) effect: RuleEffect,
+    /// For requests that effects state as their undo: the safety class does not bound it.
+    pub(crate) undo: bool,
     pub(crate) query: Vec<LitStr>,
     pub(crate) headers: Vec<LitStr>,
 }
@@ -107,7 +109,13 @@ impl Words {
                     RuleEffect::Mutate => Safety::Mutating,
                     RuleEffect::Destroy => Safety::Destructive,
                 };
-                if self.safety < enough {
+                if rule.undo && (self.safety == Safety::ReadOnly || rule.effect == RuleEffect::Read) {
+                    return Err(Error::new(
+                        rule.path.span(),
+                        "an `undo` changes something back, so it changes",
+                    ));
+                }
+                if self.safety < enough && !rule.undo {
                     return Err(Error::new(rule.path.span(), "this rule does more than `safety` says"));
                 }
             }
@@ -199,7 +207,7 @@ impl Parse for Rule {
                 "a path begins with `/` and has no query: write `query(\"key\")` beside it",
             ));
         }
-        let (mut effect, mut query, mut headers) = (None, None, None);
+        let (mut effect, mut undo, mut query, mut headers) = (None, None, None, None);
         while !input.is_empty() {
             input.parse::<Token![,]>()?;
             if input.is_empty() {
@@ -210,9 +218,13 @@ impl Parse for Rule {
                 "read" => once(&mut effect, &word, RuleEffect::Read)?,
                 "mutate" => once(&mut effect, &word, RuleEffect::Mutate)?,
                 "destroy" => once(&mut effect, &word, RuleEffect::Destroy)?,
+                "undo" => once(&mut undo, &word, ())?,
                 "query" => once(&mut query, &word, list(input, |input| input.parse())?)?,
                 "headers" => once(&mut headers, &word, list(input, |input| input.parse())?)?,
-                _ => return Err(unknown(&word, &["read", "mutate", "destroy", "query(…)", "headers(…)"])),
+                _ => {
+                    let known = ["read", "mutate", "destroy", "undo", "query(…)", "headers(…)"];
+                    return Err(unknown(&word, &known));
+                }
             }
         }
         let effect = effect.ok_or_else(|| {
@@ -222,6 +234,7 @@ impl Parse for Rule {
             method,
             path,
             effect,
+            undo: undo.is_some(),
             query: query.unwrap_or_default(),
             headers: headers.unwrap_or_default(),
         })
@@ -316,7 +329,7 @@ mod tests {
     const GOOD: &str = r#"
         name = "infra.vm.clone", summary = "Clones.", safety = "mutating",
         needs(
-            service("pve", optional, rule(GET "/vms/{id}", read, query("a", "b"),), rule(POST "/vms", mutate, headers("x-a"))),
+            service("pve", optional, rule(GET "/vms/{id}", read, query("a", "b"),), rule(POST "/vms", mutate, headers("x-a")), rule(DELETE "/vms/{id}", destroy, undo)),
             directory("notes", stage, optional),
             contract("mail.contract.yaml", optional),
             config("node", "The node."),
@@ -329,7 +342,8 @@ mod tests {
         let [service, directory, contract, config] = words.needs.as_slice() else { panic!("four needs") };
         assert!(matches!(contract.kind, Kind::Contract) && contract.optional);
         let Kind::Service(rules) = &service.kind else { panic!("a service") };
-        assert_eq!((rules.len(), rules[0].query.len(), rules[1].headers.len()), (2, 2, 1));
+        assert_eq!((rules.len(), rules[0].query.len(), rules[1].headers.len()), (3, 2, 1));
+        assert!(rules[2].undo && !rules[1].undo);
         assert!(service.optional && directory.optional && !config.optional);
     }
 
@@ -359,7 +373,9 @@ mod tests {
             ("GET", "get", "get", "expected one of: GET, HEAD"),
             ("\"/vms\"", "\"vms\"", "\"vms\"", "a path begins with `/`"),
             ("\"/vms\"", "\"/vms?a=1\"", "\"/vms?a=1\"", "query(\"key\")"),
-            ("/vms\", mutate", "/vms\", change", "change", "expected one of: read, mutate, destroy"),
+            ("/vms\", mutate", "/vms\", change", "change", "expected one of: read, mutate, destroy, undo"),
+            ("destroy, undo", "read, undo", "\"/vms/{id}\"", "changes something back"),
+            ("destroy, undo", "destroy", "\"/vms/{id}\"", "more than `safety` says"),
             ("/vms\", mutate,", "/vms\",", "\"/vms\"", "lacks its effect"),
             ("/vms\", mutate", "/vms\", destroy", "\"/vms\"", "more than `safety` says"),
             (", \"The node.\"", "", "\"node\"", "lacks its meaning"),

@@ -21,8 +21,8 @@ pub(super) struct Stopped;
 
 /// What a run does with effects.
 pub(super) enum Phase {
-    /// Each is written down.
-    Plan,
+    /// Each is written down. In a dry run, those to a service that is not bound are too.
+    Plan { dry_run: bool },
     /// Each must be the next one of this plan. After the last one of an incomplete plan, the run is stopped.
     Apply { planned: Vec<Effect>, incomplete: bool },
 }
@@ -84,6 +84,10 @@ pub(crate) fn perform(ctx: &Ctx, effect: &Effect) -> Result<Outcome, NetError> {
     }
     needs::assert_covers(&state.manifest, &effect.request, false);
     let at = state.effects.len();
+    let is_bound = state.services.iter().any(|(name, _)| *name == effect.request.service);
+    if !is_bound && !matches!(state.phase, Phase::Plan { dry_run: true }) {
+        std::panic::resume_unwind(Box::new(Stopped));
+    }
     if let Phase::Apply { planned, incomplete } = &state.phase {
         match planned.get(at) {
             Some(next) => assert_eq!(effect, next, "effect {} of the apply is not that of the plan", at + 1),
@@ -92,7 +96,7 @@ pub(crate) fn perform(ctx: &Ctx, effect: &Effect) -> Result<Outcome, NetError> {
         }
     }
     let outcome = match state.phase {
-        Phase::Plan => Outcome::Planned,
+        Phase::Plan { .. } => Outcome::Planned,
         Phase::Apply { .. } => {
             let response = state.answer(&effect.request)?;
             state.performed.push(effect.clone());

@@ -36,7 +36,8 @@ pub enum End {
     Output(Value),
     /// With a failure.
     Failed(Failure),
-    /// Where the host would have stopped it: an incomplete plan was applied, and its effects were used up.
+    /// Where the host would have stopped it: an incomplete plan was applied, and its effects were used up; or an
+    /// effect was asked of a service that is not bound.
     Stopped,
 }
 
@@ -98,7 +99,7 @@ impl World {
             performed: vec![],
             now: SystemTime::UNIX_EPOCH + Duration::new(1_795_338_000, 123),
             plan: 0,
-            phase: Phase::Plan,
+            phase: Phase::Plan { dry_run: false },
             folder: None,
             contracts: tempfile::tempdir().expect("a temporary folder can be made"),
             effects: vec![],
@@ -225,8 +226,17 @@ impl World {
 
     /// Runs the capability in the plan phase, in which nothing changes. It is also how a read-only one runs.
     pub fn plan(&mut self, arguments: Value) -> Ran {
+        self.run_plan(&arguments, false)
+    }
+
+    /// As [`World::plan`], with `--dry-run`: effects on services that are not bound are written down too.
+    pub fn dry_run(&mut self, arguments: Value) -> Ran {
+        self.run_plan(&arguments, true)
+    }
+
+    fn run_plan(&mut self, arguments: &Value, dry_run: bool) -> Ran {
         self.state.borrow_mut().plan += 1;
-        self.run(&arguments, Phase::Plan).0
+        self.run(arguments, Phase::Plan { dry_run }).0
     }
 
     /// Plans, then runs the capability in the apply phase and keeps the files that it leaves behind.
@@ -236,7 +246,7 @@ impl World {
     pub fn apply(&mut self, arguments: Value) -> Ran {
         let plan = self.plan(arguments.clone());
         let incomplete = matches!(plan.end, End::Failed(Failure::Incomplete(_)));
-        if matches!(plan.end, End::Failed(_)) && !incomplete {
+        if !matches!(plan.end, End::Output(_)) && !incomplete {
             return plan;
         }
         let phase = Phase::Apply { planned: plan.effects.clone(), incomplete };

@@ -46,9 +46,15 @@ pub(crate) enum Command {
     /// Look at, approve, reject and carry out plans.
     #[command(subcommand)]
     Plan(Plan),
-    /// List, show and verify receipts.
+    /// List runs, say what became of one that nobody knows about, take one back.
+    #[command(subcommand)]
+    Runs(Runs),
+    /// List, show, verify and prove receipts.
     #[command(subcommand)]
     Receipts(Receipts),
+    /// Sign and check the log of everything that happened.
+    #[command(subcommand)]
+    Ledger(Ledger),
 }
 
 #[derive(Debug, Args)]
@@ -126,6 +132,16 @@ pub(crate) enum Cap {
         /// The capability's name, then its flags; also --dry-run and --json.
         #[arg(value_name = "NAME [FLAGS]", trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
+    },
+    /// Go on with a run of which nobody knew what became. Nothing that it did is done again.
+    Resume {
+        /// The run key, the beginning of it, or its last letters.
+        run: String,
+        /// Show each decision as it is made, as the audit log has it.
+        #[arg(long)]
+        trace_checks: bool,
+        #[command(flatten)]
+        json: Json,
     },
 }
 
@@ -208,6 +224,68 @@ pub(crate) enum Plan {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum Runs {
+    /// List runs, newest first.
+    List {
+        /// Those only of which nobody knows what became.
+        #[arg(long)]
+        unknown: bool,
+        /// How many.
+        #[arg(long, default_value_t = 20, value_name = "N")]
+        top: u32,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Show one run: its effects, and what can be done about it.
+    Show {
+        /// The run key, the beginning of it, or its last letters.
+        key: String,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Say, signed, what became of an effect that may have been sent, after a look at the service.
+    Resolve {
+        /// The run key, the beginning of it, or its last letters.
+        run: String,
+        /// Which effect, by its number in the plan.
+        #[arg(long, value_name = "N", requires = "outcome", required_unless_present = "give_up")]
+        effect: Option<u64>,
+        /// What became of it.
+        outcome: Option<Outcome>,
+        /// Leave the run as it is: it is not gone on with.
+        #[arg(long, conflicts_with_all = ["effect", "outcome"])]
+        give_up: bool,
+        /// What the service answered, so that the run can be gone on with: {"status": 200, "headers": {}, "body": …}.
+        #[arg(long, value_name = "FILE.json")]
+        answer: Option<PathBuf>,
+        /// Your private key, or a .pub file whose private key an agent holds.
+        #[arg(long, value_name = "KEY")]
+        key: Option<PathBuf>,
+        /// A signature made elsewhere over the text that this command shows when neither is given.
+        #[arg(long, value_name = "FILE.sig", conflicts_with = "key")]
+        signature: Option<PathBuf>,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Plan to take back what a run has changed, in reverse order. The plan is destructive and waits for approval.
+    Undo {
+        /// The run key, the beginning of it, or its last letters.
+        run: String,
+        #[command(flatten)]
+        json: Json,
+    },
+}
+
+/// What became of an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Outcome {
+    /// It happened.
+    Performed,
+    /// It did not happen.
+    NotPerformed,
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum Receipts {
     /// List receipts, newest first.
     List {
@@ -264,7 +342,7 @@ pub(crate) enum Receipts {
     Key,
     /// Check receipts: signature, type, evidence. Exit 1 if one is not good.
     Verify {
-        /// Run keys, or folders that hold a receipt.
+        /// Run keys, folders that hold a receipt, or files that `ops receipts prove` wrote.
         #[arg(required_unless_present = "all")]
         what: Vec<String>,
         /// Every receipt of the ledger.
@@ -273,7 +351,36 @@ pub(crate) enum Receipts {
         /// A host's public key to trust, PEM [default: this host's].
         #[arg(long, value_name = "FILE.pem")]
         host_key: Option<PathBuf>,
+        /// A log's key to trust, a file with what `ops ledger key` printed [default: this host's].
+        #[arg(long, value_name = "FILE")]
+        log_key: Option<PathBuf>,
     },
+    /// Write a receipt with the proof that it is in the log: one file, which verifies offline.
+    Prove {
+        /// The run key, the beginning of it, or its last letters.
+        key: String,
+        /// Into which file [default: standard output].
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ledger {
+    /// Sign the log's size and root, and print that: keep it elsewhere, it is what shows a rewritten history.
+    Checkpoint,
+    /// Print the key that others check checkpoints with.
+    Key,
+    /// Check the whole ledger. Exit 1 if anything is found.
+    Verify {
+        /// A checkpoint that was kept elsewhere: the log must go on from it.
+        #[arg(long, value_name = "FILE")]
+        since: Option<PathBuf>,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Make again what is derived: the tree's hashes, the log's files, the folders of receipts.
+    Rebuild,
 }
 
 /// An age, as `records:` of ops.yaml has it.

@@ -1,6 +1,7 @@
 //! The content store: bodies of evidence, `evidence.json` and everything else that a run may want back later.
 //!
-//! One file per run and name, `content/<run>/<name>` in the state folder, 0600, written once and never over. The
+//! One file per run and name, `content/<run>/<name>` in the state folder, 0600, written once; only a run that died before its
+//! receipt has its files replaced. The
 //! receipt holds the salted digests, so a torn file is noticed when it is checked.
 
 use std::io::ErrorKind;
@@ -45,6 +46,19 @@ pub fn keep(state: &Path, run: &str, name: &str, body: &[u8], durable: bool) -> 
         return Ok(());
     }
     put(state, run, name, body, durable)
+}
+
+/// Keeps a body in place of what a dead run may have left under its name.
+///
+/// # Errors
+///
+/// Those of [`put`], but for the taken name.
+pub fn put_over(state: &Path, run: &str, name: &str, body: &[u8], durable: bool) -> Result<(), FileError> {
+    let path = place(state, run, name)?;
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(FileError::io("replace", &path)(error)),
+        _ => put(state, run, name, body, durable),
+    }
 }
 
 /// A body, or none where it was never kept or has been erased.

@@ -26,6 +26,10 @@ impl Digest {
         Self(Sha256::new().chain_update(salt).chain_update(content).finalize().into())
     }
 
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The 64 hex digits, without the prefix.
     pub fn hex(&self) -> String {
         hex::encode(self.0)

@@ -1,6 +1,6 @@
 //! The host's signing key, and the public keys that a reader has pinned.
 //!
-//! The file `host.key` holds the 32 bytes of an Ed25519 seed and nothing else: a fixed length is checked by
+//! The file `host.key`, and `log.key` of [`crate::log`] likewise, holds the 32 bytes of an Ed25519 seed and nothing else: a fixed length is checked by
 //! counting, and no parser sees a secret. Order of a load: the file is ours, regular and 0600; it has 32 bytes.
 //! A new key is written beside its place, synced, and linked into it, so that two processes that start at once
 //! agree on one key and a crash leaves a whole key or none.
@@ -28,17 +28,24 @@ pub enum KeyError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The file is not 32 bytes long.
-    #[error("{} does not hold a host key of 32 bytes; put it back from a backup", path.display())]
+    #[error("{} does not hold a key of 32 bytes; put it back from a backup", path.display())]
     Length {
         /// The file.
         path: PathBuf,
     },
     /// The system has no random bytes.
-    #[error("the system gave no random bytes for a new host key: {0}")]
+    #[error("the system gave no random bytes for a new key: {0}")]
     Random(getrandom::Error),
     /// A text that is not an Ed25519 public key in PEM.
     #[error("not an Ed25519 public key in PEM (BEGIN PUBLIC KEY)")]
     Public,
+}
+
+impl KeyError {
+    /// Whether the file is simply not there.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::File(error) if error.is_missing())
+    }
 }
 
 /// The host's Ed25519 key. The secret is wiped from memory on drop and shown nowhere.
@@ -54,20 +61,12 @@ impl HostKey {
     /// A folder that is open to others, a file that is not ours, not 0600 or not 32 bytes long, or one that
     /// cannot be read or written.
     pub fn load_or_create(folder: &Path) -> Result<Self, KeyError> {
-        private::check_folder(folder)?;
-        let path = folder.join("host.key");
-        match Self::load(&path) {
-            Err(KeyError::File(error)) if error.is_missing() => {
-                create(folder, &path)?;
-                Self::load(&path)
-            }
-            loaded => loaded,
-        }
+        Ok(Self { signing: load_or_create(folder, "host.key")? })
     }
 
     /// The public half.
     pub fn public(&self) -> PublicKey {
-        PublicKey(self.signing.verifying_key())
+        PublicKey::of(&self.signing)
     }
 
     /// The key id: 64 hex digits, SHA-256 of the DER SubjectPublicKeyInfo.
@@ -83,13 +82,6 @@ impl HostKey {
     pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.signing.sign(message).to_bytes()
     }
-
-    fn load(path: &Path) -> Result<Self, KeyError> {
-        let bytes = Zeroizing::new(private::read_private(path, 32)?);
-        let seed: &[u8; 32] =
-            bytes.as_slice().try_into().map_err(|_| KeyError::Length { path: path.to_path_buf() })?;
-        Ok(Self { signing: SigningKey::from_bytes(seed) })
-    }
 }
 
 impl fmt::Debug for HostKey {
@@ -98,16 +90,37 @@ impl fmt::Debug for HostKey {
     }
 }
 
-fn create(folder: &Path, path: &Path) -> Result<(), KeyError> {
+/// Loads the key in a file of a private folder, or makes it there with mode 0600.
+pub(crate) fn load_or_create(folder: &Path, name: &str) -> Result<SigningKey, KeyError> {
+    match load(folder, name) {
+        Err(error) if error.is_missing() => {
+            create(folder, name)?;
+            load(folder, name)
+        }
+        loaded => loaded,
+    }
+}
+
+/// Loads the key in a file of a private folder.
+pub(crate) fn load(folder: &Path, name: &str) -> Result<SigningKey, KeyError> {
+    private::check_folder(folder)?;
+    let path = folder.join(name);
+    let bytes = Zeroizing::new(private::read_private(&path, 32)?);
+    let seed: &[u8; 32] = bytes.as_slice().try_into().map_err(|_| KeyError::Length { path })?;
+    Ok(SigningKey::from_bytes(seed))
+}
+
+fn create(folder: &Path, name: &str) -> Result<(), KeyError> {
+    let path = folder.join(name);
     let mut seed = Zeroizing::new([0; 32]);
     getrandom::fill(seed.as_mut()).map_err(KeyError::Random)?;
-    let scratch = folder.join(private::scratch_name("host.key")?);
+    let scratch = folder.join(private::scratch_name(name)?);
     let written = private::write_new(&scratch, seed.as_ref(), true)
         .and_then(|()| private::set_private(&scratch))
-        .and_then(|()| match std::fs::hard_link(&scratch, path) {
-            // Another process was first: its key is the host's.
+        .and_then(|()| match std::fs::hard_link(&scratch, &path) {
+            // Another process was first: its key is the one.
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-            linked => linked.map_err(FileError::io("create", path)),
+            linked => linked.map_err(FileError::io("create", &path)),
         });
     let removed = std::fs::remove_file(&scratch).map_err(FileError::io("remove", &scratch));
     written.and(removed)?;
@@ -128,12 +141,21 @@ impl PublicKey {
         let body = text.trim().strip_prefix(PEM_HEAD).and_then(|rest| rest.strip_suffix(PEM_FOOT));
         let der = STANDARD.decode(body.ok_or(KeyError::Public)?.trim()).map_err(|_| KeyError::Public)?;
         let point = der.strip_prefix(&SPKI_PREFIX).ok_or(KeyError::Public)?;
-        let point = point.try_into().map_err(|_| KeyError::Public)?;
-        let key = VerifyingKey::from_bytes(point).map_err(|_| KeyError::Public)?;
-        if key.is_weak() {
-            return Err(KeyError::Public);
-        }
-        Ok(Self(key))
+        Self::from_point(point).ok_or(KeyError::Public)
+    }
+
+    /// The key with these 32 bytes, if it is one under which not every message has some signature that fits.
+    pub(crate) fn from_point(point: &[u8]) -> Option<Self> {
+        let key = VerifyingKey::from_bytes(point.try_into().ok()?).ok()?;
+        (!key.is_weak()).then_some(Self(key))
+    }
+
+    pub(crate) fn of(signing: &SigningKey) -> Self {
+        Self(signing.verifying_key())
+    }
+
+    pub(crate) fn point(&self) -> &[u8; 32] {
+        self.0.as_bytes()
     }
 
     /// The key in PEM, as openssl reads it.

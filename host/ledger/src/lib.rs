@@ -2,8 +2,8 @@
 //!
 //! This is a lowest layer: it imports nothing of ours and knows of no engine, binding or network. The runner tells
 //! it what a run was, was allowed, did and returned; it makes that a signed [`receipt::Receipt`], keeps it in an
-//! append-only [`store::Ledger`], writes it out for people ([`export`], [`markdown`]) and checks it for anybody
-//! ([`verify`]).
+//! append-only [`store::Ledger`] that is a transparency [`log`], writes it out for people ([`export`], [`markdown`]) and
+//! checks it for anybody ([`verify`]).
 //!
 //! What a receipt does not prove: a host that holds the key can lie about what it observed.
 
@@ -20,6 +20,7 @@ pub mod evidence;
 pub mod export;
 pub mod failpoint;
 pub mod key;
+pub mod log;
 pub mod markdown;
 pub mod receipt;
 pub mod runlock;

@@ -59,7 +59,7 @@ impl FileError {
     }
 
     /// Whether the file is simply not there.
-    pub(crate) fn is_missing(&self) -> bool {
+    pub fn is_missing(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 }
@@ -111,6 +111,19 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8], sync: bool) -> Result<(), Fil
         file.sync_all().map_err(FileError::io("sync", path))?;
     }
     Ok(())
+}
+
+/// Writes a file in place of one that is there, at once or not at all. Mode 0600; nothing waits for the disk.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let scratch = path.with_file_name(scratch_name(&name)?);
+    let written = write_new(&scratch, bytes, false)
+        .and_then(|()| std::fs::rename(&scratch, path).map_err(FileError::io("replace", path)));
+    if written.is_err() {
+        // The first error says more than one of the cleaning up.
+        std::fs::remove_file(&scratch).ok();
+    }
+    written
 }
 
 /// Reads a file that must be ours with mode 0600, up to `limit` bytes.

@@ -18,10 +18,17 @@ use crate::dsse::DsseError;
 use crate::evidence::{Evidence, EvidenceError, EvidenceFile, LARGEST_INDEX, MOST_ENTRIES, OWN_NAMES, Place};
 use crate::export::{BUNDLE_NAME, READABLE_NAME};
 use crate::key::PublicKey;
+use crate::log::proof::ProofError;
 use crate::markdown;
 use crate::private::{self, FileError};
 use crate::receipt::Receipt;
 use crate::statement::{EVIDENCE_NAME, RECEIPT_TYPE, STATEMENT_TYPE, Statement};
+
+mod proof;
+#[cfg(test)]
+mod tests;
+
+pub use proof::{verify_proof, verify_proof_file};
 
 /// What was checked, in order, and what came of it.
 #[derive(Debug)]
@@ -111,6 +118,18 @@ pub enum Fault {
     /// A body was changed.
     #[error("the evidence file {0:?} is not the one that the receipt was made over")]
     BodyChanged(String),
+    /// Not the file of a receipt's proof.
+    #[error("the file is not a receipt's proof: {0}")]
+    ProofFile(String),
+    /// There is nothing to check the checkpoint with.
+    #[error("there is no log key to check the checkpoint with; give the one that ops ledger key printed")]
+    NoLogKey,
+    /// The log does not contain what the proof says.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
+    /// The log contains something else.
+    #[error("{0}")]
+    OtherLeaf(&'static str),
     /// Something that the receipt does not speak of.
     #[error("{0:?} is not part of this receipt; move it elsewhere")]
     Unlisted(String),
@@ -315,6 +334,3 @@ fn list(folder: &Path) -> Result<BTreeSet<String>, Fault> {
     }
     Ok(names)
 }
-
-#[cfg(test)]
-mod tests;

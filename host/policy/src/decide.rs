@@ -1,7 +1,8 @@
 //! May this request go out? The one place that says so.
 //!
 //! Checked in this order: the service, the method, the target, the form of the header fields, the size of the
-//! body; then the operator's rules in the order of the file; then that the author said such requests are needed.
+//! body; then the operator's rules in the order of the file; then that the author said such requests are needed. A rule
+//! `for: undo` needs no such word: the component has stated the very request as the undo of an effect.
 //!
 //! A rule covers a request when its effect belongs to the door that the request came through, its method and path
 //! match, it lists every query key and every header field, and its body conditions hold. The first rule that
@@ -33,7 +34,8 @@ pub enum Door {
     Fetch,
     /// `perform`: sees rules with `effect: mutate` or `destroy` only, and none that is `for: undo`.
     Perform,
-    /// No import: the host asks, for a plan that takes effects back. Sees every rule with `effect: mutate` or `destroy`.
+    /// No import: the host asks, for a plan that takes effects back, with the requests that were stated as their undo.
+    /// Sees every rule with `effect: mutate` or `destroy`.
     Undo,
 }
 
@@ -116,7 +118,9 @@ pub fn decide(rights: &Rights, door: Door, request: &Request) -> Result<Allowed,
         let suggestion = denial::suggest(rights.safety, &request.service, &parsed, &reason);
         deny(reason, suggestion)
     })?;
-    needed(&service.needs, &parsed).map_err(|_| deny(DenyReason::NotNeeded, None))?;
+    if !rule.only_undo {
+        needed(&service.needs, &parsed).map_err(|_| deny(DenyReason::NotNeeded, None))?;
+    }
     Ok(Allowed {
         service: request.service.clone(),
         rule: rule.id.clone(),

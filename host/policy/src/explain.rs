@@ -12,7 +12,6 @@ use crate::name;
 use crate::origin::{Origin, OriginError};
 use crate::rights::{self, MissingGrant, NeededRule, Rights};
 use crate::rule::Rule;
-use crate::service::Service;
 use crate::visible::{self, visible};
 
 /// Why a request is allowed or denied.
@@ -164,7 +163,11 @@ fn through(manifest: &Manifest, binding: &Binding, request: &Request, door: Door
     };
     let granted = binding.services.get_key_value(&request.service);
     let (author, operator) = match decide::parse(door, request) {
-        Ok(parsed) => (author(manifest, &request.service, &parsed), operator(binding, granted, &parsed)),
+        Ok(parsed) => {
+            let rule = granted.map(|(_, service)| decide::granted(service, &parsed).map(|(rule, _)| rule));
+            let undone = matches!(rule, Some(Ok(rule)) if rule.only_undo);
+            (author(manifest, &request.service, &parsed, undone), operator(binding, rule))
+        }
         Err(reason) => {
             let refused = refuses(format!("no need can state such a request: {reason}"));
             (refused, refuses(format!("no rule can grant such a request: {reason}")))
@@ -173,10 +176,14 @@ fn through(manifest: &Manifest, binding: &Binding, request: &Request, door: Door
     Explanation { service: granted.map(|(name, _)| name.clone()), door, decision, author, operator }
 }
 
-fn author(manifest: &Manifest, service: &str, request: &decide::Parsed<'_>) -> Side {
+/// `undone` says that a rule `for: undo` covers the request.
+fn author(manifest: &Manifest, service: &str, request: &decide::Parsed<'_>, undone: bool) -> Side {
     let mut stated = needs_of(manifest, service).peekable();
     if stated.peek().is_none() {
         return refuses("the manifest does not name this service".to_owned());
+    }
+    if undone {
+        return covers("an undo that the component states with an effect".to_owned());
     }
     match stated.flatten().map(rights::needed).collect::<Result<Vec<NeededRule>, String>>() {
         Err(why) => refuses(format!("the manifest is wrong about this service: {why}")),
@@ -187,13 +194,12 @@ fn author(manifest: &Manifest, service: &str, request: &decide::Parsed<'_>) -> S
     }
 }
 
-fn operator(binding: &Binding, granted: Option<(&String, &Service)>, request: &decide::Parsed<'_>) -> Side {
-    let Some((_, service)) = granted else {
-        return refuses(format!("the binding does not grant this service; {}", existing(binding)));
-    };
-    match decide::granted(service, request) {
-        Ok((rule, _)) => covers(rule_words(rule)),
-        Err(reason) => refuses(reason.to_string()),
+/// `rule` is what the service's rules say, where the binding grants the service.
+fn operator(binding: &Binding, rule: Option<Result<&Rule, DenyReason>>) -> Side {
+    match rule {
+        Some(Ok(rule)) => covers(rule_words(rule)),
+        Some(Err(reason)) => refuses(reason.to_string()),
+        None => refuses(format!("the binding does not grant this service; {}", existing(binding))),
     }
 }
 

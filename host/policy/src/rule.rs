@@ -56,7 +56,7 @@ pub struct Rule {
     /// however often it is sent. The guest cannot set it.
     pub idempotency: Option<String>,
     /// Whether it is for taking back what a run did (`for: undo`), and for nothing else. Such a rule may do more than
-    /// the binding's safety class allows.
+    /// the binding's safety class allows, and more than the manifest states as a need.
     pub only_undo: bool,
 }
 
@@ -129,7 +129,7 @@ pub(crate) struct Written {
 }
 
 /// The most severe effect that a safety class allows.
-pub(crate) fn ceiling(safety: Safety) -> RuleEffect {
+pub fn ceiling(safety: Safety) -> RuleEffect {
     match safety {
         Safety::ReadOnly => RuleEffect::Read,
         Safety::Mutating => RuleEffect::Mutate,

@@ -63,8 +63,7 @@ pub(crate) struct Answered {
 }
 
 impl Applying {
-    /// `before` is what the runs that this one continues have performed; the effect after those is started by the
-    /// intent.
+    /// `before` is how many effects the runs that this one continues have performed.
     pub(crate) fn new(
         plan: Arc<Plan>,
         ledger: Arc<Ledger>,
@@ -80,7 +79,7 @@ impl Applying {
             run,
             cancel,
             reads: 0,
-            started: before + 1,
+            started: before,
             performed: 0,
             in_flight: false,
             unsaved: Vec::new(),
@@ -195,17 +194,15 @@ impl Applying {
         if *self.cancel.borrow() {
             return Err(Ending::partial(format!("interrupted after {} effects", self.performed)));
         }
-        // The intent carries the start of the first effect; the others are written down here, durably. A second
-        // try of one that was surely not sent has started already.
-        let journal = std::mem::take(&mut self.unsaved);
+        // Durable, with everything before it: the intent, and what the guest was told. A second try of one that was
+        // surely not sent has started already.
         if number > self.started {
+            let journal = std::mem::take(&mut self.unsaved);
             let request = Digest::of_json(&effect.request).map_err(|error| ledger_failed(&error))?;
             self.ledger
                 .effect_started(&self.run, number as u64, &digest(request), &journal)
                 .map_err(|error| ledger_failed(&error))?;
             self.started = number;
-        } else if !journal.is_empty() {
-            self.ledger.keep_journal(&self.run, &journal).map_err(|error| ledger_failed(&error))?;
         }
         failpoint::reach("effect-started");
         self.in_flight = true;
@@ -292,7 +289,8 @@ fn after_effect(error: &dyn std::fmt::Display) -> Ending {
     Ending::unknown(format!("an effect was performed and the ledger could not be written: {error}"))
 }
 
-fn text(error: &NetError) -> String {
+/// A network error in words.
+pub(crate) fn text(error: &NetError) -> String {
     match error {
         NetError::NotGranted(text)
         | NetError::InvalidRequest(text)

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use ops_policy::manifest::{Manifest, NeedKind, RuleEffect, RuleNeed, Safety};
+use ops_policy::rule::ceiling;
 use ops_policy::visible::visible;
 
 use crate::workspace::{Workspace, WorkspaceError};
@@ -72,7 +73,7 @@ fn needs(manifest: &Manifest) -> String {
                 let _ = writeln!(services, "    origin: https://HOST:443");
                 let _ = writeln!(services, "    rules:");
                 for (number, rule) in rules.iter().enumerate() {
-                    let _ = writeln!(services, "      - {}", rule_text(number + 1, rule));
+                    let _ = writeln!(services, "      - {}", rule_text(number + 1, rule, manifest.safety));
                 }
             }
             NeedKind::Directory { name, access } => {
@@ -96,7 +97,7 @@ fn needs(manifest: &Manifest) -> String {
         .collect()
 }
 
-fn rule_text(number: usize, rule: &RuleNeed) -> String {
+fn rule_text(number: usize, rule: &RuleNeed, safety: Safety) -> String {
     let list = |key: &str, words: &[String]| {
         if words.is_empty() {
             return String::new();
@@ -111,8 +112,10 @@ fn rule_text(number: usize, rule: &RuleNeed) -> String {
         }
         _ => "",
     };
+    // More than the capability may do at most: its author needs it to take something back.
+    let undo = if rule.effect > ceiling(safety) { ", for: undo" } else { "" };
     format!(
-        "{{id: rule-{number}, method: {}, path: \"{}\", effect: {}{}{}}}{open}",
+        "{{id: rule-{number}, method: {}, path: \"{}\", effect: {}{undo}{}{}}}{open}",
         visible(&rule.method),
         visible(&rule.path),
         rule.effect.as_str(),
@@ -137,8 +140,15 @@ mod tests {
             query: vec!["since".into()],
             headers: vec![],
         };
+        let undo = RuleNeed {
+            method: "DELETE".into(),
+            path: "/a/{x}".into(),
+            effect: RuleEffect::Destroy,
+            query: vec![],
+            headers: vec![],
+        };
         let needs = vec![
-            Need { need: NeedKind::Service { name: "mail".into(), rules: vec![rule] }, optional: true },
+            Need { need: NeedKind::Service { name: "mail".into(), rules: vec![rule, undo] }, optional: true },
             Need {
                 need: NeedKind::Directory { name: "outbox".into(), access: Access::Stage },
                 optional: false,
@@ -176,5 +186,9 @@ mod tests {
         let text = text.replace("   optional", "").replace("   The sender.", "");
         let binding = Binding::parse("x", text.as_bytes()).unwrap();
         assert!(ops_policy::rights::Rights::intersect(&manifest(), &binding).is_ok(), "{text}");
+        assert!(
+            binding.services["mail"].rules[1].only_undo,
+            "more than the class allows is for undo only: {text}"
+        );
     }
 }

@@ -8,8 +8,9 @@ mod url;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use ops_egress::send::Sent;
 use ops_ledger::{audit, failpoint};
 use ops_policy::decide::{Allowed, Denial, DenyReason, Door, decide};
 use ops_policy::digest::Digest;
@@ -454,6 +455,51 @@ impl RunBroker {
         }
         let kind = Kind::Effect { key: applying.idempotency_key() };
         let sent = self.sender.send(&allowed, &kind).await;
+        self.sent(effect, sent)
+    }
+
+    /// An effect of an undo plan. One that is safe to repeat is sent again, until the answer is the last word or the
+    /// time is over.
+    pub(crate) async fn take_back(
+        &mut self,
+        effect: Effect,
+        deadline: Instant,
+        pause: Duration,
+        is_ready: &(dyn Fn(&Response) -> bool + Send + Sync),
+    ) -> Result<Result<Outcome, NetError>, Stop> {
+        let question = Question::Perform(effect.clone());
+        if let Some(answer) = self.played(&question)? {
+            return self.performed_before(&effect, answer);
+        }
+        let allowed = match decide(&self.rights, Door::Undo, &effect.request) {
+            Ok(allowed) => allowed,
+            Err(denial) => return self.refuse(&effect, &denial),
+        };
+        let Phase::Apply(applying) = &mut self.seen.phase else {
+            return Err(Stop);
+        };
+        if let Err(ending) = applying.begin(&effect) {
+            return self.stop(ending);
+        }
+        let kind = Kind::Effect { key: applying.idempotency_key() };
+        let rule = self.rights.services.get(&allowed.service).and_then(|s| s.grant.rule(&allowed.rule));
+        let repeatable = rule.is_some_and(ops_policy::rule::Rule::is_repeatable);
+        loop {
+            let sent = self.sender.send(&allowed, &kind).await;
+            let busy = sent.as_ref().is_ok_and(|(sent, _)| !is_ready(&sent.response));
+            if !(busy && repeatable && Instant::now() + pause < deadline) {
+                return self.sent(effect, sent);
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Takes note of what became of an effect that was begun.
+    fn sent(
+        &mut self,
+        effect: Effect,
+        sent: Result<(Sent, String), SendFailure>,
+    ) -> Result<Result<Outcome, NetError>, Stop> {
         failpoint::reach("effect-sent");
         self.tick();
         let clock = self.clock;
@@ -505,7 +551,7 @@ impl Broker for RunBroker {
     }
 
     fn now(&mut self) -> Moment {
-        Moment { clock: self.clock, replaying: false }
+        Moment { clock: self.clock, replaying: self.tape.is_playing() }
     }
 }
 

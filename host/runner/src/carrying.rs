@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use ops_ledger::failpoint;
 use ops_policy::digest::Digest;
 use ops_policy::message::Failure;
 use ops_policy::plan::Plan;
 use ops_sandbox::commit;
+use ops_sandbox::commit::set::{self, Folder, Set, SetError};
 use ops_sandbox::stage::FileChange;
+use ops_sandbox::tree;
 
 use crate::applying::{Applying, Done};
 use crate::approving::Approved;
@@ -40,40 +43,37 @@ impl Run<'_> {
         }
     }
 
-    /// Step 5: the intent is durable, and the approvals are used up, before anything is sent.
+    /// Step 5: the intent is on record, and the approvals are used up, before anything is changed.
     pub(crate) fn intend(&mut self, planned: &Planned, approved: &Approved) -> Result<(), Ending> {
         if *self.order.cancel.borrow() {
             return Err(Ending::interrupted());
         }
-        let first =
-            planned.plan.effects.get(self.record.before).map(|effect| Digest::of_json(&effect.request));
-        let first = first.transpose().map_err(|error| Ending::stopped("host", error.to_string()))?;
-        self.commit_intent(planned, approved, first)
+        self.commit_intent(planned, approved)
     }
 
     /// Step 6: the component runs again, held to the plan.
-    pub(crate) async fn apply(&mut self, decided: &Decided, planned: &Planned) -> Result<Staged, Ending> {
+    pub(crate) async fn apply(
+        &mut self,
+        decided: &Decided,
+        planned: &Planned,
+    ) -> Result<Option<Staged>, Ending> {
+        if planned.plan.undoes.is_some() {
+            return self.take_back(decided, planned).await.map(|()| None);
+        }
         match self.apply_phase(decided, planned).await {
             Err(ending) if matches!(ending.status, Some(Status::Stale | Status::Partial)) => {
                 Err(self.plan_again(decided, ending).await)
             }
-            other => other,
+            other => other.map(Some),
         }
     }
 
     async fn apply_phase(&mut self, decided: &Decided, planned: &Planned) -> Result<Staged, Ending> {
         let plan = &planned.plan;
         self.record.applying = true;
-        let stage = self.stage_to_apply(decided)?;
+        let stage = self.stage_to_apply(decided, plan)?;
         check_preconditions(decided, plan, &stage)?;
-        let applying = Applying::new(
-            plan.clone(),
-            self.runner.ledger().clone(),
-            self.runner.workspace().state().to_path_buf(),
-            self.key.clone(),
-            self.order.cancel.clone(),
-            self.record.before,
-        );
+        let applying = self.applying(plan);
         let phased = self.guest(decided, Phase::Apply(applying), plan.clock, planned.seed, stage).await?;
         let Phase::Apply(applying) = &phased.seen.phase else {
             return Err(Ending::stopped("host", "the phase changed"));
@@ -116,6 +116,18 @@ impl Run<'_> {
         Ok(Staged { stage: phased.stage, changes, folders })
     }
 
+    /// The plan, as it is held to the ledger.
+    pub(crate) fn applying(&self, plan: &Arc<Plan>) -> Applying {
+        Applying::new(
+            plan.clone(),
+            self.runner.ledger().clone(),
+            self.runner.workspace().state().to_path_buf(),
+            self.key.clone(),
+            self.order.cancel.clone(),
+            self.record.before,
+        )
+    }
+
     /// A new plan for what is left. How the run ends does not change; the message says where to go on.
     async fn plan_again(&mut self, decided: &Decided, ending: Ending) -> Ending {
         self.record.output = None;
@@ -142,20 +154,48 @@ impl Run<'_> {
         }
     }
 
-    /// Step 7: staged results replace the originals, if these still are what the plan saw.
-    pub(crate) fn commit_files(&mut self, planned: &Planned, staged: Staged) -> Result<Ending, Ending> {
-        for (name, folder) in &staged.folders {
-            let changes = staged.of(name);
-            commit::check(folder, &changes)
-                .map_err(|error| self.conflict(planned, format!("directory `{name}`: {error}")))?;
+    /// Step 7: staged results replace the originals, if these still are what the plan saw. From the moment when this is
+    /// recorded it happens, whether this process lives or not.
+    pub(crate) fn commit_files(
+        &mut self,
+        planned: &Planned,
+        staged: Option<Staged>,
+    ) -> Result<Ending, Ending> {
+        let Some(staged) = staged else { return Ok(Ending::done(done(&planned.plan))) };
+        let set = staged.set();
+        if self.record.continues.is_some() && staged.is_committed() {
+            self.record.committed.extend(set.folders.into_iter().map(|folder| folder.staged));
+            return Ok(Ending::done(done(&planned.plan)));
         }
-        for (name, folder) in &staged.folders {
-            let changes = staged.of(name);
-            commit::apply(folder, &staged.stage.copy(name), &changes, &self.key)
-                .map_err(|error| self.conflict(planned, format!("directory `{name}`: {error}")))?;
-            self.record.committed.insert(name.clone());
+        for folder in &set.folders {
+            commit::check(&folder.target, &folder.changes)
+                .map_err(|error| self.conflict(planned, format!("directory `{}`: {error}", folder.staged)))?;
+        }
+        if !set.folders.is_empty() {
+            let stage = &staged.stage.folder;
+            set::record(stage, &self.key, &set).map_err(|error| self.conflict(planned, error.to_string()))?;
+            failpoint::reach("commit-recorded");
+            let committed = set::roll_forward(stage).map_err(|error| self.stopped(planned, &set, &error))?;
+            failpoint::reach("files-committed");
+            let folders = committed.map(|set| set.folders).unwrap_or_default();
+            self.record.committed.extend(folders.into_iter().map(|folder| folder.staged));
         }
         Ok(Ending::done(done(&planned.plan)))
+    }
+
+    /// The end of a run whose commit was stopped between its record and its end.
+    fn stopped(&mut self, planned: &Planned, set: &Set, error: &SetError) -> Ending {
+        let (committed, again) = match error {
+            SetError::Folder { committed, again, .. } => (committed.as_slice(), *again),
+            SetError::Remove { .. } => (&[][..], true),
+            SetError::Record { .. } => (&[][..], false),
+        };
+        let done = set.folders.iter().filter(|folder| committed.contains(&folder.target));
+        self.record.committed.extend(done.map(|folder| folder.staged.clone()));
+        if again {
+            return Ending::unknown(format!("{error}\nthe next start of ops goes on with it"));
+        }
+        self.conflict(planned, error.to_string())
     }
 
     fn conflict(&mut self, planned: &Planned, what: String) -> Ending {
@@ -173,6 +213,26 @@ impl Run<'_> {
 impl Staged {
     fn of(&self, directory: &str) -> Vec<FileChange> {
         self.changes.iter().filter(|(name, _)| name == directory).map(|(_, change)| change.clone()).collect()
+    }
+
+    /// What is to be committed together.
+    fn set(&self) -> Set {
+        let folders = self.folders.iter().map(|(name, target)| Folder {
+            target: target.clone(),
+            staged: name.clone(),
+            changes: self.of(name),
+        });
+        Set { folders: folders.filter(|folder| !folder.changes.is_empty()).collect() }
+    }
+
+    /// Whether the originals are as they shall be: the run that this one continues came that far.
+    fn is_committed(&self) -> bool {
+        let tree =
+            |path: &std::path::Path| tree::scan(path, &tree::Limits::default()).map(|tree| tree.digest());
+        self.set().folders.iter().all(|folder| {
+            tree(&folder.target)
+                .is_ok_and(|is| tree(&self.stage.copy(&folder.staged)).is_ok_and(|shall| is == shall))
+        })
     }
 }
 

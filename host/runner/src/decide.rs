@@ -40,7 +40,7 @@ impl Run<'_> {
     pub(crate) fn decide(&mut self, resolved: Resolved) -> Result<Decided, Ending> {
         let Resolved { pinned, capability, component, .. } = &resolved;
         let workspace = self.runner.workspace();
-        let rights = Rights::intersect(&capability.manifest, &capability.binding).map_err(|missing| {
+        let mut rights = Rights::intersect(&capability.manifest, &capability.binding).map_err(|missing| {
             let list: Vec<_> = missing.iter().map(ToString::to_string).collect();
             Ending::denied(
                 "not-granted",
@@ -51,6 +51,10 @@ impl Run<'_> {
                 ),
             )
         })?;
+        // Taking something back is destructive, whatever the run was.
+        if is_undo(&resolved.wanted) {
+            rights.safety = Safety::Destructive;
+        }
         self.record.rights = Some(rights.clone());
         let http = rights.services.values().any(|service| service.grant.rules.iter().any(reads));
         let links = Links { fetch: true, effects: rights.safety != Safety::ReadOnly, http };
@@ -81,6 +85,7 @@ impl Run<'_> {
         let arguments = match &resolved.wanted {
             Wanted::Call(arguments) => arguments.values.to_string(),
             Wanted::Apply { plan, .. } => plan.input.arguments.clone(),
+            Wanted::Undo(undone) => undone.plan.input.arguments.clone(),
         };
         let input = Input {
             arguments,
@@ -130,6 +135,14 @@ pub(crate) fn protected(workspace: &Workspace) -> Vec<Protected> {
         ])
         .map(|(path, what)| Protected { path: path.canonicalize().unwrap_or(path), what })
         .collect()
+}
+
+fn is_undo(wanted: &Wanted) -> bool {
+    match wanted {
+        Wanted::Call(_) => false,
+        Wanted::Apply { plan, .. } => plan.undoes.is_some(),
+        Wanted::Undo(_) => true,
+    }
 }
 
 /// Plain `wasi:http` gets to read, where something may be read at all.

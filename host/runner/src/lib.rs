@@ -16,6 +16,7 @@ pub mod explain;
 pub mod fixture;
 mod journal;
 pub mod key;
+pub mod ledger;
 mod output;
 mod phase;
 pub mod pin;
@@ -35,6 +36,7 @@ mod resuming;
 pub mod rights_text;
 pub mod run;
 pub mod runner;
+pub mod runs;
 mod secrets;
 mod sends;
 pub mod setup;
@@ -42,8 +44,10 @@ pub mod show;
 mod staging;
 mod statement;
 pub mod status;
+mod target;
 mod trail;
 pub mod trust;
+mod undoing;
 pub mod workspace;
 
 /// The name of the user that this process runs as, by the system's accounts: an environment variable could claim

@@ -9,7 +9,7 @@ use ops_egress::retry::Budget as Retries;
 use ops_ledger::failpoint;
 use ops_policy::manifest::Access;
 use ops_policy::message::Failure;
-use ops_policy::plan::Clock;
+use ops_policy::plan::{Clock, Plan};
 use ops_sandbox::job::{End, Job, Limits, Mount, Ran};
 use ops_sandbox::{stage, tree};
 use tempfile::TempDir;
@@ -35,6 +35,11 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
+    /// Nothing, for a plan without a guest.
+    pub(crate) fn none() -> Self {
+        Self { folder: PathBuf::new(), trees: BTreeMap::new(), recorded: Vec::new(), _gone: None }
+    }
+
     /// The guest's copy of a directory.
     pub(crate) fn copy(&self, name: &str) -> PathBuf {
         self.folder.join(name)
@@ -61,23 +66,30 @@ impl Run<'_> {
 
     /// The same for an application. What it begins with is kept beside, so that it can be resumed: the run that goes on
     /// with this one begins with that.
-    pub(crate) fn stage_to_apply(&mut self, decided: &Decided) -> Result<Stage, Ending> {
+    pub(crate) fn stage_to_apply(&mut self, decided: &Decided, plan: &Plan) -> Result<Stage, Ending> {
         let state = self.runner.workspace().state().to_path_buf();
         let own = self.own_stage()?;
-        let earlier = self.record.continues.as_ref().map(|run| staging::before(&state, run));
+        let earlier = self.record.continues.as_deref().map(|run| self.runner.chain(run)).transpose()?;
         let before = staging::before(&state, &self.key);
         let mut sources = BTreeMap::new();
-        if !decided.grounds.directories.is_empty() {
-            make_folder(&before)?;
-        }
         for (name, real, _) in &decided.grounds.directories {
-            let kept = earlier.as_ref().map(|earlier| earlier.join(name)).filter(|kept| kept.is_dir());
-            let (from, to) = (kept.as_ref().unwrap_or(real), before.join(name));
-            stage::copy(from, &to, &tree::Limits::default())
+            make_folder(&before)?;
+            // One of them may have died while it copied; the original was untouched then.
+            let is_whole = |kept: &PathBuf| {
+                tree::scan(kept, &tree::Limits::default())
+                    .is_ok_and(|tree| plan.directories.get(name) == Some(&tree.digest()))
+            };
+            let kept = earlier.iter().flatten().map(|run| staging::before(&state, run).join(name));
+            let from = kept.filter(|kept| kept.is_dir()).find(is_whole).unwrap_or_else(|| real.clone());
+            let to = before.join(name);
+            stage::copy(&from, &to, &tree::Limits::default())
                 .map_err(|error| Ending::denied("directory", format!("directory `{name}`: {error}")))?;
             sources.insert(name.clone(), to);
         }
-        let folder = own.join("apply");
+        if !sources.is_empty() {
+            staging::sync(&own).map_err(|error| Ending::denied("directory", error.to_string()))?;
+        }
+        let folder = staging::apply(&state, &self.key);
         make_folder(&folder)?;
         self.fill(decided, folder, &sources)
     }
@@ -171,7 +183,7 @@ impl Run<'_> {
     }
 
     /// What all phases of this run send with.
-    fn new_outbound(&self, decided: &Decided) -> Outbound {
+    pub(crate) fn new_outbound(&self, decided: &Decided) -> Outbound {
         let runner = self.runner;
         let settings = Arc::new(decided.resolved.pinned.settings.clone());
         let root = runner.workspace().root().to_path_buf();

@@ -23,6 +23,7 @@ use crate::key::{plan_id, random};
 use crate::phase::Stage;
 use crate::plans::input_digest;
 use crate::run::{Decided, Planned, Run, Wanted};
+use crate::sends::Outbound;
 use crate::statement::digest;
 
 /// The longest file content that a plan shows, in bytes.
@@ -32,6 +33,13 @@ impl Run<'_> {
     pub(crate) async fn plan(&mut self, decided: &Decided) -> Result<Planned, Ending> {
         match &decided.resolved.wanted {
             Wanted::Apply { plan, seed } => Ok(Planned { plan: plan.clone(), seed: *seed }),
+            Wanted::Undo(undone) => {
+                self.check_unblocked(decided)?;
+                let planned = self.plan_undo(decided, undone)?;
+                self.check_secrets(decided, &planned.plan).await?;
+                self.record.plan = Some(planned.plan.clone());
+                Ok(planned)
+            }
             Wanted::Call(arguments) => {
                 if !arguments.dry_run {
                     self.check_unblocked(decided)?;
@@ -72,7 +80,7 @@ impl Run<'_> {
             phased.seen,
             files,
             &phased.stage,
-            Draft { seed, clock, incomplete, dry_run },
+            Draft { seed, clock, incomplete, dry_run, undoes: None },
         )?;
         self.check_secrets(decided, &plan).await?;
         Ok(Planned { plan: Arc::new(plan), seed })
@@ -81,7 +89,18 @@ impl Run<'_> {
     /// A plan is shown, stored and sent to approvers, so no value of a secret may be in it, wherever it came from:
     /// those that the run has used, and those that its effects would be sent with.
     async fn check_secrets(&mut self, decided: &Decided, plan: &Plan) -> Result<(), Ending> {
-        let Some(outbound) = &mut self.outbound else { return Ok(()) };
+        let mut outbound = self.outbound.take().unwrap_or_else(|| self.new_outbound(decided));
+        let checked = self.find_secrets(decided, plan, &mut outbound).await;
+        self.outbound = Some(outbound);
+        checked
+    }
+
+    async fn find_secrets(
+        &mut self,
+        decided: &Decided,
+        plan: &Plan,
+        outbound: &mut Outbound,
+    ) -> Result<(), Ending> {
         let deadline = Instant::now() + decided.limits().time;
         for effect in &plan.effects {
             let service = decided.rights.services.get(&effect.request.service).map(|service| &service.grant);
@@ -112,7 +131,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn compose(
+    /// Puts a plan together.
+    pub(crate) fn compose(
         &self,
         decided: &Decided,
         seen: Seen,
@@ -126,11 +146,11 @@ impl Run<'_> {
         let lifetime = SignedDuration::try_from(settings.plan).map_err(|error| host(&error))?;
         let expires = self.now.checked_add(lifetime).map_err(|error| host(&error))?;
         let approvals = match (&capability.binding.approval.mode, decided.rights.safety) {
-            (Mode::Auto, _) => 0,
-            (Mode::Manual, Safety::Destructive) => {
-                capability.binding.approval.approvals.max(settings.destructive)
+            (Mode::Auto, _) if draft.undoes.is_none() => 0,
+            (_, Safety::Destructive) => {
+                capability.binding.approval.approvals.max(settings.destructive).max(1)
             }
-            (Mode::Manual, _) => capability.binding.approval.approvals,
+            _ => capability.binding.approval.approvals,
         };
         Ok(Plan {
             version: VERSION,
@@ -153,7 +173,7 @@ impl Run<'_> {
             expires: whole_seconds(expires),
             approvals: approvals.into(),
             dry_run: draft.dry_run,
-            undoes: None,
+            undoes: draft.undoes,
             incomplete: draft.incomplete,
             effects: seen.captured,
             files,
@@ -170,11 +190,12 @@ impl Run<'_> {
 }
 
 /// What a plan phase was run with.
-struct Draft {
-    seed: [u8; 32],
-    clock: Clock,
-    incomplete: Option<String>,
-    dry_run: bool,
+pub(crate) struct Draft {
+    pub(crate) seed: [u8; 32],
+    pub(crate) clock: Clock,
+    pub(crate) incomplete: Option<String>,
+    pub(crate) dry_run: bool,
+    pub(crate) undoes: Option<String>,
 }
 
 /// A time for people and for comparisons of expiry, where a fraction of a second says nothing.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use ops_ledger::failpoint;
 use ops_ledger::statement::{Intent, Statement};
-use ops_ledger::store::{LedgerError, NewIntent, PlanFilter, PlanRecord, PlanStatus};
+use ops_ledger::store::{Durability, LedgerError, NewIntent, PlanFilter, PlanRecord, PlanStatus};
 use ops_policy::digest::Digest;
 use ops_policy::message::Input;
 use ops_policy::plan::Plan;
@@ -133,16 +133,11 @@ impl Run<'_> {
             status: PlanStatus::Waiting,
             approvable: plan.unapprovable().is_none(),
         };
-        Ok(self.runner.ledger().store_plan(&record, &document, seed, ops_ledger::store::Durability::Soft)?)
+        Ok(self.runner.ledger().store_plan(&record, &document, seed, Durability::Soft)?)
     }
 
-    /// One durable commit: the intent, the plan's end, the approvals' end, the start of the first effect.
-    pub(crate) fn commit_intent(
-        &mut self,
-        planned: &Planned,
-        approved: &Approved,
-        first: Option<Digest>,
-    ) -> Result<(), Ending> {
+    /// One commit: the intent, the plan's end, the approvals' end.
+    pub(crate) fn commit_intent(&mut self, planned: &Planned, approved: &Approved) -> Result<(), Ending> {
         let plan = &planned.plan;
         failpoint::reach("before-intent");
         if !self.record.stored_plan {
@@ -160,16 +155,20 @@ impl Run<'_> {
             approvals: approvals.clone(),
         };
         let bundle = Statement::intent(intent).sign(self.runner.key()).map_err(LedgerError::from)?;
-        let sequence = self.runner.ledger().intend(&NewIntent {
+        let digest = digest(input_digest(&plan.input));
+        let new = NewIntent {
             run: &self.key,
             capability: &self.name,
-            input_digest: &digest(input_digest(&plan.input)),
+            input_digest: &digest,
             plan: Some(&plan.id),
             approvals: &approvals,
             bundle: &bundle,
-            first_effect: first.map(digest).as_ref(),
             continues: self.record.continues.as_deref(),
-        })?;
+        };
+        // The start of the first effect syncs the intent too; files have no such commit before them.
+        let durability =
+            if plan.effects.len() > self.record.before { Durability::Soft } else { Durability::Durable };
+        let sequence = self.runner.ledger().intend(&new, durability)?;
         failpoint::reach(match self.record.continues {
             Some(_) => "resume-intended",
             None => "intent-committed",

@@ -217,7 +217,8 @@ impl Run<'_> {
         }
         let stored = bodies.iter().filter(|body| body.place != Place::Nowhere);
         for (name, bytes) in stored.map(|body| (body.name, &body.bytes)).chain([("evidence.json", &index)]) {
-            content::put(&state, &self.key, name, bytes, durable).map_err(|error| text(&error))?;
+            let put = if self.record.recovery { content::put_over } else { content::put };
+            put(&state, &self.key, name, bytes, durable).map_err(|error| text(&error))?;
         }
         // Long bodies of the journal lie there already.
         let kept = content::size(&state, &self.key).map_err(|error| text(&error))?;

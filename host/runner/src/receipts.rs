@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use ops_ledger::evidence::{Evidence, Place};
 use ops_ledger::export::{self, Export};
 use ops_ledger::key::PublicKey;
+use ops_ledger::log::LogVerifier;
 use ops_ledger::receipt::Receipt;
 use ops_ledger::statement::{EVIDENCE_NAME, Statement};
 use ops_ledger::store::ReceiptFilter;
@@ -33,7 +34,7 @@ pub struct Row {
 /// What came of checking one receipt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verified {
-    /// The run key or the folder.
+    /// The run key, the folder or the file.
     pub what: String,
     /// Whether it is good.
     pub good: bool,
@@ -116,20 +117,24 @@ impl Runner {
         self.key().key_id()
     }
 
-    /// Checks receipts: run keys, or folders. With no `host_key`, this host's key is the one to trust.
+    /// Checks receipts: run keys, folders, or files that `ops receipts prove` wrote. Keys that are not given are
+    /// this host's.
     ///
     /// # Errors
     ///
-    /// The key cannot be read, or there is no such receipt.
-    pub fn verify(&self, what: &[String], host_key: Option<&str>) -> Result<Vec<Verified>, String> {
-        let key = match host_key {
-            Some(pem) => PublicKey::from_pem(pem).map_err(|error| error.to_string())?,
-            None => self.key().public(),
+    /// A key cannot be read, or there is no such receipt.
+    pub fn verify(&self, what: &[String], keys: &Keys) -> Result<Vec<Verified>, String> {
+        let host = keys.host.clone().unwrap_or_else(|| self.public_pem());
+        let log = match &keys.log {
+            Some(log) => Some(log.clone()),
+            None if what.iter().any(|what| Path::new(what).is_file()) => Some(self.log_verifier_key()?),
+            None => None,
         };
+        let keys = Keys { host: Some(host), log };
         what.iter()
             .map(|what| {
                 // What the ledger has is the original; the folder of the same run is what people were handed.
-                let folder = if Path::new(what).is_dir() {
+                let path = if Path::new(what).exists() {
                     PathBuf::from(what)
                 } else {
                     let stored = self.ledger().receipt(what).map_err(|error| error.to_string())?;
@@ -137,10 +142,36 @@ impl Runner {
                     let folder = self.exported(&key);
                     if folder.is_dir() { folder } else { self.export(&key)? }
                 };
-                Ok(verified(what, &verify::verify_folder(&folder, std::slice::from_ref(&key))))
+                Ok(Verified { what: what.clone(), ..verify_path(&path, &keys)? })
             })
             .collect()
     }
+}
+
+/// The keys that a reader trusts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// The host's public key, PEM.
+    pub host: Option<String>,
+    /// The log's verifier key.
+    pub log: Option<String>,
+}
+
+/// Checks a receipt's folder, or the file of its proof, and needs no workspace for it.
+///
+/// # Errors
+///
+/// A key is missing, or is none.
+pub fn verify_path(path: &Path, keys: &Keys) -> Result<Verified, String> {
+    let host = keys.host.as_deref().ok_or("name the host's public key with --host-key")?;
+    let host = PublicKey::from_pem(host).map_err(|error| error.to_string())?;
+    let log = keys.log.as_deref().map(LogVerifier::parse).transpose().map_err(|error| error.to_string())?;
+    let report = if path.is_dir() {
+        verify::verify_folder(path, &[host])
+    } else {
+        verify::verify_proof_file(path, &[host], log.as_ref())
+    };
+    Ok(verified(&path.display().to_string(), &report))
 }
 
 /// The statement in a bundle that this host signed.

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ops_ledger::failpoint;
 use ops_ledger::runlock::{self, RunLock};
@@ -23,6 +24,8 @@ use crate::staging;
 
 /// Runs with an unknown outcome that are looked for in the staging folder.
 const MAX_OPEN: u32 = 10_000;
+/// A run takes its lock long before its folder is as old as this.
+const YOUNG: Duration = Duration::from_secs(60);
 
 impl Runner {
     /// Writes the receipts that dead runs are owed. Returns what people should hear.
@@ -91,19 +94,37 @@ impl Runner {
             return Ok(());
         }
         let open = self.ledger().runs(&RunFilter { unknown: true, limit: MAX_OPEN });
-        let open: BTreeSet<_> =
+        let mut open: BTreeSet<_> =
             open.map_err(|error| error.to_string())?.into_iter().map(|run| run.run).collect();
+        for run in open.clone() {
+            // One that went on with another may have died before it had copies of its own.
+            open.extend(self.chain(&run).map_err(|ending| ending.message)?);
+        }
         for run in left.iter().chain(&locks) {
-            if open.contains(run) || runlock::is_alive(state, run).unwrap_or(true) {
+            let own = [staging::of_run(state, run), state.join("runs").join(run)];
+            if is_young(&own) || runlock::is_alive(state, run).unwrap_or(true) {
                 continue;
             }
-            // Taken, so that a run which begins just now keeps what it stages; dropped, it goes with its folder.
-            if let Ok(_lock) = RunLock::hold(state, run) {
+            let Ok(_lock) = RunLock::hold(state, run) else { continue };
+            if staging::is_recorded(state, run) {
+                // A commit that the system stopped, such as a full disk.
+                staging::roll_forward(state, run)?;
+            }
+            if !open.contains(run) {
                 staging::remove(state, run);
             }
         }
         Ok(())
     }
+}
+
+/// Whether something was made just now, by a run that may be about to take its lock.
+fn is_young(paths: &[std::path::PathBuf]) -> bool {
+    let young = |path: &std::path::PathBuf| {
+        let made = std::fs::symlink_metadata(path).and_then(|about| about.modified()).ok()?;
+        Some(made.elapsed().is_ok_and(|age| age < YOUNG))
+    };
+    paths.iter().filter_map(young).any(|young| young)
 }
 
 /// The entries of a folder.

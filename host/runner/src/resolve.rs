@@ -48,6 +48,7 @@ impl Run<'_> {
                 let plan = plan.clone();
                 self.stored(&plan, &pinned, &capability)?
             }
+            What::Undo { run } => Wanted::Undo(Box::new(self.runner.undone(run)?)),
             What::Resume { run } => {
                 let run = run.clone();
                 self.continued(&run, &pinned, &capability)?

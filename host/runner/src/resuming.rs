@@ -18,6 +18,9 @@ use crate::recovery::done;
 use crate::run::{Run, Wanted};
 use crate::runner::Runner;
 
+/// Runs that went on with one another and are looked at.
+const MAX_CHAIN: usize = 1000;
+
 impl Runner {
     /// The run that somebody wants to go on with, if that can be.
     pub(crate) fn resumable(&self, name: &str) -> Result<RunRecord, Ending> {
@@ -37,6 +40,17 @@ impl Runner {
             return Err(Ending::usage(format!("{run} cannot be resumed: {by} has taken its place")));
         }
         Ok(known)
+    }
+
+    /// A run and those that it goes on with, the nearest first.
+    pub(crate) fn chain(&self, run: &str) -> Result<Vec<String>, Ending> {
+        let mut chain = vec![run.to_owned()];
+        let mut last = self.ledger().run(run)?;
+        while let Some(earlier) = last.continues.filter(|_| chain.len() < MAX_CHAIN) {
+            last = self.ledger().run(&earlier)?;
+            chain.push(earlier);
+        }
+        Ok(chain)
     }
 
     /// Whether a plan was taken up by a run that can be resumed.

@@ -26,8 +26,10 @@ use crate::recording::Recorder;
 use crate::runner::Runner;
 use crate::secrets::Veil;
 use crate::sends::Outbound;
+use crate::target::Target;
 pub use crate::trail::TraceSink;
 use crate::trail::Trail;
+use crate::undoing::Undone;
 
 /// Who wants a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +75,11 @@ pub enum What<'a> {
         /// The run key.
         run: String,
     },
+    /// Plan to take back what a run has changed, by its key or the beginning of it.
+    Undo {
+        /// The run key.
+        run: String,
+    },
 }
 
 /// An order for one run.
@@ -114,6 +121,8 @@ pub(crate) struct Run<'a> {
     pub(crate) recorder: Recorder,
     /// What the apply phase is answered of a run that this one continues.
     pub(crate) tape: Tape,
+    /// What no other run may work on meanwhile.
+    pub(crate) target: Option<Target>,
     /// Says that this process lives, for as long as it does.
     pub(crate) _alive: RunLock,
 }
@@ -132,6 +141,8 @@ pub(crate) enum Wanted {
     Call(Arguments),
     /// Carry out this plan, whose guest was seeded with these bytes.
     Apply { plan: Arc<Plan>, seed: [u8; 32] },
+    /// Plan to take this run back.
+    Undo(Box<Undone>),
 }
 
 /// What step 2 leaves.
@@ -172,6 +183,7 @@ impl Run<'_> {
     async fn steps(&mut self, person: &mut dyn Person) -> Result<Ending, Ending> {
         let resolved = self.resolve()?; // 1
         let decided = self.decide(resolved)?; // 2
+        self.hold_target(&decided)?;
         if decided.rights.safety == Safety::ReadOnly {
             return self.execute(&decided).await;
         }
@@ -208,6 +220,7 @@ impl<'a> Run<'a> {
             outbound: None,
             recorder: Recorder::default(),
             tape: Tape::default(),
+            target: None,
             _alive: alive,
         }
     }
@@ -218,6 +231,10 @@ impl<'a> Run<'a> {
             What::Call { capability, .. } => capability.clone(),
             What::Apply { plan } => match runner.plan_record(plan) {
                 Ok(row) => row.capability,
+                Err(ending) => return Err((String::new(), ending)),
+            },
+            What::Undo { run } => match runner.undone(run) {
+                Ok(undone) => undone.plan.capability,
                 Err(ending) => return Err((String::new(), ending)),
             },
             What::Resume { run } => match runner.resumable(run) {

@@ -86,7 +86,11 @@ impl Run<'_> {
             mode: match safety {
                 _ if record.approving => say::Mode::Approve,
                 _ if record.resolving => say::Mode::Resolve,
-                _ if record.applying || !matches!(self.order.what, What::Call { .. }) => say::Mode::Apply,
+                _ if record.applying
+                    || matches!(self.order.what, What::Apply { .. } | What::Resume { .. }) =>
+                {
+                    say::Mode::Apply
+                }
                 Some(Safety::ReadOnly) => say::Mode::Read,
                 _ if record.dry_run => say::Mode::DryRun,
                 _ => say::Mode::Plan,
@@ -184,6 +188,7 @@ fn grants(record: &Record) -> say::Grants {
                             RuleEffect::Mutate => say::RuleEffect::Mutate,
                             RuleEffect::Destroy => say::RuleEffect::Destroy,
                         },
+                        for_undo: rule.only_undo,
                     })
                     .collect(),
             })

@@ -1,13 +1,15 @@
 //! What waits for a person.
 
 use jiff::Timestamp;
-use ops_ledger::store::ReceiptFilter;
 use serde::Serialize;
 
 use crate::catalogue::Row;
 use crate::ending::Ending;
 use crate::pinned::Pinned;
 use crate::runner::Runner;
+
+/// Runs that are listed at most.
+const MAX_LISTED: u32 = 1000;
 
 /// What waits for a person, and what is not right.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -75,21 +77,17 @@ impl Runner {
         };
         let plans =
             self.plans()?.into_iter().filter(|row| row.status == "waiting" || row.status == "approved");
-        let dangling = self.ledger().dangling()?.into_iter().map(|run| (run.run, run.capability, run.at));
-        let filter = ReceiptFilter {
-            capability: None,
-            status: Some(ops_ledger::receipt::Status::Unknown),
-            limit: 1000,
-        };
-        let ended = self.ledger().receipts(&filter)?.into_iter().map(|run| (run.run, run.capability, run.at));
-        let unknown: Vec<_> = dangling
-            .chain(ended)
-            .map(|(run, capability, at)| Unknown { run, capability, at: at.to_string() })
+        let unknown: Vec<_> = self
+            .runs(true, MAX_LISTED)?
+            .into_iter()
+            .filter(|run| run.status == "unknown")
+            .map(|run| Unknown { run: run.key, capability: run.capability, at: run.at })
             .collect();
         anomalies.extend(unknown.iter().map(|run| {
             format!(
-                "nobody knows what became of {}; look at the service to see\n  until that is settled, the same input is refused",
-                run.run
+                "nobody knows what became of {run}; until that is settled, the same input is refused\n  \
+                 what to do:  ops runs show {run}",
+                run = run.run
             )
         }));
         Ok(Status {

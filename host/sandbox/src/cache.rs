@@ -77,7 +77,7 @@ impl Cache {
         match self.read(engine, digest) {
             Ok(component) => component,
             Err(why) => {
-                tracing::warn!(%digest, %why, "a compiled component in the cache is not used and is compiled again");
+                tracing::warn!(%digest, %why, "a compiled component in the cache is not used, because it is not as it was left");
                 None
             }
         }
@@ -159,10 +159,14 @@ fn map(engine: &Engine, compiled: &File) -> io::Result<Component> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::sync::Arc;
+
+    use tokio::sync::Mutex;
 
     use super::*;
     use crate::engine::{Sandbox, SandboxError};
-    use crate::testing::Guest;
+    use crate::job::End;
+    use crate::testing::{Guest, Script, job};
 
     fn chmod(path: &Path, mode: u32) {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -183,6 +187,32 @@ mod tests {
         let [compiled] = &files(&cache, "cwasm")[..] else { panic!("one file") };
         assert_eq!(compiled.metadata().unwrap().permissions().mode() & 0o7777, 0o400);
         assert!(files(&cache, "new").is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_was_compiled_is_found_by_its_digest_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = folder.path().join("cache");
+        let guest = Guest::default().build();
+        let digest = Digest::of(&guest);
+        assert!(Sandbox::new(&cache).unwrap().load_cached(digest).is_none(), "it was never compiled");
+        let loaded = Sandbox::new(&cache).unwrap().load(&guest).unwrap();
+        let sandbox = Sandbox::new(&cache).unwrap();
+        let found = sandbox.load_cached(digest).unwrap();
+        assert!(found.from_cache());
+        assert_eq!((found.digest(), found.interface_digest()), (digest, loaded.interface_digest()));
+        assert_eq!((found.imports(), found.exports()), (loaded.imports(), loaded.exports()));
+        let broker = Arc::new(Mutex::new(Script::default()));
+        let ran = sandbox.run(&found, job().0, broker).await;
+        assert_eq!(ran.end, End::Output(r#"{"a":1}"#.to_owned()));
+        assert!(sandbox.load_cached(Digest::of(b"another")).is_none());
+        let compiled = files(&cache, "cwasm").remove(0);
+        let mut flipped = std::fs::read(&compiled).unwrap();
+        *flipped.last_mut().unwrap() ^= 1;
+        std::fs::remove_file(&compiled).unwrap();
+        std::fs::write(&compiled, flipped).unwrap();
+        chmod(&compiled, 0o400);
+        assert!(sandbox.load_cached(digest).is_none(), "it is not as we left it");
     }
 
     #[test]

@@ -10,7 +10,9 @@ const NAMES: [(&str, &str); 2] =
     [("run", r"CAP-\d{8}-\d{6}__[a-z0-9.-]+__R[a-z0-9]{10}"), ("plan", r"\bP[a-z0-9]{10}\b")];
 
 /// What nobody types again, in this order: the longer first.
-const VALUES: [(&str, &str); 11] = [
+const VALUES: [(&str, &str); 13] = [
+    (r"\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}", "+<short>+<key>"),
+    (r"[A-Za-z0-9+/]{43,91}=", "<base64>"),
     (r"\b\d+ bytes, sha256", "<size> bytes, sha256"),
     (r"sha256:[0-9a-f]{64}", "sha256:<hash>"),
     (r"\b[0-9a-f]{64}\b", "<hash>"),
@@ -92,6 +94,8 @@ pub(super) fn each_stands_for_what_changes() {
         (format!("Pabcdefghij Pzyxwvutsrq Pabcdefghij {run}"), "<plan 1> <plan 2> <plan 1> <run 1>"),
         (format!("sha256:{digest} {digest} {digits}"), "sha256:<hash> <hash> <id>"),
         (format!("262 bytes, sha256:{digest}"), "<size> bytes, sha256:<hash>"),
+        (format!("log/{digits}+0a1b2c3d+{}", "Ab+/".repeat(11)), "log/<id>+<short>+<key>"),
+        (format!("\u{2014} log/{digits} {}=", "A".repeat(91)), "\u{2014} log/<id> <base64>"),
         ("added (0a1b2c3d)".into(), "added (<short>)"),
         (
             "until 2026-01-31T23:59:59Z, 2026-01-31T23:59:59.123Z, 2026-01-31 23:59Z".into(),

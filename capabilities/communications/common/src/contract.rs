@@ -4,10 +4,9 @@
 //! what it says makes sense is for `communications.stack.status` to report, so values that a check looks at are
 //! taken as they are.
 
-use ops_guest::{Ctx, Failure};
+use ops_guest::{Ctx, Failure, read_contract};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_saphyr::MergeKeyPolicy;
 
 /// The file beside the bindings.
 pub const NAME: &str = "communications.stack.contract.yaml";
@@ -169,8 +168,7 @@ impl Contract {
     /// # Errors
     /// `Failed`, with the place in the file.
     pub fn parse(text: &str) -> Result<Self, Failure> {
-        let contract: Self = serde_saphyr::from_str_with_options(text, options())
-            .map_err(|error| Failure::failed(format!("{NAME}: {error}; correct the file and pin again")))?;
+        let contract: Self = read_contract(NAME, text)?;
         if let Some((field, word)) = contract.words().find(|(_, word)| !is_word(word)) {
             return Err(Failure::failed(format!(
                 "{NAME}: {field} is {word:?}, which is not a word of small letters, digits and hyphens"
@@ -199,24 +197,4 @@ fn is_word(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_lowercase())
         && text.len() <= 64
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-}
-
-/// The YAML that bindings are written in, with every way in which it surprises people turned off.
-fn options() -> serde_saphyr::Options {
-    serde_saphyr::options! {
-        strict_booleans: true,
-        merge_keys: MergeKeyPolicy::Error,
-        no_schema: true,
-        reject_unsupported_tags: true,
-        reject_tagged_field_names: true,
-        strict_indentation: false,
-        ignore_binary_tag_for_string: true,
-        with_snippet: false,
-        budget: serde_saphyr::budget! {
-            max_anchors: 0,
-            max_aliases: 0,
-            max_depth: 16,
-            max_nodes: 5000,
-        },
-    }
 }

@@ -23,6 +23,13 @@ pub(crate) fn run(workspace: Option<&Path>, command: Cap) -> Outcome {
     match command {
         Cap::List(json) => list(&open(workspace)?, json.json),
         Cap::Show { name, json } => show(&open(workspace)?, &name, json.json),
+        Cap::Resume { run, trace_checks, json } => {
+            let runner = open(workspace)?;
+            let trace = Trace::default();
+            trace.set(trace_checks);
+            let report = drive(&runner, What::Resume { run }, &trace)?;
+            finish(&runner, &report, json.json)
+        }
         Cap::Run { words } => match words.split_first() {
             None => Err("name a capability; `ops cap list` lists them".into()),
             Some((first, _)) if first == "--help" || first == "-h" => print(

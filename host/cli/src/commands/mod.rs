@@ -2,10 +2,12 @@
 
 mod cap;
 mod explain;
+mod ledger;
 mod plan;
 mod prune;
 mod receipts;
 mod replay;
+mod runs;
 mod setup;
 mod status;
 
@@ -16,6 +18,7 @@ use ops_runner::runner::Runner;
 use ops_runner::workspace::Workspace;
 
 use crate::args::{Cli, Command};
+use crate::say;
 
 /// What a command returns: its exit code, or what was wrong with the words.
 pub(crate) type Outcome = Result<u8, String>;
@@ -31,7 +34,9 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Cap(command) => cap::run(workspace, command),
         Command::Explain(asked) => explain::run(&open(workspace)?, asked),
         Command::Plan(command) => plan::run(workspace, command),
+        Command::Runs(command) => runs::run(workspace, command),
         Command::Receipts(command) => receipts::run(workspace, command),
+        Command::Ledger(command) => ledger::run(workspace, command),
     }
 }
 
@@ -43,7 +48,11 @@ pub(crate) fn open_workspace(named: Option<&Path>) -> Result<Workspace, String> 
 
 /// Opens the workspace for work: it must be trusted on this host.
 pub(crate) fn open(named: Option<&Path>) -> Result<Runner, String> {
-    Runner::open(open_workspace(named)?).map_err(|error| error.to_string())
+    let runner = Runner::open(open_workspace(named)?).map_err(|error| error.to_string())?;
+    for told in runner.recovered() {
+        say::note(told);
+    }
+    Ok(runner)
 }
 
 /// Prints a JSON document.
@@ -54,6 +63,6 @@ pub(crate) fn print_json(value: &serde_json::Value) -> Outcome {
 
 /// Prints to standard output. A reader that has gone away is no error.
 pub(crate) fn print(text: impl std::fmt::Display) -> Outcome {
-    let _ = crate::say::print(text);
+    let _ = say::print(text);
     Ok(0)
 }

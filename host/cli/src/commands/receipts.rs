@@ -1,8 +1,9 @@
-//! `ops receipts`: list, show and verify receipts.
+//! `ops receipts`: list, show, verify and prove receipts.
 
 use std::fs;
 use std::path::Path;
 
+use ops_runner::receipts::{Keys, Verified, verify_path};
 use ops_runner::runner::Runner;
 use serde_json::json;
 
@@ -14,16 +15,21 @@ use crate::say;
 const ALL: u32 = 1_000_000;
 
 pub(crate) fn run(workspace: Option<&Path>, command: Receipts) -> Outcome {
-    let runner = open(workspace)?;
     match command {
-        Receipts::List { top, json } => list(&runner, top, json.json),
-        Receipts::Show { key, json } => show(&runner, &key, json.json),
-        Receipts::Replay { key: Some(key), json, .. } => replay::one(&runner, &key, json.json),
-        Receipts::Replay { key: None, quiet, json, .. } => replay::all(&runner, quiet, json.json),
-        Receipts::Export { key, fixture, keep } => export(&runner, &key, &fixture, &keep),
-        Receipts::Prune { older_than, dry_run, json } => prune::run(&runner, older_than, dry_run, json.json),
-        Receipts::Key => print(runner.public_pem().trim_end()),
-        Receipts::Verify { what, all, host_key } => verify(&runner, what, all, host_key.as_deref()),
+        Receipts::List { top, json } => list(&open(workspace)?, top, json.json),
+        Receipts::Show { key, json } => show(&open(workspace)?, &key, json.json),
+        Receipts::Key => print(open(workspace)?.public_pem().trim_end()),
+        Receipts::Verify { what, all, host_key, log_key } => {
+            let keys = Keys { host: read_key(host_key.as_deref())?, log: read_key(log_key.as_deref())? };
+            verify(workspace, what, all, &keys)
+        }
+        Receipts::Prove { key, to } => prove(&open(workspace)?, &key, to.as_deref()),
+        Receipts::Replay { key: Some(key), json, .. } => replay::one(&open(workspace)?, &key, json.json),
+        Receipts::Replay { key: None, quiet, json, .. } => replay::all(&open(workspace)?, quiet, json.json),
+        Receipts::Export { key, fixture, keep } => export(&open(workspace)?, &key, &fixture, &keep),
+        Receipts::Prune { older_than, dry_run, json } => {
+            prune::run(&open(workspace)?, older_than, dry_run, json.json)
+        }
     }
 }
 
@@ -78,15 +84,41 @@ fn show(runner: &Runner, key: &str, json: bool) -> Outcome {
     }
 }
 
-fn verify(runner: &Runner, mut what: Vec<String>, all: bool, host_key: Option<&Path>) -> Outcome {
-    if all {
-        what.extend(runner.receipts(ALL).map_err(|ending| ending.message)?.into_iter().map(|row| row.key));
-    }
-    let pem = match host_key {
-        Some(file) => Some(fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?),
-        None => None,
+/// The text of a key's file, where one was named.
+fn read_key(file: Option<&Path>) -> Result<Option<String>, String> {
+    let Some(file) = file else { return Ok(None) };
+    let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    Ok(Some(text))
+}
+
+fn prove(runner: &Runner, key: &str, to: Option<&Path>) -> Outcome {
+    let (run, proof) = match runner.prove(key) {
+        Ok(proven) => proven,
+        Err(message) => {
+            say::error(message);
+            return Ok(1);
+        }
     };
-    let verified = runner.verify(&what, pem.as_deref())?;
+    let Some(file) = to else { return print(proof) };
+    fs::write(file, proof + "\n").map_err(|error| format!("{}: {error}", file.display()))?;
+    say::note(format!("wrote the proof of {run} to {}", file.display()));
+    Ok(0)
+}
+
+fn verify(workspace: Option<&Path>, mut what: Vec<String>, all: bool, keys: &Keys) -> Outcome {
+    // Somebody who was handed a receipt and its keys has no workspace.
+    let alone = keys.host.is_some() && !all && what.iter().all(|what| Path::new(what).exists());
+    let verified: Vec<Verified> = if alone {
+        what.iter().map(|what| verify_path(Path::new(what), keys)).collect::<Result<_, _>>()?
+    } else {
+        let runner = open(workspace)?;
+        if all {
+            what.extend(
+                runner.receipts(ALL).map_err(|ending| ending.message)?.into_iter().map(|row| row.key),
+            );
+        }
+        runner.verify(&what, keys)?
+    };
     let mut code = 0;
     for receipt in &verified {
         let verdict = if receipt.good { "good" } else { "BAD" };

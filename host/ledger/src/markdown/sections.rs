@@ -111,7 +111,7 @@ pub(super) fn grants(receipt: &Receipt) -> String {
                 code(&service.origin),
                 code(&rule.id),
                 code(&format!("{} {}", rule.method, rule.path)),
-                rule.effect.word().into(),
+                format!("{}{}", rule.effect.word(), if rule.for_undo { ", for undo only" } else { "" }),
             ]
         })
     });

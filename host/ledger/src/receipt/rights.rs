@@ -42,6 +42,9 @@ pub struct RuleGrant {
     pub path: String,
     /// What it may do.
     pub effect: RuleEffect,
+    /// Whether it serves only plans that take a run back.
+    #[serde(rename = "forUndo")]
+    pub for_undo: bool,
 }
 
 /// What a rule may do.

@@ -176,6 +176,7 @@ fn grants() -> Grants {
         method: method.into(),
         path: "/jmap/".into(),
         effect,
+        for_undo: false,
     };
     Grants {
         services: vec![ServiceGrant {

@@ -2,7 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
-use super::{Durability, Entry, Ledger, LedgerError, PlanStatus, append, parsed, plans};
+use super::log::append;
+use super::{Durability, Ledger, LedgerError, PlanStatus, parsed, plans};
+use crate::log::Kind;
 use crate::receipt::{ApprovalHow, Approver};
 use crate::statement::PlanApproval;
 
@@ -51,7 +53,7 @@ impl Ledger {
             let plan = plans::plan(transaction, &approval.plan.id)?;
             let resumable = resumable(transaction, &plan)?;
             let plan = approvable(plan, resumable)?;
-            let entry = append(transaction, Entry::Approval, &plan.run, bundle)?;
+            let entry = append(transaction, Kind::Approval, &plan.run, bundle)?;
             let approver = &approval.approver;
             transaction.execute(
                 "INSERT INTO approvals(id, plan, entry, how, principal, fingerprint, kind, touch, at, signed_text,

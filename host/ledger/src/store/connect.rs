@@ -18,6 +18,9 @@ const NAME: &str = "ledger.db";
 /// SQLite's own name for the log of the file.
 pub(super) const WAL_NAME: &str = "ledger.db-wal";
 
+/// The tables, indexes and triggers.
+pub(super) const SCHEMA: &str = include_str!("schema.sql");
+
 /// In the file's header: "opsL".
 const APPLICATION_ID: i32 = 0x6f70_734c;
 const SCHEMA_VERSION: &str = "2";
@@ -96,7 +99,7 @@ fn create(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
     let mut id = [0; 16];
     getrandom::fill(&mut id).map_err(LedgerError::Random)?;
     let transaction = connection.unchecked_transaction()?;
-    transaction.execute_batch(include_str!("schema.sql"))?;
+    transaction.execute_batch(SCHEMA)?;
     let meta = "INSERT INTO meta(key, value) VALUES ('ledger', ?1), ('schema', ?2)";
     transaction.execute(meta, (hex::encode(id), SCHEMA_VERSION))?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;

@@ -189,11 +189,11 @@ mod tests {
             plan: Some("p4"),
             approvals: &[],
             bundle: b"intent",
-            first_effect: Some(&Digest::of(b"")),
             continues: None,
         };
-        ledger.intend(&intent).unwrap();
+        ledger.intend(&intent, Durability::Soft).unwrap();
         assert!(!ledger.is_orphan("R5").unwrap(), "a run under way is none");
+        ledger.effect_started("R5", 1, &Digest::of(b"request"), &[]).unwrap();
         ledger.effect_performed("R5", 1, b"answer", &[]).unwrap();
         receipt(&ledger, "R5", Status::Unknown, 1);
         assert_eq!(erasable(&ledger), ["R2", "R3", "R4"], "R1 waits, and of R5 nobody knows");

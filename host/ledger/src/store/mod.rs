@@ -5,22 +5,31 @@
 //! rule that two processes could break together (an approval used twice, two runs for one plan) is checked in the
 //! transaction that writes.
 //!
+//! Each entry is a leaf of a tree ([`log`]), whose hashes are written with it; [`check`] goes through all of it.
+//!
 //! Order of an opening: the folder is ours and closed; the file is ours, 0600 and made without a moment in which
 //! it is not; it is a ledger of a version that we know.
 
 mod approvals;
+mod check;
 mod connect;
 mod kept;
 mod listing;
+mod log;
 mod plans;
 mod receipts;
 mod runs;
 #[cfg(test)]
+mod sample;
+mod seals;
+#[cfg(test)]
 mod tests;
+mod tiles;
 #[cfg(test)]
 mod unknown;
 
 pub use approvals::ApprovalRecord;
+pub use check::{Against, Checked};
 pub use kept::Kept;
 pub use listing::{RunFilter, RunRecord};
 pub use plans::{PlanFilter, PlanRecord, PlanStatus};
@@ -36,7 +45,11 @@ use jiff::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior};
 
+#[cfg(test)]
 use crate::digest::Digest;
+use crate::key::KeyError;
+use crate::log::CheckpointError;
+use crate::log::leaf::LeafError;
 use crate::private::FileError;
 use crate::receipt::{ApprovalHow, Status};
 use crate::statement::StatementError;
@@ -89,6 +102,18 @@ pub enum LedgerError {
     /// The Statement could not be signed.
     #[error(transparent)]
     Statement(#[from] StatementError),
+    /// The log's key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A checkpoint is not one that the log's key signed.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The tree does not fit the log.
+    #[error("the ledger's log cannot be relied on: {what}; run ops ledger verify")]
+    Tree {
+        /// What does not fit.
+        what: &'static str,
+    },
     /// No such thing.
     #[error("there is no {what} whose name begins with {name:?}; list them to see the names")]
     NotFound {
@@ -213,6 +238,7 @@ impl Ledger {
         }
         let transaction = inner.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let out = work(&transaction)?;
+        seals::seal(&transaction)?;
         transaction.commit()?;
         if durability == Durability::Durable {
             inner.durable_commits += 1;
@@ -242,43 +268,16 @@ impl FromStr for ApprovalHow {
     }
 }
 
-/// What an entry of the log is.
-#[derive(Clone, Copy)]
-enum Entry {
-    Intent,
-    Receipt,
-    Approval,
-    /// A receipt of a run that was refused.
-    Denial,
-    /// A receipt of a run whose process was gone.
-    Recovery,
-}
-
-impl Entry {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Intent => "intent",
-            Self::Receipt => "receipt",
-            Self::Approval => "approval",
-            Self::Denial => "denial",
-            Self::Recovery => "recovery",
-        }
+impl From<LeafError> for LedgerError {
+    fn from(_: LeafError) -> Self {
+        Self::Tree { what: "an entry is too long for a leaf" }
     }
 }
 
-/// The sequence that the next entry will have. It is reserved as long as the transaction lasts.
-fn next_sequence(transaction: &Transaction<'_>) -> Result<i64, LedgerError> {
-    Ok(transaction.query_row("SELECT coalesce(max(sequence), 0) + 1 FROM entries", [], |row| row.get(0))?)
-}
-
-/// Appends a signed bundle to the log under the next sequence.
-fn append(transaction: &Transaction<'_>, kind: Entry, run: &str, bundle: &[u8]) -> Result<i64, LedgerError> {
-    let sequence = next_sequence(transaction)?;
-    transaction.execute(
-        "INSERT INTO entries(sequence, kind, run, at, envelope, digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        (sequence, kind.word(), run, now(), bundle, Digest::of(bundle).to_string()),
-    )?;
-    Ok(sequence)
+impl From<tlog_tiles::Error> for LedgerError {
+    fn from(_: tlog_tiles::Error) -> Self {
+        Self::Tree { what: "its tree's hashes do not fit together" }
+    }
 }
 
 /// The one name in a table that is, or begins with, what somebody typed.

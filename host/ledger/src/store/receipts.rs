@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction};
 
+use super::log::{append, next_sequence};
 use super::runs::extend_journal;
-use super::{
-    Durability, Entry, Ledger, LedgerError, append, found, next_sequence, now, parsed, resolve, sequence,
-};
+use super::{Durability, Ledger, LedgerError, found, now, parsed, resolve, sequence};
 use crate::digest::Digest;
+use crate::log::Kind;
 use crate::receipt::Status;
 use crate::statement::StatementError;
 
@@ -31,6 +31,15 @@ pub struct NewReceipt<'a> {
 }
 
 impl<'a> NewReceipt<'a> {
+    /// What the log calls it.
+    fn kind(&self) -> Kind {
+        match self.status {
+            _ if self.recovery => Kind::Recovery,
+            Status::Denied => Kind::Denial,
+            _ => Kind::Receipt,
+        }
+    }
+
     /// The end of a run that settles and resolves nothing, is written by the run's own process, and keeps no bodies.
     pub fn new(run: &'a str, capability: &'a str, status: Status) -> Self {
         Self { run, capability, status, settles: None, resolves: None, recovery: false, kept: 0 }
@@ -121,12 +130,7 @@ impl Ledger {
                 settle(transaction, earlier, receipt.run)?;
             }
             let bundle = sign(sequence(next_sequence(transaction)?))?;
-            let kind = match (receipt.recovery, receipt.status) {
-                (true, _) => Entry::Recovery,
-                (false, Status::Denied) => Entry::Denial,
-                (false, _) => Entry::Receipt,
-            };
-            let entry = append(transaction, kind, receipt.run, &bundle)?;
+            let entry = append(transaction, receipt.kind(), receipt.run, &bundle)?;
             let continues = receipt.resolves.map(|resolution| resolution.run).or(receipt.settles);
             let changed = transaction.execute(
                 "INSERT INTO runs(key, capability, receipt, status, continues) VALUES (?1, ?2, ?3, ?4, ?5)

@@ -1,14 +1,16 @@
 //! The protocol of a run that changes something: intend, then for each effect started and performed, then the
 //! receipt. What the guest asked and was told meanwhile goes into the journal with the commits that are made anyhow.
 //!
-//! The durable commits of a run with N effects are N + 1: the intent carries the first `started`, every other
-//! effect has its own, and the receipt is the last. `performed` is written at once and synced with the next.
+//! The durable commits of a run with N effects are N + 1: one for each `started`, of which the first syncs the intent
+//! too, and the receipt. `performed` is written at once and synced with the next.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
-use super::{Durability, Entry, Ledger, LedgerError, UnknownWord, append, approvals, now, parsed, sequence};
+use super::log::append;
+use super::{Durability, Ledger, LedgerError, UnknownWord, approvals, now, parsed, sequence};
 use crate::digest::Digest;
+use crate::log::Kind;
 use crate::runlock;
 
 /// Runs whose effects nobody can be sure of; the index `runs_open` has exactly these.
@@ -30,8 +32,6 @@ pub struct NewIntent<'a> {
     pub approvals: &'a [String],
     /// The signed intent.
     pub bundle: &'a [u8],
-    /// Digest of the request of the first effect that is left to do, which is thereby started.
-    pub first_effect: Option<&'a Digest>,
     /// Run key of the run with an unknown outcome that this one goes on with. Its plan is taken up once more; what it
     /// has performed, and its journal, become this run's.
     pub continues: Option<&'a str>,
@@ -81,15 +81,19 @@ pub struct EffectState {
 }
 
 impl Ledger {
-    /// Commits an intent, uses up its plan and approvals, and starts its first effect: one durable transaction.
-    /// Without it, nothing may be changed. Returns the intent's sequence.
+    /// Commits an intent, and uses up its plan and approvals, in one transaction. Without it, nothing may be changed.
+    /// Returns the intent's sequence.
+    ///
+    /// It may be [`Durability::Soft`] where an effect is the first thing that changes something: the durable commit
+    /// that starts the effect syncs the intent too. A power cut before that loses an intent under which nothing was
+    /// sent, with the use of its approvals.
     ///
     /// # Errors
     ///
     /// [`LedgerError::Blocked`], [`LedgerError::PlanNotWaiting`], [`LedgerError::PlanNotApprovable`],
     /// [`LedgerError::ApprovalUsed`], [`LedgerError::ApprovalElsewhere`], or a run key that is taken.
-    pub fn intend(&self, intent: &NewIntent<'_>) -> Result<u64, LedgerError> {
-        self.write(Durability::Durable, |transaction| {
+    pub fn intend(&self, intent: &NewIntent<'_>, durability: Durability) -> Result<u64, LedgerError> {
+        self.write(durability, |transaction| {
             if let Some(run) =
                 blocking(transaction, intent.capability, intent.input_digest, intent.continues)?
             {
@@ -112,7 +116,7 @@ impl Ledger {
                     what: "is in the ledger already",
                 });
             }
-            let entry = append(transaction, Entry::Intent, intent.run, intent.bundle)?;
+            let entry = append(transaction, Kind::Intent, intent.run, intent.bundle)?;
             transaction.execute(
                 "INSERT INTO runs(key, capability, input_digest, plan, intent, continues)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -126,12 +130,8 @@ impl Ledger {
                 ),
             )?;
             supersede(transaction, intent)?;
-            let performed = match intent.continues {
-                Some(earlier) => take_over(transaction, earlier, intent.run)?,
-                None => 0,
-            };
-            if let Some(digest) = intent.first_effect {
-                insert_effect(transaction, intent.run, performed + 1, digest)?;
+            if let Some(earlier) = intent.continues {
+                take_over(transaction, earlier, intent.run)?;
             }
             Ok(sequence(entry))
         })
@@ -170,18 +170,6 @@ impl Ledger {
                 });
             }
             insert_effect(transaction, run, known + 1, request)
-        })
-    }
-
-    /// Adds to the journal of a run; the next durable commit syncs it.
-    ///
-    /// # Errors
-    ///
-    /// [`LedgerError::RunState`] for a run without an intent or with a receipt.
-    pub fn keep_journal(&self, run: &str, journal: &[Vec<u8>]) -> Result<(), LedgerError> {
-        self.write(Durability::Soft, |transaction| {
-            open_run(transaction, run)?;
-            extend_journal(transaction, run, journal)
         })
     }
 
@@ -329,8 +317,8 @@ fn supersede(transaction: &Transaction<'_>, intent: &NewIntent<'_>) -> Result<()
     Ok(())
 }
 
-/// Makes what a run has performed, and its journal, those of the run that goes on with it. Returns how many effects.
-fn take_over(transaction: &Transaction<'_>, earlier: &str, run: &str) -> Result<i64, LedgerError> {
+/// Makes what a run has performed, and its journal, those of the run that goes on with it.
+fn take_over(transaction: &Transaction<'_>, earlier: &str, run: &str) -> Result<(), LedgerError> {
     transaction
         .execute("UPDATE runs SET settled_by = ?2 WHERE key = ?1 AND settled_by IS NULL", (earlier, run))?;
     transaction.execute(
@@ -343,7 +331,7 @@ fn take_over(transaction: &Transaction<'_>, earlier: &str, run: &str) -> Result<
         (earlier, run),
     )?;
     transaction.execute("DELETE FROM journal WHERE run = ?1", [earlier])?;
-    Ok(transaction.query_row("SELECT count(*) FROM effects WHERE run = ?1", [run], |row| row.get(0))?)
+    Ok(())
 }
 
 /// Appends to a run's journal.

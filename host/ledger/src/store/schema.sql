@@ -1,4 +1,5 @@
--- Version 2. The log is `entries`; the other tables say what it means now.
+-- Version 2. The log is `entries`; the other tables say what it means now. A `seal` is a check value over the rest of
+-- its row; see seals.rs.
 
 CREATE TABLE meta(
   key   TEXT PRIMARY KEY,
@@ -6,12 +7,27 @@ CREATE TABLE meta(
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE entries(
-  sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+  sequence INTEGER PRIMARY KEY,
   kind     TEXT NOT NULL,
   run      TEXT NOT NULL,
   at       TEXT NOT NULL,
   envelope BLOB NOT NULL,
-  digest   TEXT NOT NULL
+  digest   TEXT NOT NULL,
+  seal     BLOB NOT NULL
+) STRICT;
+
+-- The tree over the entries' leaves; see log.rs.
+CREATE TABLE hashes(
+  place INTEGER PRIMARY KEY,
+  hash  BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE checkpoints(
+  size INTEGER PRIMARY KEY,
+  root TEXT NOT NULL,
+  note TEXT NOT NULL,
+  at   TEXT NOT NULL,
+  seal BLOB
 ) STRICT;
 
 CREATE TABLE plans(
@@ -25,7 +41,8 @@ CREATE TABLE plans(
   status       TEXT NOT NULL CHECK (status IN ('waiting', 'applied', 'rejected', 'superseded')),
   approvable   INTEGER NOT NULL CHECK (approvable IN (0, 1)),
   document     BLOB NOT NULL,
-  secret       BLOB NOT NULL
+  secret       BLOB NOT NULL,
+  seal         BLOB
 ) STRICT;
 
 CREATE TABLE approvals(
@@ -40,7 +57,8 @@ CREATE TABLE approvals(
   at          TEXT NOT NULL,
   signed_text TEXT NOT NULL,
   signature   TEXT,
-  consumed_by TEXT
+  consumed_by TEXT,
+  seal        BLOB
 ) STRICT;
 CREATE INDEX approvals_of_plan ON approvals(plan);
 
@@ -57,7 +75,8 @@ CREATE TABLE runs(
   -- Of a run with an unknown outcome: a person has said of every effect in doubt what became of it.
   resolved     INTEGER NOT NULL DEFAULT 0 CHECK (resolved IN (0, 1)),
   -- Of a run with an unknown outcome: the run that went on with it, or took its place.
-  settled_by   TEXT
+  settled_by   TEXT,
+  seal         BLOB
 ) STRICT;
 CREATE INDEX runs_by_receipt ON runs(receipt);
 -- The runs whose effects nobody can be sure of. They are few, whatever the number of runs.
@@ -71,6 +90,7 @@ CREATE TABLE effects(
   request_digest TEXT NOT NULL,
   response       BLOB,
   at             TEXT NOT NULL,
+  seal           BLOB,
   PRIMARY KEY (run, number)
 ) STRICT, WITHOUT ROWID;
 
@@ -79,6 +99,7 @@ CREATE TABLE journal(
   run    TEXT NOT NULL REFERENCES runs(key),
   number INTEGER NOT NULL,
   entry  BLOB NOT NULL,
+  seal   BLOB,
   PRIMARY KEY (run, number)
 ) STRICT, WITHOUT ROWID;
 
@@ -86,7 +107,8 @@ CREATE TABLE journal(
 CREATE TABLE kept(
   run    TEXT PRIMARY KEY REFERENCES runs(key),
   bytes  INTEGER NOT NULL,
-  at     TEXT NOT NULL
+  at     TEXT NOT NULL,
+  seal   BLOB
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX kept_by_age ON kept(at);
 -- Their sum, so that no run has to add them all up.
@@ -95,9 +117,35 @@ CREATE TRIGGER kept_more AFTER INSERT ON kept
   BEGIN UPDATE meta SET value = CAST(value AS INTEGER) + NEW.bytes WHERE key = 'kept'; END;
 CREATE TRIGGER kept_less AFTER DELETE ON kept
   BEGIN UPDATE meta SET value = CAST(value AS INTEGER) - OLD.bytes WHERE key = 'kept'; END;
-CREATE TRIGGER kept_stays BEFORE UPDATE ON kept
+CREATE TRIGGER kept_stays BEFORE UPDATE OF run, bytes, at ON kept
   BEGIN SELECT RAISE(ABORT, 'what a run has kept does not change'); END;
 CREATE INDEX plans_waiting ON plans(run) WHERE status = 'waiting';
+
+-- Rows wait for their seals within one transaction only, so these indexes are empty at rest.
+
+CREATE INDEX checkpoints_unsealed ON checkpoints(seal) WHERE seal IS NULL;
+CREATE TRIGGER checkpoints_unseal AFTER UPDATE ON checkpoints WHEN NEW.seal IS OLD.seal AND OLD.seal IS NOT NULL
+  BEGIN UPDATE checkpoints SET seal = NULL WHERE size = NEW.size; END;
+
+CREATE INDEX plans_unsealed ON plans(seal) WHERE seal IS NULL;
+CREATE TRIGGER plans_unseal AFTER UPDATE ON plans WHEN NEW.seal IS OLD.seal AND OLD.seal IS NOT NULL
+  BEGIN UPDATE plans SET seal = NULL WHERE id = NEW.id; END;
+
+CREATE INDEX approvals_unsealed ON approvals(seal) WHERE seal IS NULL;
+CREATE TRIGGER approvals_unseal AFTER UPDATE ON approvals WHEN NEW.seal IS OLD.seal AND OLD.seal IS NOT NULL
+  BEGIN UPDATE approvals SET seal = NULL WHERE id = NEW.id; END;
+
+CREATE INDEX runs_unsealed ON runs(seal) WHERE seal IS NULL;
+CREATE TRIGGER runs_unseal AFTER UPDATE ON runs WHEN NEW.seal IS OLD.seal AND OLD.seal IS NOT NULL
+  BEGIN UPDATE runs SET seal = NULL WHERE key = NEW.key; END;
+
+CREATE INDEX effects_unsealed ON effects(seal) WHERE seal IS NULL;
+CREATE TRIGGER effects_unseal AFTER UPDATE ON effects WHEN NEW.seal IS OLD.seal AND OLD.seal IS NOT NULL
+  BEGIN UPDATE effects SET seal = NULL WHERE run = NEW.run AND number = NEW.number; END;
+
+CREATE INDEX journal_unsealed ON journal(seal) WHERE seal IS NULL;
+
+CREATE INDEX kept_unsealed ON kept(seal) WHERE seal IS NULL;
 
 -- What was written stays written. These triggers guard against our own mistakes; against somebody who can write
 -- the file, only a copy of the log elsewhere helps.
@@ -109,6 +157,11 @@ CREATE TRIGGER entries_stay BEFORE UPDATE ON entries
   BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 CREATE TRIGGER entries_last BEFORE DELETE ON entries
   BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+
+CREATE TRIGGER checkpoints_stay BEFORE UPDATE OF size, root, note, at ON checkpoints
+  BEGIN SELECT RAISE(ABORT, 'a checkpoint does not change'); END;
+CREATE TRIGGER checkpoints_last BEFORE DELETE ON checkpoints
+  BEGIN SELECT RAISE(ABORT, 'a checkpoint is kept'); END;
 
 -- A plan's document and secret may be erased; what approvals are bound to may not change.
 CREATE TRIGGER plans_stay
@@ -138,11 +191,12 @@ CREATE TRIGGER runs_last BEFORE DELETE ON runs
   BEGIN SELECT RAISE(ABORT, 'a run is kept'); END;
 
 -- An answer may be erased.
-CREATE TRIGGER effects_end_once BEFORE UPDATE ON effects
+CREATE TRIGGER effects_end_once
+  BEFORE UPDATE OF run, number, state, request_digest, response, at ON effects
   WHEN (OLD.state <> 'started' AND (NEW.state <> OLD.state OR NEW.response IS NOT NULL))
     OR NEW.request_digest <> OLD.request_digest
   BEGIN SELECT RAISE(ABORT, 'an effect is performed once'); END;
-CREATE TRIGGER journal_stays BEFORE UPDATE ON journal
+CREATE TRIGGER journal_stays BEFORE UPDATE OF run, number, entry ON journal
   BEGIN SELECT RAISE(ABORT, 'a journal does not change'); END;
 CREATE TRIGGER effects_last BEFORE DELETE ON effects
   BEGIN SELECT RAISE(ABORT, 'an effect is kept'); END;

@@ -1,6 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::digest::Digest;
 use crate::receipt::{Approver, PlanRef};
 use crate::runlock::RunLock;
 use crate::statement::PlanApproval;
@@ -54,16 +55,19 @@ fn approve(ledger: &Ledger, plan: &str) -> Result<String, LedgerError> {
 }
 
 fn intend(ledger: &Ledger, run: &str, plan: Option<&str>, approvals: &[String]) -> Result<u64, LedgerError> {
-    ledger.intend(&NewIntent {
+    let intent = NewIntent {
         run,
         capability: CAPABILITY,
         input_digest: &input(),
         plan,
         approvals,
         bundle: b"intent bundle",
-        first_effect: Some(&Digest::of(b"request 1")),
         continues: None,
-    })
+    };
+    let sequence = ledger.intend(&intent, Durability::Soft)?;
+    let next = ledger.effects(run)?.len() as u64 + 1;
+    ledger.effect_started(run, next, &Digest::of(b"request"), &[])?;
+    Ok(sequence)
 }
 
 fn end(ledger: &Ledger, run: &str, status: Status, settles: Option<&str>) -> Result<u64, LedgerError> {
@@ -353,7 +357,9 @@ fn what_was_written_stays_written() {
     let approvals = [approve(&ledger, "p1").unwrap()];
     intend(&ledger, &key("a"), Some("p1"), &approvals).unwrap();
     ledger.effect_performed(&key("a"), 1, b"answer", &[]).unwrap();
-    end(&ledger, &key("a"), Status::Done, None).unwrap();
+    let run = key("a");
+    let receipt = NewReceipt { kept: 1, ..NewReceipt::new(&run, CAPABILITY, Status::Done) };
+    ledger.commit_receipt(&receipt, Durability::Durable, |_| Ok(b"receipt".to_vec())).unwrap();
     let other = Connection::open(state.path().join("ledger.db")).unwrap();
     for statement in [
         "UPDATE entries SET envelope = x'00'",
@@ -384,7 +390,9 @@ fn what_was_written_stays_written() {
 fn damage_on_disk_is_noticed() {
     let state = crate::scratch();
     let ledger = Ledger::open(state.path()).unwrap();
-    end(&ledger, &key("a"), Status::Done, None).unwrap();
+    let run = key("a");
+    let receipt = NewReceipt { kept: 1, ..NewReceipt::new(&run, CAPABILITY, Status::Done) };
+    ledger.commit_receipt(&receipt, Durability::Durable, |_| Ok(b"receipt".to_vec())).unwrap();
     let other = Connection::open(state.path().join("ledger.db")).unwrap();
     other.execute_batch("DROP TRIGGER entries_stay; UPDATE entries SET envelope = x'00'").unwrap();
     assert!(matches!(ledger.receipt(&key("a")), Err(LedgerError::RunState { .. })));

@@ -10,16 +10,19 @@ fn key(end: &str) -> String {
 }
 
 fn intend(ledger: &Ledger, run: &str, continues: Option<&str>) -> Result<u64, LedgerError> {
-    ledger.intend(&NewIntent {
+    let intent = NewIntent {
         run,
         capability: CAPABILITY,
         input_digest: &Digest::of(b"input"),
         plan: None,
         approvals: &[],
         bundle: b"intent",
-        first_effect: Some(&Digest::of(b"request")),
         continues,
-    })
+    };
+    let sequence = ledger.intend(&intent, Durability::Soft)?;
+    let next = ledger.effects(run)?.len() as u64 + 1;
+    ledger.effect_started(run, next, &Digest::of(b"request"), &[])?;
+    Ok(sequence)
 }
 
 fn end(ledger: &Ledger, receipt: &NewReceipt<'_>) -> Result<u64, LedgerError> {

@@ -1,8 +1,12 @@
 use super::*;
 use crate::export::{Export, export};
 use crate::key::HostKey;
+use crate::log::LogKey;
+use crate::log::proof::{ReceiptProof, TlogProof};
 use crate::receipt::sample;
+use crate::receipt::{LedgerPlace, Status};
 use crate::statement::{Intent, Statement};
+use crate::store::{Durability, Ledger, NewReceipt};
 
 /// A signed receipt in its folder.
 struct Signed {
@@ -211,4 +215,89 @@ fn a_changed_page_is_not_vouched_for() {
     let report = verify_folder(&good.folder, &[good.key.public()]);
     let page = report.checks.iter().find(|check| check.name == "receipt.md").unwrap();
     assert!(matches!(page.verdict, Verdict::NotMade(_)));
+}
+
+/// A receipt's proof file, and the keys that it is checked with.
+fn proven() -> (ReceiptProof, HostKey, LogKey) {
+    let home = crate::scratch();
+    let host = HostKey::load_or_create(home.path()).unwrap();
+    let ledger = Ledger::open(home.path()).unwrap();
+    let log = ledger.log_key().unwrap();
+    for run in ["CAP-1", "CAP-2", "CAP-3"] {
+        let new = NewReceipt::new(run, "a.b", Status::Done);
+        let sign = |sequence| {
+            let mut receipt = sample::applied();
+            receipt.run.id = run.into();
+            receipt.ledger = LedgerPlace { id: ledger.ledger_id().into(), intent: None, sequence };
+            Statement::receipt(&Digest::of(b""), receipt).sign(&host)
+        };
+        ledger.commit_receipt(&new, Durability::Soft, sign).unwrap();
+    }
+    let checkpoint = ledger.checkpoint(&log).unwrap();
+    let file = ledger.receipt_proof("CAP-2", &checkpoint).unwrap();
+    (file, host, log)
+}
+
+fn checked(file: &ReceiptProof, host: &HostKey, log: &LogKey) -> Vec<String> {
+    let report = verify_proof(&serde_json::to_vec(file).unwrap(), &[host.public()], Some(log.verifier()));
+    assert_eq!(report.accepted(), report.faults().next().is_none());
+    faults(&report)
+}
+
+#[test]
+fn a_proof_holds_offline() {
+    let (file, host, log) = proven();
+    assert_eq!(checked(&file, &host, &log), Vec::<String>::new());
+    let text = serde_json::to_string(&file).unwrap();
+    assert!(
+        text.starts_with("{\"mediaType\":\"application/vnd.opscap.receipt-proof.v1+json\",\"bundle\":\"")
+    );
+    let unpinned = verify_proof(text.as_bytes(), &[host.public()], None);
+    assert!(!unpinned.accepted(), "no key, and yet accepted");
+}
+
+#[test]
+fn a_proof_of_something_else_is_refused() {
+    let (good, host, log) = proven();
+    let (other, other_host, other_log) = proven();
+    let cases = [
+        (ReceiptProof { media_type: "x".into(), ..good.clone() }, "is not a receipt's proof"),
+        (ReceiptProof { bundle: format!("{} ", good.bundle), ..good.clone() }, "of another bundle"),
+        (ReceiptProof { leaf: good.leaf.replace("CAP-2", "CAP-1"), ..good.clone() }, "does not lead"),
+        (
+            ReceiptProof { tlog_proof: good.tlog_proof.replace("index 1", "index 0"), ..good.clone() },
+            "does not lead",
+        ),
+        (
+            ReceiptProof { tlog_proof: other.tlog_proof.clone(), ..good.clone() },
+            "not a note that the log's key",
+        ),
+        (ReceiptProof { bundle: other.bundle.clone(), ..good.clone() }, "none of the keys that you trust"),
+    ];
+    for (file, named) in cases {
+        let faults = checked(&file, &host, &log);
+        assert!(faults.iter().any(|fault| fault.contains(named)), "{named}: {faults:?}");
+    }
+    // Everything of the other log is good by itself, and it is not the log that this reader pinned.
+    assert_eq!(checked(&other, &other_host, &other_log), Vec::<String>::new());
+    assert!(!checked(&other, &other_host, &log).is_empty());
+    let report = verify_proof(&vec![b' '; 20 << 20], &[host.public()], Some(log.verifier()));
+    assert!(!report.accepted());
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_make_a_reader_panic(bytes: Vec<u8>, at: usize, flip: u8) {
+        let host = key();
+        verify_proof(&bytes, &[host.public()], None);
+        let mut text = b"c2sp.org/tlog-proof@v1\nindex 1\n\nx\n1\n".to_vec();
+        let at = at % text.len();
+        text[at] ^= flip;
+        if let Ok(text) = String::from_utf8(text) {
+            let log = LogKey::load_or_create(crate::scratch().path(), "1").unwrap();
+            if let Ok(proof) = TlogProof::parse(&text) {
+                proptest::prop_assert!(proof.check(&bytes, log.verifier()).is_err());
+            }
+        }
+    }
 }

@@ -164,9 +164,11 @@ fn what_is_for_undo_is_seen_by_an_undo_only() {
     let denial = decide(&rights, Door::Perform, &request("PUT", "/vms/1")).unwrap_err();
     assert!(denial.to_string().contains("it is `for: undo`: only a plan that takes a run back"), "{denial}");
     assert_eq!(denial.suggestion(), None);
-    // The author bounds an undo too.
+    // The author bounds an undo too, but for rules that serve nothing else.
     let rights = rights_for(rules, vec![need("PUT", "/other", RuleEffect::Destroy)]);
-    let denial = decide(&rights, Door::Undo, &request("PUT", "/vms/1")).unwrap_err();
+    assert_eq!(decide(&rights, Door::Undo, &request("DELETE", "/vms/1")).unwrap().rule, "remove");
+    let ordinary = Request { path: "/vms/1/stop?k=1".to_owned(), ..request("POST", "") };
+    let denial = decide(&rights, Door::Undo, &ordinary).unwrap_err();
     assert_eq!(denial.reason, DenyReason::NotNeeded);
 }
 

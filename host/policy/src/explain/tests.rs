@@ -31,7 +31,6 @@ fn manifest() -> Manifest {
         rule("POST", "/jmap/", RuleEffect::Read),
         rule("POST", "/jmap/", RuleEffect::Mutate),
         rule("GET", "/b", RuleEffect::Read),
-        rule("PUT", "/back", RuleEffect::Destroy),
     ];
     let service = |name: &str, rules, optional| Need {
         need: NeedKind::Service { name: name.to_owned(), rules },
@@ -144,7 +143,7 @@ fn each_side_says_what_it_thinks() {
             None,
             [
                 "denied",
-                "covers: PUT /back (destroy)",
+                "refuses: the manifest states no need with `effect: mutate` or `destroy`, this method and this path",
                 "refuses: rule `back` has this method and path, and it is `for: undo`",
             ],
         ),
@@ -172,8 +171,12 @@ fn the_door_that_fits_is_taken() {
     }
     let back = asked("PUT", "mail:/back", None);
     let undone = explain(&manifest(), &binding(), &back, Some(Door::Undo));
-    assert_eq!(told(&undone)[0], "allowed by back");
-    assert_eq!(told(&undone)[2], "covers: rule `back`: PUT /back (destroy, for undo only)");
+    let expected = [
+        "allowed by back",
+        "covers: an undo that the component states with an effect",
+        "covers: rule `back`: PUT /back (destroy, for undo only)",
+    ];
+    assert_eq!(told(&undone), expected);
     let asked = asked("POST", "mail:/jmap/", Some(r#"{"call":"set"}"#));
     let fetched = explain(&manifest(), &binding(), &asked, Some(Door::Fetch));
     assert!(told(&fetched)[2].contains("rule `query` does not allow this body"), "{fetched:?}");

@@ -5,7 +5,7 @@ use ops_policy::message::{Input, Request, Undo};
 use ops_policy::plan::{Clock, PlannedEffect, VERSION};
 use tempfile::TempDir;
 
-use ops_ledger::store::NewIntent;
+use ops_ledger::store::{Durability, NewIntent};
 
 use super::*;
 use crate::ending::Status;
@@ -78,18 +78,16 @@ fn applying(plan: Plan) -> (Applying, TempDir) {
     crate::workspace::private_folder(&state).unwrap();
     let ledger = Arc::new(Ledger::open(&state).unwrap());
     let digest = ops_ledger::digest::Digest::of(b"");
-    ledger
-        .intend(&NewIntent {
-            run: "run",
-            capability: "a.b",
-            input_digest: &digest,
-            plan: None,
-            approvals: &[],
-            bundle: b"",
-            first_effect: Some(&digest),
-            continues: None,
-        })
-        .unwrap();
+    let intent = NewIntent {
+        run: "run",
+        capability: "a.b",
+        input_digest: &digest,
+        plan: None,
+        approvals: &[],
+        bundle: b"",
+        continues: None,
+    };
+    ledger.intend(&intent, Durability::Soft).unwrap();
     (Applying::new(Arc::new(plan), ledger, state, "run".into(), watch::channel(false).1, 0), folder)
 }
 
