@@ -42,10 +42,12 @@ pub fn put(state: &Path, run: &str, name: &str, body: &[u8], durable: bool) -> R
 ///
 /// Those of [`put`], but for the taken name.
 pub fn keep(state: &Path, run: &str, name: &str, body: &[u8], durable: bool) -> Result<(), FileError> {
-    if place(state, run, name)?.exists() {
-        return Ok(());
+    // A run that died may have left half of it.
+    match get(state, run, name) {
+        Ok(Some(there)) if there == body => Ok(()),
+        Ok(None) => put(state, run, name, body, durable),
+        _ => put_over(state, run, name, body, durable),
     }
-    put(state, run, name, body, durable)
 }
 
 /// Keeps a body in place of what a dead run may have left under its name.

@@ -61,6 +61,11 @@ impl Run<'_> {
             return self.take_back(decided, planned).await.map(|()| None);
         }
         match self.apply_phase(decided, planned).await {
+            // What was changed before by the run that this one goes on with was not undone by the world's changing.
+            Err(ending) if ending.status == Some(Status::Stale) && self.record.before > 0 => {
+                let why = ending.message.trim_start_matches("nothing was changed: ");
+                Err(Ending::denied("directory", format!("nothing more was changed: {why}")))
+            }
             Err(ending) if matches!(ending.status, Some(Status::Stale | Status::Partial)) => {
                 Err(self.plan_again(decided, ending).await)
             }

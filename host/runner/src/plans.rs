@@ -116,6 +116,11 @@ impl Runner {
 }
 
 impl Run<'_> {
+    /// Whether a plan is in the ledger: an intent that was refused may have come that far.
+    pub(crate) fn is_stored(&self, plan: &Plan) -> bool {
+        self.runner.ledger().plan(&plan.id).is_ok_and(|stored| stored.id == plan.id)
+    }
+
     /// Puts a plan into the ledger. The next durable commit makes it durable.
     pub(crate) fn store_plan(&self, plan: &Plan, seed: &[u8; 32]) -> Result<(), Ending> {
         let document = serde_json::to_vec(plan).map_err(|error| Ending::denied("plan", error.to_string()))?;

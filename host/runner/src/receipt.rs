@@ -73,6 +73,18 @@ impl Report {
     }
 }
 
+/// Codes of endings that are the host's own trouble: a disk, a secret, a folder. Neither the guest nor a rule stopped it.
+const HOST_FAULTS: [Option<&str>; 8] = [
+    Some("audit"),
+    Some("directory"),
+    Some("host"),
+    Some("host-panic"),
+    Some("journal"),
+    Some("ledger"),
+    Some("sandbox"),
+    Some("secret"),
+];
+
 /// A body that is kept as evidence.
 struct Body {
     name: &'static str,
@@ -145,13 +157,22 @@ impl Run<'_> {
         if ending.status.is_none() && (record.intent.is_some() || asked) {
             return Ending::failed("invalid-input", ending.message);
         }
-        match self.trail.fault() {
+        let ending = match self.trail.fault() {
             Some(fault) if ending.code.is_none() && record.intent.is_some() => {
                 Ending::failed("audit", format!("{fault}\nbefore that: {}", ending.message))
             }
             Some(fault) if ending.code.is_none() => Ending::denied("audit", fault),
             _ => ending,
+        };
+        let changed = record.effects.iter().any(|(_, done)| matches!(done, Done::Performed { .. }));
+        if record.intent.is_some() && changed && ending.exit == 4 && HOST_FAULTS.contains(&ending.code) {
+            // What stopped it is neither the guest nor a rule, so the run can go on where it stands.
+            return Ending::unknown(format!(
+                "{}\nthe effects before that were performed; go on with it:  ops cap resume {}",
+                ending.message, self.key
+            ));
         }
+        ending
     }
 
     /// Takes every secret that the run used out of everything that it leaves.
@@ -186,7 +207,7 @@ impl Run<'_> {
             _ => None,
         };
         let new = self.record.new_plan.as_ref().map(|(plan, seed)| (plan, seed));
-        for (plan, seed) in waiting.into_iter().chain(new) {
+        for (plan, seed) in waiting.into_iter().chain(new).filter(|(plan, _)| !self.is_stored(plan)) {
             self.store_plan(plan, seed).map_err(|ending| ending.message)?;
         }
         Ok(())

@@ -26,10 +26,10 @@ pub(crate) fn run(workspace: Option<&Path>, command: Receipts) -> Outcome {
         Receipts::Prove { key, to } => prove(&open(workspace)?, &key, to.as_deref()),
         Receipts::Replay { key: Some(key), json, .. } => replay::one(&open(workspace)?, &key, json.json),
         Receipts::Replay { key: None, quiet, json, .. } => replay::all(&open(workspace)?, quiet, json.json),
+        Receipts::Export { key, fixture, keep } => export(&open(workspace)?, &key, &fixture, &keep),
         Receipts::Prune { older_than, dry_run, json } => {
             prune::run(&open(workspace)?, older_than, dry_run, json.json)
         }
-        Receipts::Export { key, fixture, keep } => export(&open(workspace)?, &key, &fixture, &keep),
     }
 }
 

@@ -45,7 +45,8 @@ pub(crate) fn all(runner: &Runner, quiet: bool, json: bool) -> Outcome {
     let mut all = Vec::new();
     for key in runner.replayable().map_err(|ending| ending.message)? {
         let replayed = runner.replay(&key).map_err(|ending| ending.message)?;
-        if !json && !(quiet && is_fine(&replayed)) {
+        let told = !quiet || !is_fine(&replayed);
+        if told && !json {
             print(line(&replayed))?;
         }
         all.push(replayed);

@@ -153,23 +153,23 @@ impl Ledger {
         self.write(Durability::Durable, |transaction| {
             open_run(transaction, run)?;
             extend_journal(transaction, run, journal)?;
-            let query =
-                "SELECT count(*), count(*) FILTER (WHERE state = 'started') FROM effects WHERE run = ?1";
-            let (known, unanswered): (i64, i64) =
+            let query = "SELECT count(*) FILTER (WHERE state = 'performed'), max(number) FILTER (WHERE state = 'started')
+                         FROM effects WHERE run = ?1";
+            let (performed, in_doubt): (i64, Option<i64>) =
                 transaction.query_row(query, [run], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            if unanswered > 0 {
-                return Err(LedgerError::RunState {
-                    run: run.into(),
-                    what: "has an effect without an answer",
+            let wrong = |what| Err(LedgerError::RunState { run: run.into(), what });
+            if number != sequence(performed) + 1 {
+                return wrong(match in_doubt {
+                    Some(_) => "has an effect without an answer",
+                    None => "starts its effects out of order",
                 });
             }
-            if number != sequence(known) + 1 {
-                return Err(LedgerError::RunState {
-                    run: run.into(),
-                    what: "starts its effects out of order",
-                });
+            match in_doubt {
+                None => insert_effect(transaction, run, performed + 1, request),
+                // Taken over from the run that this one goes on with, and sent again.
+                Some(_) if continues(transaction, run)? => Ok(()),
+                Some(_) => wrong("has an effect without an answer"),
             }
-            insert_effect(transaction, run, known + 1, request)
         })
     }
 
@@ -317,13 +317,15 @@ fn supersede(transaction: &Transaction<'_>, intent: &NewIntent<'_>) -> Result<()
     Ok(())
 }
 
-/// Makes what a run has performed, and its journal, those of the run that goes on with it.
+/// Makes what a run has performed, what is in doubt of it, and its journal, those of the run that goes on with it. An
+/// effect in doubt is one that is safe to send again; until that has happened, the doubt stays.
 fn take_over(transaction: &Transaction<'_>, earlier: &str, run: &str) -> Result<(), LedgerError> {
     transaction
         .execute("UPDATE runs SET settled_by = ?2 WHERE key = ?1 AND settled_by IS NULL", (earlier, run))?;
     transaction.execute(
         "INSERT INTO effects(run, number, state, request_digest, response, at)
-         SELECT ?2, number, state, request_digest, response, at FROM effects WHERE run = ?1 AND state = 'performed'",
+         SELECT ?2, number, state, request_digest, response, at FROM effects
+         WHERE run = ?1 AND state <> 'not-performed'",
         (earlier, run),
     )?;
     transaction.execute(
@@ -348,6 +350,11 @@ pub(super) fn extend_journal(
         )?;
     }
     Ok(())
+}
+
+fn continues(transaction: &Transaction<'_>, run: &str) -> Result<bool, LedgerError> {
+    let query = "SELECT continues IS NOT NULL FROM runs WHERE key = ?1";
+    Ok(transaction.query_row(query, [run], |row| row.get(0))?)
 }
 
 fn run_exists(transaction: &Transaction<'_>, run: &str) -> Result<bool, LedgerError> {

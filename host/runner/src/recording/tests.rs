@@ -103,7 +103,7 @@ fn nothing_is_recorded_that_holds_a_secret() {
         let mut recorder = Recorder::default();
         let phase = Recorded { end, ..recorded_phase(&mut recorder, vec![entry]) };
         recorder.phase(phase);
-        let written = recorder.close(about(), &[], &Scrubber::new(&[secret.clone()])).unwrap();
+        let written = recorder.close(about(), &[], &Scrubber::new(std::slice::from_ref(&secret))).unwrap();
         assert_eq!(Recording::parse(&written.document).is_ok(), recorded, "{what}");
         assert!(!String::from_utf8(written.document).unwrap().contains("hunter2"), "{what}");
     }

@@ -166,9 +166,11 @@ impl Restored {
 }
 
 impl Runner {
-    /// The component of a recording: the one of the workspace that has the recorded bytes.
+    /// The component of a recording: the one of the workspace that has the recorded bytes, else what was compiled of
+    /// them before.
     pub(crate) fn recorded_component(&self, recording: &Recording) -> Result<Component, RecordingError> {
         let workspace = self.workspace();
+        let sandbox = self.sandbox().map_err(|ending| damaged(&ending.message))?;
         let binding = binding_file(&recording.capability);
         let bound = workspace.read(&binding).ok();
         let bound = bound.and_then(|bytes| Binding::parse(&binding, &bytes).ok());
@@ -177,17 +179,15 @@ impl Runner {
         for path in bound.map(|binding| binding.component).into_iter().chain(others) {
             let Ok(bytes) = workspace.read(&path) else { continue };
             if Digest::of(&bytes) == recording.component {
-                let sandbox = self.sandbox().map_err(|ending| damaged(&ending.message))?;
                 return sandbox.load(&bytes).map_err(|error| damaged(&error));
             }
         }
-        Err(none(
-            "component",
-            format!(
-                "its component {} is not in this workspace any more; put it into {}",
-                recording.component.short(),
-                workspace.shown(COMPONENTS)
-            ),
-        ))
+        sandbox.load_cached(recording.component).ok_or_else(|| {
+            let (digest, folder) = (recording.component.short(), workspace.shown(COMPONENTS));
+            none(
+                "component",
+                format!("its component {digest} is not on this host any more; put it into {folder}"),
+            )
+        })
     }
 }
