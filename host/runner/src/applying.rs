@@ -45,6 +45,8 @@ pub(crate) struct Applying {
     reads: usize,
     started: usize,
     performed: usize,
+    /// The effect that the run which this one continues may have sent.
+    doubt: Option<usize>,
     /// Whether an effect was begun and nothing is known of it yet.
     in_flight: bool,
     /// Entries of the journal that the ledger does not have yet.
@@ -63,7 +65,8 @@ pub(crate) struct Answered {
 }
 
 impl Applying {
-    /// `before` is how many effects the runs that this one continues have performed.
+    /// `before` is how many effects the runs that this one continues have performed, `doubt` the number of the one that
+    /// they may have sent besides.
     pub(crate) fn new(
         plan: Arc<Plan>,
         ledger: Arc<Ledger>,
@@ -71,6 +74,7 @@ impl Applying {
         run: String,
         cancel: watch::Receiver<bool>,
         before: usize,
+        doubt: Option<usize>,
     ) -> Self {
         Self {
             plan,
@@ -81,6 +85,7 @@ impl Applying {
             reads: 0,
             started: before,
             performed: 0,
+            doubt,
             in_flight: false,
             unsaved: Vec::new(),
             done: Vec::new(),
@@ -235,15 +240,26 @@ impl Applying {
                 let answered = Answered { response, address: Some(address) };
                 let row = serde_json::to_vec(&answered).map_err(|error| after_effect(&error))?;
                 let Answered { response, address } = answered;
-                self.done.push((number, Done::Performed { response: response.clone(), address }));
+                // What the ledger does not have, the receipt does not say either.
+                self.done.push((number, Done::Unknown { address: address.clone() }));
                 let entry = entry(Answer::Response(response.clone()));
                 self.keep(&entry)?;
                 let journal = std::mem::take(&mut self.unsaved);
                 self.ledger
                     .effect_performed(&self.run, number as u64, &row, &journal)
                     .map_err(|error| after_effect(&error))?;
+                self.done.pop();
+                self.done.push((number, Done::Performed { response: response.clone(), address }));
                 failpoint::reach("effect-performed");
                 Ok((Ok(Outcome::Performed(response)), entry))
+            }
+            // Surely not sent now says nothing of the first time.
+            Err(SendFailure::Answer { error, address, .. }) if self.doubt == Some(number) => {
+                self.done.push((number, Done::Unknown { address }));
+                Err(Ending::unknown(format!(
+                    "effect {number} may have been sent before, and could not be sent again ({})",
+                    text(&error)
+                )))
             }
             Err(SendFailure::Answer { maybe_sent: true, error, address }) => {
                 self.done.push((number, Done::Unknown { address }));

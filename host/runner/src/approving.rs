@@ -114,7 +114,9 @@ impl Run<'_> {
                 "the plan was made for a binding that needs no approval; run it again",
             ));
         }
-        check_signed(&decided.resolved.capability)?;
+        if plan.undoes.is_none() {
+            check_signed(&decided.resolved.capability)?;
+        }
         let settings = &decided.resolved.pinned.settings.approvals;
         let held = self.runner.ledger().approvals(&plan.id)?;
         let (mut good, mut bad, mut people) = (Vec::new(), Vec::new(), BTreeSet::new());
@@ -179,7 +181,8 @@ fn waits(plan: &Plan, accept: &[Accept]) -> String {
         if plan.approvals == 1 { "an approval".into() } else { format!("{} approvals", plan.approvals) };
     let id = &plan.id;
     let mut text = format!("plan {id} waits for {number}\n  look at it:       ops plan show {id}");
-    if accept.contains(&Accept::Signed) {
+    // An undo is signed for, whatever its binding accepts of the capability itself.
+    if accept.contains(&Accept::Signed) || plan.undoes.is_some() {
         text.push_str(&format!("\n  approve and run:  ops plan approve {id} --key KEY --apply"));
     } else {
         text.push_str("\n  approve and run:  run it again and answer, as its binding's approval.accept says");

@@ -130,6 +130,7 @@ impl Run<'_> {
             self.key.clone(),
             self.order.cancel.clone(),
             self.record.before,
+            self.record.doubt,
         )
     }
 

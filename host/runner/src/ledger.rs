@@ -152,7 +152,10 @@ impl Runner {
             let newest = self.ledger().newest_checkpoint(log.verifier())?;
             let checkpoint = match newest.filter(|newest| newest.size >= stored.sequence) {
                 Some(newest) => newest,
-                None => self.ledger().checkpoint(&log)?,
+                None => {
+                    self.ledger().agrees_with(&self.log_folder(), log.verifier())?;
+                    self.ledger().checkpoint(&log)?
+                }
             };
             Ok((stored.run.clone(), self.ledger().receipt_proof(&stored.run, &checkpoint)?))
         };

@@ -168,7 +168,8 @@ impl Run<'_> {
             plan: Some(&plan.id),
             approvals: &approvals,
             bundle: &bundle,
-            continues: self.record.continues.as_deref(),
+            continues: self.record.continues.as_deref().map(|run| (run, self.record.before as u64)),
+            undoes: plan.undoes.as_deref(),
         };
         // The start of the first effect syncs the intent too; files have no such commit before them.
         let durability =
@@ -179,6 +180,7 @@ impl Run<'_> {
             None => "intent-committed",
         });
         self.record.intent = Some(sequence);
+        self.record.effects = std::mem::take(&mut self.taken_over);
         Ok(())
     }
 }

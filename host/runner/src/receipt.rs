@@ -151,6 +151,7 @@ impl Run<'_> {
 
     /// Wrong usage leaves no receipt; but once there is an intent, or a service was asked for something, the ledger is
     /// owed one whatever the guest calls it. And what is not in the audit log is not done.
+    /// A doubt that this run has taken over is not settled by its end.
     fn owed(&self, ending: Ending) -> Ending {
         let record = &self.record;
         let asked = !(record.used.is_empty() && record.denied.is_empty() && record.undialled.is_empty());
@@ -164,6 +165,17 @@ impl Run<'_> {
             Some(fault) if ending.code.is_none() => Ending::denied("audit", fault),
             _ => ending,
         };
+        let is_known = |number| {
+            record.effects.iter().any(|(done, how)| *done == number && matches!(how, Done::Performed { .. }))
+        };
+        if let Some(number) = record.doubt.filter(|number| record.intent.is_some() && !is_known(*number))
+            && ending.status != Some(Status::Unknown)
+        {
+            return Ending::unknown(format!(
+                "{}\neffect {number} may have been sent before that, and nobody knows whether it happened:  ops runs show {}",
+                ending.message, self.key
+            ));
+        }
         let changed = record.effects.iter().any(|(_, done)| matches!(done, Done::Performed { .. }));
         if record.intent.is_some() && changed && ending.exit == 4 && HOST_FAULTS.contains(&ending.code) {
             // What stopped it is neither the guest nor a rule, so the run can go on where it stands.

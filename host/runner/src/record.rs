@@ -60,6 +60,8 @@ pub(crate) struct Record {
     pub(crate) continues: Option<String>,
     /// How many effects that run has performed.
     pub(crate) before: usize,
+    /// The number of the effect of that run which may have been sent, and is safe to send again.
+    pub(crate) doubt: Option<usize>,
     /// The run with an unknown outcome that blocks nothing any more after this one's receipt.
     pub(crate) settles: Option<String>,
     /// What a person said of an effect of another run, which this one is about.

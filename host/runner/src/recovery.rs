@@ -16,6 +16,7 @@ use ops_policy::plan::Plan;
 use tokio::sync::watch;
 
 use crate::applying::{Answered, Done};
+use crate::approving::Approved;
 use crate::ending::Ending;
 use crate::record::Record;
 use crate::run::{Actor, Order, Run, What};
@@ -61,6 +62,15 @@ impl Runner {
             effects: effects.iter().filter_map(done).collect(),
             ..Record::default()
         };
+        let approvals = dangling.plan.as_ref().and_then(|plan| self.ledger().approvals(plan).ok());
+        let approvals: Vec<_> = approvals
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|approval| approval.consumed_by.as_ref() == Some(run))
+            .collect();
+        if !approvals.is_empty() {
+            record.approved = Some(Approved { how: "signed", reason: None, approvals });
+        }
         let files = staging::roll_forward(self.workspace().state(), run);
         match &files {
             Ok(committed) => record.committed.extend(committed.iter().cloned()),
@@ -100,21 +110,22 @@ impl Runner {
             // One that went on with another may have died before it had copies of its own.
             open.extend(self.chain(&run).map_err(|ending| ending.message)?);
         }
+        let mut faults = Vec::new();
         for run in left.iter().chain(&locks) {
             let own = [staging::of_run(state, run), state.join("runs").join(run)];
             if is_young(&own) || runlock::is_alive(state, run).unwrap_or(true) {
                 continue;
             }
             let Ok(_lock) = RunLock::hold(state, run) else { continue };
-            if staging::is_recorded(state, run) {
-                // A commit that the system stopped, such as a full disk.
-                staging::roll_forward(state, run)?;
-            }
             if !open.contains(run) {
+                // Given up, or taken over: what it had not committed stays as it is.
                 staging::remove(state, run);
+            } else if staging::is_recorded(state, run) {
+                // A commit that the system stopped, such as a full disk.
+                faults.extend(staging::roll_forward(state, run).err());
             }
         }
-        Ok(())
+        if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
     }
 }
 

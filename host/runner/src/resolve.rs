@@ -101,10 +101,7 @@ impl Run<'_> {
             if !same {
                 return Err(Ending::denied(
                     code,
-                    format!(
-                        "plan {} cannot be carried out: {what}\n  nothing was changed; make a new plan",
-                        plan.id
-                    ),
+                    format!("plan {} cannot be carried out: {what}\n  {}", plan.id, self.instead()),
                 ));
             }
         }
@@ -119,13 +116,24 @@ impl Run<'_> {
             return Err(Ending::denied("plan", format!("plan {} cannot be carried out: {why}", plan.id)));
         }
         let expired = plan.expires.parse::<Timestamp>().map_or(true, |expires| expires <= self.now);
-        if expired && !resumed {
+        // Where nothing was done yet, it is good for no longer than any other plan.
+        if expired && !(resumed && self.is_under_way()) {
             return Err(Ending::denied(
                 "plan-expired",
-                format!("plan {} expired at {}; nothing was changed; make a new plan", plan.id, plan.expires),
+                format!("plan {} expired at {}\n  {}", plan.id, plan.expires, self.instead()),
             ));
         }
         Ok(Wanted::Apply { plan, seed })
+    }
+
+    /// What to do about a plan that cannot be carried out.
+    fn instead(&self) -> String {
+        match &self.record.continues {
+            None => "nothing was changed; make a new plan".to_owned(),
+            Some(run) => format!(
+                "nothing more was changed; give the run up, then plan again:  ops runs resolve {run} --give-up --key KEY"
+            ),
+        }
     }
 }
 

@@ -4,8 +4,6 @@
 //! journal until that ends, and from the world after it, so that nothing is done twice. Checked here: nobody has gone
 //! on with it yet; no effect is in doubt, but for one that is safe to send again; its journal can be read.
 
-use std::sync::Arc;
-
 use ops_ledger::receipt::Status;
 use ops_ledger::store::{EffectProgress, RunRecord};
 use ops_policy::plan::Plan;
@@ -69,22 +67,30 @@ impl Run<'_> {
     ) -> Result<Wanted, Ending> {
         let known = self.runner.resumable(name)?;
         self.record.continues = Some(known.run.clone());
+        let effects = self.runner.ledger().effects(&known.run)?;
+        let performed: Vec<_> =
+            effects.iter().filter(|effect| effect.progress == EffectProgress::Performed).collect();
+        let started = effects.iter().find(|effect| effect.progress == EffectProgress::Started);
+        self.record.before = performed.len();
+        self.record.doubt = started.and_then(|effect| usize::try_from(effect.number).ok());
         let plan = known.plan.clone().unwrap_or_default();
         let wanted = self.stored(&plan, pinned, capability)?;
         let Wanted::Apply { plan, .. } = &wanted else { return Ok(wanted) };
-        let plan: Arc<Plan> = plan.clone();
-        let effects = self.runner.ledger().effects(&known.run)?;
-        for effect in &effects {
-            if effect.progress == EffectProgress::Started && !repeatable(&plan, effect.number, capability) {
-                return Err(in_doubt(&known.run, effect.number));
-            }
+        if let Some(effect) = started.filter(|effect| !repeatable(plan, effect.number, capability)) {
+            return Err(in_doubt(&known.run, effect.number));
         }
-        let performed: Vec<_> =
-            effects.iter().filter(|effect| effect.progress == EffectProgress::Performed).collect();
-        self.record.before = performed.len();
-        self.record.effects = performed.into_iter().filter_map(done).collect();
-        self.tape = self.journal_of(&known.run)?;
+        // Where nothing was done, the world is looked at again, as before any first effect.
+        if self.is_under_way() {
+            self.tape = self.journal_of(&known.run)?;
+        }
+        // This run's own from its intent on; a refusal before that says nothing of them.
+        self.taken_over = performed.into_iter().filter_map(done).collect();
         Ok(wanted)
+    }
+
+    /// Whether this run goes on with one that has, or may have, changed something.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.record.before > 0 || self.record.doubt.is_some()
     }
 
     /// The other run's journal. Its long bodies become this run's too, before the intent takes it over.

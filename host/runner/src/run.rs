@@ -16,6 +16,7 @@ use ops_sandbox::component::Component;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::applying::Done;
 use crate::broker::ReportSink;
 use crate::ending::Ending;
 use crate::journal::Tape;
@@ -121,6 +122,8 @@ pub(crate) struct Run<'a> {
     pub(crate) recorder: Recorder,
     /// What the apply phase is answered of a run that this one continues.
     pub(crate) tape: Tape,
+    /// What the run that this one continues has performed; in the record once the intent has taken it over.
+    pub(crate) taken_over: Vec<(usize, Done)>,
     /// What no other run may work on meanwhile.
     pub(crate) target: Option<Target>,
     /// Says that this process lives, for as long as it does.
@@ -221,6 +224,7 @@ impl<'a> Run<'a> {
             recorder: Recorder::default(),
             tape: Tape::default(),
             target: None,
+            taken_over: Vec::new(),
             _alive: alive,
         }
     }

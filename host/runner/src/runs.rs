@@ -74,7 +74,8 @@ impl Runner {
     /// There is none, or more than one.
     pub fn show_run(&self, name: &str) -> Result<Shown, Ending> {
         let known = self.ledger().run(name)?;
-        let plan = known.plan.as_ref().map(|plan| self.document(plan)).transpose()?;
+        // A plan that was erased has no effects to show any more.
+        let plan = known.plan.as_ref().and_then(|plan| self.document(plan).ok());
         let states = self.ledger().effects(&known.run)?;
         let effects = plan.iter().flat_map(|plan| plan.effects.iter().enumerate()).map(|(place, effect)| {
             let number = place as u64 + 1;

@@ -193,8 +193,13 @@ impl Sender {
         }
     }
 
+    /// Allows one more request than the binding does, for a try that time bounds.
+    pub(crate) fn grant_one(&mut self) {
+        self.left = self.left.saturating_add(1);
+    }
+
     /// Waits before another try. `false` if the run is to end meanwhile.
-    async fn waited(&mut self, pause: Duration) -> bool {
+    pub(crate) async fn waited(&mut self, pause: Duration) -> bool {
         if *self.cancel.borrow() {
             return false;
         }

@@ -274,6 +274,9 @@ fn effects(record: &Record, evidence: &mut Evidence) -> Result<Vec<say::EffectRe
             }
             Some(Done::Unknown { address }) => (say::EffectOutcome::Started, None, address.clone()),
             Some(Done::NotSent { .. }) => (say::EffectOutcome::NotSent, None, None),
+            None if record.intent.is_some() && record.doubt == Some(number) => {
+                (say::EffectOutcome::Started, None, None)
+            }
             None if record.applying => (say::EffectOutcome::NotSent, None, None),
             None if effect.unchecked => (say::EffectOutcome::Unchecked, None, None),
             None => (say::EffectOutcome::Planned, None, None),

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ops_ledger::receipt::Status;
-use ops_ledger::store::{EffectProgress, EffectState, PlanFilter, PlanStatus, RunRecord};
+use ops_ledger::store::{EffectProgress, EffectState, RunRecord};
 use ops_policy::decide::{Door, decide};
-use ops_policy::message::{Effect, Level, Outcome, Report, Response, Undo};
+use ops_policy::message::{Effect, Level, Outcome, Report, Request, Response, Undo};
 use ops_policy::plan::{Plan, PlannedEffect};
 use ops_policy::visible::visible;
 
-use crate::applying::Done;
+use crate::applying::{Answered, Done};
 use crate::broker::{Phase, RunBroker, Seen};
 use crate::ending::Ending;
 use crate::key::random;
@@ -28,21 +28,21 @@ use crate::sends::Sender;
 
 /// How long an undo waits before it is sent again.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Plans that are looked through for an earlier undo of the same run.
-const MAX_PLANS: u32 = 1000;
 
 /// A run that is to be taken back.
 pub(crate) struct Undone {
     pub(crate) run: String,
     pub(crate) plan: Plan,
     effects: Vec<EffectState>,
+    /// The undos that were done before.
+    taken_back: Vec<Request>,
 }
 
 impl Runner {
     /// The run that somebody wants to take back, if that can be.
     pub(crate) fn undone(&self, name: &str) -> Result<Undone, Ending> {
         let known = self.ledger().run(name)?;
-        check_undoable(&known)?;
+        self.check_undoable(&known)?;
         let run = known.run;
         let nothing = || Ending::usage(format!("{run} has changed nothing that could be taken back"));
         let plan = self.document(&known.plan.ok_or_else(nothing)?)?;
@@ -50,36 +50,69 @@ impl Runner {
         if !effects.iter().any(|effect| effect.progress == EffectProgress::Performed) {
             return Err(nothing());
         }
-        let filter = PlanFilter {
-            status: Some(PlanStatus::Applied),
-            capability: Some(known.capability),
-            limit: MAX_PLANS,
-        };
-        for record in self.ledger().plans(&filter)? {
-            let before = self.document(&record.id)?;
-            if before.undoes.as_ref() == Some(&run) {
-                return Err(Ending::usage(format!(
-                    "{run} was to be taken back by plan {} before; look at what came of it: ops runs list",
-                    record.id
-                )));
+        let mut taken_back = Vec::new();
+        for before in self.ledger().undone_by(&run)? {
+            match (before.status, &before.settled_by) {
+                (Some(Status::Done), _) => {
+                    return Err(Ending::usage(format!("{run} was taken back before, by {}", before.run)));
+                }
+                (None | Some(Status::Unknown), None) => {
+                    return Err(Ending::usage(format!(
+                        "{} is taking {run} back, and has not ended: ops runs show {}",
+                        before.run, before.run
+                    )));
+                }
+                _ => taken_back.extend(self.taken_back(&before)?),
             }
         }
-        Ok(Undone { run, plan, effects })
+        Ok(Undone { run, plan, effects, taken_back })
+    }
+
+    /// What an earlier undo has done before it stopped.
+    fn taken_back(&self, before: &RunRecord) -> Result<Vec<Request>, Ending> {
+        let Some(plan) = before.plan.as_ref().and_then(|plan| self.document(plan).ok()) else {
+            return Ok(Vec::new());
+        };
+        let effects = self.ledger().effects(&before.run)?;
+        let planned = |effect: &EffectState| place(effect).and_then(|place| plan.effects.get(place));
+        let done = effects.iter().filter_map(|effect| Some((planned(effect)?, answer(effect)?)));
+        Ok(done
+            .filter(|(planned, answer)| is_done(&planned.request.method, answer))
+            .map(|(planned, _)| planned.request.clone())
+            .collect())
+    }
+
+    fn check_undoable(&self, known: &RunRecord) -> Result<(), Ending> {
+        let run = &known.run;
+        match (known.status, &known.settled_by) {
+            (None, _) => Err(Ending::usage(format!("{run} is under way"))),
+            (Some(Status::Unknown), None) => Err(Ending::usage(format!(
+                "nobody knows yet what became of {run}; go on with it or resolve it first: ops runs show {run}"
+            ))),
+            (Some(Status::Unknown), Some(by)) => {
+                let by = self.ledger().run(by)?;
+                // What it did is the other's only if that went on with it.
+                if by.intended && by.continues.as_ref() == Some(run) {
+                    return Err(Ending::usage(format!(
+                        "{} went on with {run} and has its effects; take that one back",
+                        by.run
+                    )));
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 }
 
-fn check_undoable(known: &RunRecord) -> Result<(), Ending> {
-    let run = &known.run;
-    match (known.status, &known.settled_by) {
-        (None, _) => Err(Ending::usage(format!("{run} is under way"))),
-        (Some(Status::Unknown), None) => Err(Ending::usage(format!(
-            "nobody knows yet what became of {run}; go on with it or resolve it first: ops runs show {run}"
-        ))),
-        (Some(Status::Unknown), Some(by)) => {
-            Err(Ending::usage(format!("{by} has taken the place of {run}; take that one back")))
-        }
-        _ => Ok(()),
-    }
+fn place(effect: &EffectState) -> Option<usize> {
+    usize::try_from(effect.number).ok()?.checked_sub(1)
+}
+
+/// What a service answered to an effect, where that is known.
+fn answer(effect: &EffectState) -> Option<Response> {
+    let answered: Answered = serde_json::from_slice(effect.response.as_ref()?).ok()?;
+    Some(answered.response)
 }
 
 impl Run<'_> {
@@ -92,14 +125,27 @@ impl Run<'_> {
                 continue;
             }
             let number = effect.number;
-            let place = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
-            let planned = place.and_then(|place| undone.plan.effects.get(place));
+            let planned = place(effect).and_then(|place| undone.plan.effects.get(place));
             let planned = planned.ok_or_else(|| {
                 Ending::denied("plan", format!("the plan of {} has no effect {number}", undone.run))
             })?;
             let summary = format!("take back `{}`", planned.summary);
+            // What the service refused is not there to be taken away: it may be somebody else's.
+            match answer(effect) {
+                Some(answer) if !(200..300).contains(&answer.status) => {
+                    self.tell(format!("{summary}: not needed: the service answered {}", answer.status));
+                    continue;
+                }
+                Some(_) => {}
+                None => {
+                    self.tell(format!("{summary}: by hand: what the service answered is not known any more"));
+                    continue;
+                }
+            }
             match &planned.undo {
+                Undo::Request(request) if undone.taken_back.contains(request) => {}
                 Undo::Request(request) => {
+                    self.check_origin(decided, planned)?;
                     let undo = Undo::Impossible(format!("it takes back effect {number} of {}", undone.run));
                     captured.push(self.allow(decided, Effect { summary, request: request.clone(), undo })?);
                 }
@@ -127,6 +173,24 @@ impl Run<'_> {
         };
         let plan = self.compose(decided, seen, Vec::new(), &Stage::none(), draft)?;
         Ok(Planned { plan: Arc::new(plan), seed })
+    }
+
+    /// What was done at one server is not taken back at another, wherever the service's name points today.
+    fn check_origin(&self, decided: &Decided, planned: &PlannedEffect) -> Result<(), Ending> {
+        let service = &planned.request.service;
+        let now = decided.rights.services.get(service).map(|service| service.grant.origin.to_string());
+        if now.is_none() || now == planned.origin {
+            return Ok(());
+        }
+        Err(Ending::denied(
+            "origin-changed",
+            format!(
+                "service `{service}` was {} when `{}` was done, and is {} now; take it back by hand",
+                planned.origin.as_deref().unwrap_or("not bound"),
+                visible(&planned.summary),
+                now.unwrap_or_default()
+            ),
+        ))
     }
 
     /// An undo, if a rule lets it through.
@@ -215,7 +279,7 @@ impl Run<'_> {
 
 /// Whether what a request was to take away is away.
 fn is_done(method: &str, response: &Response) -> bool {
-    response.status < 400 || (method == "DELETE" && matches!(response.status, 404 | 410))
+    (200..300).contains(&response.status) || (method == "DELETE" && matches!(response.status, 404 | 410))
 }
 
 /// Whether an answer is the last word: the service did it, or says that the request itself is wrong. Else it may do it
@@ -237,6 +301,7 @@ mod tests {
             ("DELETE", 500, false, false),
             ("DELETE", 423, false, false),
             ("DELETE", 403, false, true),
+            ("DELETE", 302, false, true),
         ] {
             let response = Response { status, headers: Vec::new(), body: Vec::new() };
             assert_eq!(

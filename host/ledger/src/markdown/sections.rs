@@ -2,6 +2,7 @@
 
 use super::{code, moment, optional, request, section, table, text};
 use crate::digest::Digest;
+use crate::receipt::Status;
 use crate::receipt::{
     ActorKind, ApprovalHow, Deployment, EffectOutcome, FileOutcome, PlanRef, Receipt, Safety, UndoKind,
     UndoRecord, Via,
@@ -81,6 +82,9 @@ pub(super) fn approval(receipt: &Receipt) -> String {
     let approval = &receipt.approval;
     let how = match (approval.how, approval.required) {
         (ApprovalHow::None, false) => "No approval was needed.",
+        (ApprovalHow::None, true) if receipt.run.status == Status::Unknown => {
+            "How it was approved is not known here."
+        }
         (ApprovalHow::None, true) => "Nobody approved.",
         (ApprovalHow::Auto, _) => "Nobody was asked: the binding approves every plan.",
         (ApprovalHow::Signed, _) => "By a signature over the plan's hash.",
@@ -140,7 +144,11 @@ pub(super) fn used(receipt: &Receipt) -> String {
     });
     let heads = ["Service", "Rule", "Request", "Address", "Times", "Bytes sent", "Bytes received"];
     let body = table(heads, rows.collect());
-    section("What it used", if body.is_empty() { "No service was reached." } else { &body })
+    let none = match receipt.run.status {
+        Status::Unknown => "Not known, but for its effects.",
+        _ => "No service was reached.",
+    };
+    section("What it used", if body.is_empty() { none } else { &body })
 }
 
 pub(super) fn denied(receipt: &Receipt) -> String {

@@ -190,6 +190,7 @@ mod tests {
             approvals: &[],
             bundle: b"intent",
             continues: None,
+            undoes: None,
         };
         ledger.intend(&intent, Durability::Soft).unwrap();
         assert!(!ledger.is_orphan("R5").unwrap(), "a run under way is none");

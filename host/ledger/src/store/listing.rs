@@ -68,6 +68,19 @@ impl Ledger {
         })
     }
 
+    /// The runs that took another one back, or tried to, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn undone_by(&self, run: &str) -> Result<Vec<RunRecord>, LedgerError> {
+        self.read(|connection| {
+            let query = format!("SELECT {COLUMNS} FROM runs WHERE undoes = ?1 ORDER BY intent");
+            let mut statement = connection.prepare(&query)?;
+            Ok(statement.query_map([run], read_run)?.collect::<Result<_, _>>()?)
+        })
+    }
+
     /// The run whose key is `name` or, alone, begins with it. The last part of a key, from its `R` on, will do too.
     ///
     /// # Errors

@@ -33,8 +33,11 @@ pub struct NewIntent<'a> {
     /// The signed intent.
     pub bundle: &'a [u8],
     /// Run key of the run with an unknown outcome that this one goes on with. Its plan is taken up once more; what it
-    /// has performed, and its journal, become this run's.
-    pub continues: Option<&'a str>,
+    /// has performed, and its journal, become this run's. With the number of effects that it is thought to have
+    /// performed.
+    pub continues: Option<(&'a str, u64)>,
+    /// Run key of the run that this one takes back.
+    pub undoes: Option<&'a str>,
 }
 
 /// A run that has an intent and no receipt, and whose process is gone.
@@ -94,9 +97,12 @@ impl Ledger {
     /// [`LedgerError::ApprovalUsed`], [`LedgerError::ApprovalElsewhere`], or a run key that is taken.
     pub fn intend(&self, intent: &NewIntent<'_>, durability: Durability) -> Result<u64, LedgerError> {
         self.write(durability, |transaction| {
-            if let Some(run) =
-                blocking(transaction, intent.capability, intent.input_digest, intent.continues)?
-            {
+            if let Some(run) = blocking(
+                transaction,
+                intent.capability,
+                intent.input_digest,
+                intent.continues.map(|(run, _)| run),
+            )? {
                 return Err(LedgerError::Blocked { run });
             }
             match (intent.plan, intent.continues) {
@@ -104,8 +110,11 @@ impl Ledger {
                     approvals::waiting(transaction, id)?;
                     transaction.execute("UPDATE plans SET status = 'applied' WHERE id = ?1", [id])?;
                 }
-                (_, Some(earlier)) => check_continued(transaction, intent, earlier)?,
+                (_, Some((earlier, performed))) => check_continued(transaction, intent, earlier, performed)?,
                 (None, None) => {}
+            }
+            if let (Some(undone), None) = (intent.undoes, intent.continues) {
+                check_undone(transaction, undone)?;
             }
             for id in intent.approvals {
                 approvals::consume(transaction, id, intent.plan, intent.run)?;
@@ -118,19 +127,20 @@ impl Ledger {
             }
             let entry = append(transaction, Kind::Intent, intent.run, intent.bundle)?;
             transaction.execute(
-                "INSERT INTO runs(key, capability, input_digest, plan, intent, continues)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO runs(key, capability, input_digest, plan, intent, continues, undoes)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                 (
                     intent.run,
                     intent.capability,
                     intent.input_digest.to_string(),
                     intent.plan,
                     entry,
-                    intent.continues,
+                    intent.continues.map(|(run, _)| run),
+                    intent.undoes,
                 ),
             )?;
             supersede(transaction, intent)?;
-            if let Some(earlier) = intent.continues {
+            if let Some((earlier, _)) = intent.continues {
                 take_over(transaction, earlier, intent.run)?;
             }
             Ok(sequence(entry))
@@ -289,6 +299,7 @@ fn check_continued(
     transaction: &Transaction<'_>,
     intent: &NewIntent<'_>,
     earlier: &str,
+    performed: u64,
 ) -> Result<(), LedgerError> {
     let query =
         "SELECT status = 'unknown' AND settled_by IS NULL AND plan IS ?2 AND input_digest = ?3 FROM runs
@@ -296,13 +307,33 @@ fn check_continued(
     let input = intent.input_digest.to_string();
     let open: Option<bool> =
         transaction.query_row(query, (earlier, intent.plan, input), |row| row.get(0)).optional()?;
+    let query = "SELECT count(*) FROM effects WHERE run = ?1 AND state = 'performed'";
+    let known: i64 = transaction.query_row(query, [earlier], |row| row.get(0))?;
     match open {
+        // Somebody may have said meanwhile what became of an effect.
+        Some(true) if sequence(known) != performed => Err(LedgerError::RunState {
+            run: earlier.into(),
+            what: "was resolved meanwhile; resume it again",
+        }),
         Some(true) => Ok(()),
         _ => Err(LedgerError::RunState {
             run: earlier.into(),
             what: "is not one that can be resumed: its outcome is known, or another run has taken its place",
         }),
     }
+}
+
+/// A run is taken back once: what came after it must not be taken away by a plan that was made before.
+fn check_undone(transaction: &Transaction<'_>, undone: &str) -> Result<(), LedgerError> {
+    let query = "SELECT EXISTS (SELECT 1 FROM runs WHERE undoes = ?1
+                 AND (status IS NULL OR status = 'done' OR (status = 'unknown' AND settled_by IS NULL)))";
+    if transaction.query_row(query, [undone], |row| row.get(0))? {
+        return Err(LedgerError::RunState {
+            run: undone.into(),
+            what: "was taken back already, or is being taken back",
+        });
+    }
+    Ok(())
 }
 
 /// A new run of the same input takes the place of earlier ones that a person has resolved: they cannot be resumed
@@ -328,8 +359,10 @@ fn take_over(transaction: &Transaction<'_>, earlier: &str, run: &str) -> Result<
          WHERE run = ?1 AND state <> 'not-performed'",
         (earlier, run),
     )?;
+    // Where nothing was done, the world is looked at again.
     transaction.execute(
-        "INSERT INTO journal(run, number, entry) SELECT ?2, number, entry FROM journal WHERE run = ?1",
+        "INSERT INTO journal(run, number, entry) SELECT ?2, number, entry FROM journal WHERE run = ?1
+         AND EXISTS (SELECT 1 FROM effects WHERE run = ?2)",
         (earlier, run),
     )?;
     transaction.execute("DELETE FROM journal WHERE run = ?1", [earlier])?;

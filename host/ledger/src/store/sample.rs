@@ -139,6 +139,7 @@ impl Sample {
             approvals,
             bundle: &bundle,
             continues: None,
+            undoes: None,
         };
         self.ledger.intend(&new, Durability::Soft).unwrap();
         self.ledger.effect_started(run, 1, &Digest::of(b"request 1"), &[]).unwrap();

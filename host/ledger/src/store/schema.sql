@@ -72,6 +72,8 @@ CREATE TABLE runs(
   status       TEXT,
   -- The run whose outcome nobody knew and that this one goes on with or resolves.
   continues    TEXT REFERENCES runs(key),
+  -- The run that this one takes back.
+  undoes       TEXT REFERENCES runs(key),
   -- Of a run with an unknown outcome: a person has said of every effect in doubt what became of it.
   resolved     INTEGER NOT NULL DEFAULT 0 CHECK (resolved IN (0, 1)),
   -- Of a run with an unknown outcome: the run that went on with it, or took its place.
@@ -79,6 +81,7 @@ CREATE TABLE runs(
   seal         BLOB
 ) STRICT;
 CREATE INDEX runs_by_receipt ON runs(receipt);
+CREATE INDEX runs_that_undo ON runs(undoes) WHERE undoes IS NOT NULL;
 -- The runs whose effects nobody can be sure of. They are few, whatever the number of runs.
 CREATE INDEX runs_open ON runs(capability, input_digest)
   WHERE intent IS NOT NULL AND settled_by IS NULL AND (receipt IS NULL OR status = 'unknown');
@@ -179,7 +182,7 @@ CREATE TRIGGER approvals_once BEFORE UPDATE OF consumed_by ON approvals
 CREATE TRIGGER approvals_last BEFORE DELETE ON approvals
   BEGIN SELECT RAISE(ABORT, 'an approval is kept'); END;
 
-CREATE TRIGGER runs_stay BEFORE UPDATE OF key, capability, input_digest, plan, intent, continues ON runs
+CREATE TRIGGER runs_stay BEFORE UPDATE OF key, capability, input_digest, plan, intent, continues, undoes ON runs
   BEGIN SELECT RAISE(ABORT, 'a run does not change'); END;
 CREATE TRIGGER runs_end_once BEFORE UPDATE OF receipt, status ON runs
   WHEN OLD.receipt IS NOT NULL

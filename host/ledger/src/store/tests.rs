@@ -63,6 +63,7 @@ fn intend(ledger: &Ledger, run: &str, plan: Option<&str>, approvals: &[String]) 
         approvals,
         bundle: b"intent bundle",
         continues: None,
+        undoes: None,
     };
     let sequence = ledger.intend(&intent, Durability::Soft)?;
     let next = ledger.effects(run)?.len() as u64 + 1;

@@ -17,12 +17,17 @@ fn intend(ledger: &Ledger, run: &str, continues: Option<&str>) -> Result<u64, Le
         plan: None,
         approvals: &[],
         bundle: b"intent",
-        continues,
+        continues: continues.map(|run| (run, performed(ledger, run))),
+        undoes: None,
     };
     let sequence = ledger.intend(&intent, Durability::Soft)?;
-    let next = ledger.effects(run)?.len() as u64 + 1;
+    let next = performed(ledger, run) + 1;
     ledger.effect_started(run, next, &Digest::of(b"request"), &[])?;
     Ok(sequence)
+}
+
+fn performed(ledger: &Ledger, run: &str) -> u64 {
+    progress(ledger, run).iter().filter(|progress| **progress == EffectProgress::Performed).count() as u64
 }
 
 fn end(ledger: &Ledger, receipt: &NewReceipt<'_>) -> Result<u64, LedgerError> {
@@ -100,6 +105,11 @@ fn only_a_run_with_an_unknown_outcome_is_gone_on_with_and_only_once() {
     let (_state, ledger, run) = died();
     assert!(intend(&ledger, &key("b"), Some(&key("none"))).is_err());
     intend(&ledger, &key("b"), Some(&run)).unwrap();
+    assert_eq!(
+        progress(&ledger, &key("b")),
+        [EffectProgress::Performed, EffectProgress::Started],
+        "the doubt stays"
+    );
     assert!(intend(&ledger, &key("c"), Some(&run)).is_err(), "twice");
     end(&ledger, &NewReceipt::new(&key("b"), CAPABILITY, Status::Done)).unwrap();
     assert!(intend(&ledger, &key("c"), Some(&key("b"))).is_err(), "its outcome is known");

@@ -86,9 +86,10 @@ fn applying(plan: Plan) -> (Applying, TempDir) {
         approvals: &[],
         bundle: b"",
         continues: None,
+        undoes: None,
     };
     ledger.intend(&intent, Durability::Soft).unwrap();
-    (Applying::new(Arc::new(plan), ledger, state, "run".into(), watch::channel(false).1, 0), folder)
+    (Applying::new(Arc::new(plan), ledger, state, "run".into(), watch::channel(false).1, 0, None), folder)
 }
 
 fn status(result: Result<(), Ending>) -> Option<(Status, u8)> {

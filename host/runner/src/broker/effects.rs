@@ -149,13 +149,21 @@ impl RunBroker {
         let kind = Kind::Effect { key: applying.idempotency_key() };
         let rule = self.rights.services.get(&allowed.service).and_then(|s| s.grant.rule(&allowed.rule));
         let repeatable = rule.is_some_and(ops_policy::rule::Rule::is_repeatable);
+        // An answer to an earlier try counts more than none to a later one.
+        let mut answered = None;
         loop {
             let sent = self.sender.send(&allowed, &kind).await;
             let busy = sent.as_ref().is_ok_and(|(sent, _)| !is_ready(&sent.response));
-            if !(busy && repeatable && Instant::now() + pause < deadline) {
-                return self.sent(effect, sent);
+            let last = match (sent, answered.take()) {
+                (Err(_), Some(before)) => return self.sent(effect, Ok(before)),
+                (sent, _) => sent,
+            };
+            if !(busy && repeatable && Instant::now() + pause < deadline && self.sender.waited(pause).await) {
+                return self.sent(effect, last);
             }
-            tokio::time::sleep(pause).await;
+            answered = last.ok();
+            // The wait is bounded by its time, not by the number of requests.
+            self.sender.grant_one();
         }
     }
 

@@ -5,7 +5,7 @@ use ops_egress::retry::Budget as Retries;
 use ops_egress::send::Egress;
 use ops_ledger::audit::AuditLog;
 use ops_policy::binding::Binding;
-use ops_policy::manifest::{Manifest, Need, NeedKind, RuleNeed, Safety};
+use ops_policy::manifest::{Manifest, Need, NeedKind, RuleEffect, RuleNeed, Safety};
 use ops_policy::message::Undo;
 use ops_policy::settings::Settings;
 use serde_json::json;
