@@ -23,6 +23,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("unknown::what_is_safe_to_repeat_is_repeated_without_asking", None, repeatable),
         trial("undo::takes_back_in_reverse_order_after_an_approval", None, undo),
         trial("undo::needs_rules_and_something_to_take_back", None, undo_refused),
+        trial("undo::leaves_alone_what_the_service_refused", None, refused_effect),
+        trial("undo::goes_to_no_other_server", None, moved),
+        trial("undo::takes_back_what_a_run_did_that_was_given_up", None, given_up_and_undone),
+        trial("unknown::a_ledger_or_a_key_that_is_gone_is_noticed", None, lost),
     ]
 }
 
@@ -168,6 +172,9 @@ fn answered() {
     let states: Vec<_> =
         shown["effects"].as_array().unwrap().iter().map(|effect| effect["state"].clone()).collect();
     assert_eq!(states, ["performed", "performed", "started"]);
+    // A resume that is refused says nothing of what the other run did.
+    scratch.ops(&["cap", "resume", &key]).exits(5);
+    scratch.ops(&["ledger", "verify"]).exits(0);
     scratch.write("answer.json", r#"{"status": 200, "body": "start ok"}"#);
     scratch
         .ops(&[
@@ -293,6 +300,7 @@ fn undo() {
     let key = run_key(&scratch);
     let undo = scratch.ops(&["runs", "undo", &key]).exits(3).says("it goes with the machine");
     let undo = undo.plan();
+    let another = scratch.ops(&["runs", "undo", &key]).exits(3).plan();
     assert_eq!(changes(&server).len(), 3, "planning sent something");
     let shown = scratch.ops(&["plan", "show", &undo, "--json"]).exits(0).json();
     assert_eq!(
@@ -312,7 +320,82 @@ fn undo() {
     scratch.ops(&["plan", "approve", &undo, "--key", "key", "--apply"]).exits(0);
     let told = changes(&server);
     assert_eq!(told[3..], ["POST stop", "DELETE m1", "DELETE m1"], "it is asked again while it stops");
-    scratch.ops(&["runs", "undo", &key]).exits(2).says("before");
+    scratch.ops(&["runs", "undo", &key]).exits(2).says("was taken back before");
+    // What came after it must not be taken away by a plan that was made before.
+    scratch
+        .ops(&["plan", "approve", &another, "--key", "key", "--apply"])
+        .exits(4)
+        .says("was taken back already");
+    assert_eq!(changes(&server).len(), 6);
+    scratch.ops(&["ledger", "verify"]).exits(0);
+}
+
+fn refused_effect() {
+    // Somebody else's machine is there already.
+    let server = Server::start(|seen, _| match (seen.method.as_str(), seen.target.ends_with("/clone")) {
+        ("GET", _) => Reply::Answer(404, String::new()),
+        (_, true) => Reply::Answer(409, "it exists".into()),
+        _ => Reply::Answer(200, "ok".into()),
+    });
+    let scratch = site(&server, UNDO_RULES);
+    let plan = scratch.ops(&CALL).exits(3).plan();
+    scratch.ops(&["plan", "approve", &plan, "--key", "key", "--apply"]).exits(1);
+    let key = run_key(&scratch);
+    scratch.ops(&["runs", "undo", &key]).exits(2).says("the service answered 409");
+    assert_eq!(changes(&server), ["POST clone"]);
+}
+
+fn moved() {
+    let server = machines("none");
+    let scratch = site(&server, UNDO_RULES);
+    let plan = scratch.ops(&CALL).exits(3).plan();
+    scratch.ops(&["plan", "approve", &plan, "--key", "key", "--apply"]).exits(0);
+    let key = run_key(&scratch);
+    let elsewhere = machines("none");
+    scratch.write_binding(&binding(&elsewhere, UNDO_RULES));
+    scratch.pin();
+    scratch.ops(&["runs", "undo", &key]).exits(4).says(&server.origin()).says(&elsewhere.origin());
+    assert!(changes(&elsewhere).is_empty());
+}
+
+fn given_up_and_undone() {
+    let server = machines("none");
+    let scratch = site(&server, UNDO_RULES);
+    let plan = scratch.ops(&CALL).exits(3).plan();
+    let mut command = scratch.command();
+    command
+        .args(["plan", "approve", &plan, "--key", "key", "--apply"])
+        .env("OPS_FAILPOINT", "effect-performed:2");
+    assert!(!command.output().unwrap().status.success());
+    let key = unknown(&scratch);
+    scratch.ops(&["runs", "resolve", &key, "--give-up", "--key", "key"]).exits(3);
+    let undo = scratch.ops(&["runs", "undo", &key]).exits(3).plan();
+    scratch.ops(&["plan", "approve", &undo, "--key", "key", "--apply"]).exits(0);
+    assert_eq!(changes(&server), ["POST clone", "PUT config", "DELETE m1"], "the start was never sent");
+}
+
+fn lost() {
+    let scratch = Scratch::new();
+    scratch.bind(
+        "guest-echo",
+        "capability: test.guest.echo\ncomponent: components/guest_echo.wasm\nsafety: read-only\n",
+    );
+    scratch.ops(&["cap", "run", "test.guest.echo", "--text", "hello"]).exits(0);
+    scratch.breaks("its ledger goes");
+    let state = std::fs::read_dir(scratch.path("state/ops")).unwrap().next().unwrap().unwrap().path();
+    let away = |name: &str| std::fs::rename(state.join(name), state.join(format!("{name}.away"))).unwrap();
+    let back = |name: &str| std::fs::rename(state.join(format!("{name}.away")), state.join(name)).unwrap();
+    away("host.key");
+    scratch.ops(&["status"]).exits(2).says("host's key");
+    back("host.key");
+    for name in ["ledger.db", "ledger.db-wal", "ledger.db-shm"] {
+        away(name);
+    }
+    scratch.ops(&["status"]).exits(2).says("ledger.db");
+    for name in ["ledger.db", "ledger.db-wal", "ledger.db-shm"] {
+        back(name);
+    }
+    scratch.ops(&["status"]).exits(0);
 }
 
 fn undo_refused() {

@@ -197,7 +197,10 @@ impl Applying {
             return Err(deviation("it left out a read of the plan before its first effect".into()));
         }
         if *self.cancel.borrow() {
-            return Err(Ending::partial(format!("interrupted after {} effects", self.performed)));
+            return Err(Ending::partial(format!(
+                "interrupted after {}",
+                crate::carrying::count(self.performed, "effect", "effects")
+            )));
         }
         // Durable, with everything before it: the intent, and what the guest was told. A second try of one that was
         // surely not sent has started already.

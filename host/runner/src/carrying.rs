@@ -90,9 +90,10 @@ impl Run<'_> {
             )));
         }
         let result = phased.result(&decided.limits()).map_err(|ending| match ending.status {
-            Some(Status::Interrupted) => {
-                Ending::partial(format!("interrupted after {} effects", applying.performed()))
-            }
+            Some(Status::Interrupted) => Ending::partial(format!(
+                "interrupted after {}",
+                count(applying.performed(), "effect", "effects")
+            )),
             _ => ending,
         })?;
         match result {
@@ -154,7 +155,10 @@ impl Run<'_> {
                 }
             }
             Err(error) => Ending {
-                message: format!("{}\nno new plan could be made: {}", ending.message, error.message),
+                message: format!(
+                    "{}\nno plan for what is left could be made: {}\n  take back what was done:  ops runs undo {}",
+                    ending.message, error.message, self.key
+                ),
                 ..ending
             },
         }
@@ -294,16 +298,16 @@ fn after(ending: Ending, performed: usize) -> Ending {
     }
     Ending::failed(
         ending.code.unwrap_or("failed"),
-        format!("{}\n{performed} effects had been performed", ending.message),
+        format!("{}\n{} had been performed", ending.message, count(performed, "effect", "effects")),
     )
 }
 
 fn done(plan: &Plan) -> String {
-    let count = |number: usize, one: &str, many: &str| match number {
-        1 => format!("1 {one}"),
-        number => format!("{number} {many}"),
-    };
     match (plan.effects.len(), plan.files.len()) {
+        (effects, _) if plan.undoes.is_some() => format!(
+            "done: {} sent and answered; the service may still be working on it, so look there",
+            count(effects, "undo", "undos")
+        ),
         (effects, 0) => format!("done: {}", count(effects, "effect", "effects")),
         (0, files) => format!("done: {} changed", count(files, "file", "files")),
         (effects, files) => {
@@ -313,5 +317,13 @@ fn done(plan: &Plan) -> String {
                 count(files, "file", "files")
             )
         }
+    }
+}
+
+/// A number with its noun.
+pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
+    match number {
+        1 => format!("1 {one}"),
+        number => format!("{number} {many}"),
     }
 }

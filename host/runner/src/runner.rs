@@ -42,7 +42,23 @@ impl Runner {
         for folder in ["runs", "staging"] {
             private_folder(&workspace.state().join(folder))?;
         }
+        // The ledger is made before the key. One without the other means that something was lost, and what is made
+        // anew would not fit what is left.
+        let lost = |what: &str| {
+            WorkspaceError(format!(
+                "{}: the {what} is gone, though this host has worked here; restore it from a backup, or move the whole \
+                 folder away to begin anew",
+                workspace.state().display()
+            ))
+        };
+        let has_key = workspace.state().join("host.key").exists();
+        if has_key && !workspace.state().join("ledger.db").exists() {
+            return Err(lost("ledger (ledger.db)"));
+        }
         let ledger = Ledger::open(workspace.state()).map_err(|error| fail(&error))?;
+        if !has_key && ledger.size().map_err(|error| fail(&error))? > 0 {
+            return Err(lost("host's key (host.key)"));
+        }
         let key = HostKey::load_or_create(workspace.state()).map_err(|error| fail(&error))?;
         let mut runner = Self {
             audit: Arc::new(AuditLog::new(workspace.state())),

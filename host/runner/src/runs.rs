@@ -39,6 +39,8 @@ pub struct Shown {
     pub plan: Option<String>,
     /// Each effect of that plan.
     pub effects: Vec<Effect>,
+    /// The run that took it back.
+    pub taken_back_by: Option<String>,
     /// What can be done about it, as commands.
     pub next: Vec<String>,
 }
@@ -91,8 +93,21 @@ impl Runner {
                 summary: effect.summary.clone(),
             }
         });
-        let next = next(&known);
-        Ok(Shown { effects: effects.collect(), plan: known.plan.clone(), next, row: row(known) })
+        let undos = self.ledger().undone_by(&known.run)?;
+        let taken_back_by =
+            undos.into_iter().find(|undo| undo.status == Some(Status::Done)).map(|undo| undo.run);
+        let is_undo = plan.as_ref().is_some_and(|plan| plan.undoes.is_some());
+        let mut next = next(&known);
+        if taken_back_by.is_some() || is_undo {
+            next.retain(|command| !command.starts_with("ops runs undo"));
+        }
+        Ok(Shown {
+            effects: effects.collect(),
+            plan: known.plan.clone(),
+            taken_back_by,
+            next,
+            row: row(known),
+        })
     }
 }
 

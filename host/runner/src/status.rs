@@ -39,6 +39,8 @@ pub struct Unknown {
     pub capability: String,
     /// Since when, RFC 3339.
     pub at: String,
+    /// The number of the effect of which nobody knows whether it happened, where there is one.
+    pub in_doubt: Option<u64>,
 }
 
 impl Runner {
@@ -81,11 +83,20 @@ impl Runner {
             .runs(true, MAX_LISTED)?
             .into_iter()
             .filter(|run| run.status == "unknown")
-            .map(|run| Unknown { run: run.key, capability: run.capability, at: run.at })
+            .map(|run| Unknown {
+                run: run.key,
+                capability: run.capability,
+                at: run.at,
+                in_doubt: run.in_doubt.first().copied(),
+            })
             .collect();
         anomalies.extend(unknown.iter().map(|run| {
+            let what = match run.in_doubt {
+                Some(number) => format!("nobody knows whether effect {number} happened of {}", run.run),
+                None => format!("it stopped half way: {}", run.run),
+            };
             format!(
-                "nobody knows what became of {run}; until that is settled, the same input is refused\n  \
+                "{what}; until that is settled, the same input is refused\n  \
                  what to do:  ops runs show {run}",
                 run = run.run
             )

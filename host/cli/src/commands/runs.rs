@@ -48,14 +48,19 @@ fn list(runner: &Runner, unknown: bool, top: u32, json: bool) -> Outcome {
 }
 
 fn table(rows: &[Row]) -> comfy_table::Table {
-    let mut table = output::table(&["run", "status", "effects", "when"]);
+    let mut table = output::table(&["run", "capability", "status", "effects", "when"]);
     for row in rows {
         let effects = match (row.performed, row.in_doubt.first()) {
             (0, None) => String::new(),
             (performed, None) => performed.to_string(),
             (performed, Some(number)) => format!("{performed}, {number} in doubt"),
         };
-        table.add_row([row.key.clone(), row.status.clone(), effects, output::minute(&row.at)]);
+        // The last part of a key is enough to name a run, and leaves room.
+        let short = row.key.rsplit("__").next().unwrap_or(&row.key).to_owned();
+        table.add_row([short, row.capability.clone(), row.status.clone(), effects, output::minute(&row.at)]);
+    }
+    for column in table.column_iter_mut() {
+        column.set_constraint(comfy_table::ColumnConstraint::ContentWidth);
     }
     table
 }
@@ -79,6 +84,7 @@ fn show(runner: &Runner, key: &str, json: bool) -> Outcome {
         ("plan        ", &shown.plan),
         ("continues   ", &shown.row.continues),
         ("settled by  ", &shown.row.settled_by),
+        ("taken back  ", &shown.taken_back_by),
     ] {
         if let Some(value) = value {
             print(format!("{name}{value}"))?;
