@@ -71,6 +71,10 @@ fn search() {
     let fixture: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(fixture["end"]["output"]["matches"], 7);
     assert_eq!(fixture["crossings"].as_array().unwrap().len(), 2);
+    // The account's id is a name of a field first, and a text only after that.
+    let session = &fixture["crossings"][0]["answer"]["body"]["json"];
+    let account = session["primaryAccounts"]["urn:ietf:params:jmap:mail"].as_str().unwrap();
+    assert!(account != "b" && session["accounts"].get(account).is_some(), "{session}");
     // The example in the repository is this one. It has other clocks, and a test of its own that loads it.
     let example = repository().join("capabilities/communications/mail-search/tests/fixture.json");
     if std::env::var_os("BLESS").is_some() {
