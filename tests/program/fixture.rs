@@ -71,6 +71,10 @@ fn search() {
     let fixture: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(fixture["end"]["output"]["matches"], 7);
     assert_eq!(fixture["crossings"].as_array().unwrap().len(), 2);
+    // The account's id is a name of a field first, and a text only after that.
+    let session = &fixture["crossings"][0]["answer"]["body"]["json"];
+    let account = session["primaryAccounts"]["urn:ietf:params:jmap:mail"].as_str().unwrap();
+    assert!(account != "b" && session["accounts"].get(account).is_some(), "{session}");
     // The example in the repository is this one. It has other clocks, and a test of its own that loads it.
     let example = repository().join("capabilities/communications/mail-search/tests/fixture.json");
     if std::env::var_os("BLESS").is_some() {
@@ -92,13 +96,17 @@ fn kept() {
     );
     fs::create_dir_all(scratch.path("ops/state/outbox")).unwrap();
     scratch.write("ops/state/outbox/eve.txt", "to: eve@corp.internal\n");
+    fs::create_dir_all(scratch.path("ops/state/outbox/eve@corp.internal")).unwrap();
+    scratch.write("ops/state/outbox/eve@corp.internal/of-eve.txt", "https://eve:pass@corp.internal/\n");
     let run = ["cap", "run", "communications.mail.send.test", "--to", "eve@corp.internal"];
     scratch.ops(&run).exits(3);
     let key = scratch.last_receipt()["run"]["id"].as_str().unwrap().to_owned();
     scratch.ops(&["receipts", "export", &key, "--fixture", "test"]).exits(0);
     let text = fs::read_to_string(scratch.path("test/fixture.json")).unwrap();
     let fixture: Value = serde_json::from_str(&text).unwrap();
-    assert!(!text.contains("corp.internal"), "{text}");
+    assert!(!text.contains("corp.internal") && !text.contains("eve"), "{text}");
+    let names: Vec<_> = fixture["directories"]["outbox"].as_object().unwrap().keys().collect();
+    assert!(names.len() == 2 && names.iter().all(|name| name.ends_with(".txt")), "{names:?}");
     assert!(!fixture.to_string().contains("seed"), "{text}");
     let again = scratch.ops(&["receipts", "export", &key, "--fixture", "again", "--keep", "from"]).exits(0);
     assert_eq!(again.stdout, "again/fixture.json\n");

@@ -1,11 +1,12 @@
 //! A real run as a test of its capability: `fixture.json`, which `ops_guest::testing::World::fixture` loads.
 //!
 //! In this order: the recording is checked as for a replay; every text that came from outside is replaced (arguments,
-//! config, contracts, files, answers); the component runs again in the sandbox in that world, and what it asks and
+//! config, contracts, files and their names, answers); the component runs again in the sandbox in that world, and what it asks and
 //! returns there is what the test will expect. So nothing of the real run is in the expectations that is not in the
 //! inputs. It runs twice, with two fixed seeds: a word that differs comes from random bytes, and the fixture has
 //! `[random]` in its place, which stands for any one word. The run's own seed is a secret and is in no fixture.
 
+mod form;
 mod placeholders;
 mod script;
 
@@ -82,14 +83,9 @@ impl Runner {
         let state = self.workspace().state();
         let entries = recording.entries(state, phase)?;
         let mut made = Placeholders::new(keep);
-        let input = Input {
-            arguments: made.json(&parse(&recording.input.arguments)?).to_string(),
-            config: made.json(&parse(&recording.input.config)?).to_string(),
-            services: recording.input.services.clone(),
-        };
-        let given = given(state, recording, phase, &mut made)?;
-        let entries =
-            entries.into_iter().map(|entry| veiled(entry, &mut made)).collect::<Result<Vec<_>, _>>()?;
+        // Twice: a text of the last answer tells that the same one, as a field's name in the arguments, is data.
+        self.veiled(recording, phase, &entries, &mut made)?;
+        let (input, given, entries) = self.veiled(recording, phase, &entries, &mut made)?;
         let anew = Recording { input, ..recording.clone() };
         let component = self.recorded_component(recording)?;
         let engine = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -120,6 +116,24 @@ impl Runner {
             "end": end,
         });
         Ok((document, crossings.len(), departed))
+    }
+
+    /// What the capability was given and answered, with its texts replaced.
+    fn veiled(
+        &self,
+        recording: &Recording,
+        phase: &Recorded,
+        entries: &[Entry],
+        made: &mut Placeholders,
+    ) -> Result<(Input, Given, Vec<Entry>), RecordingError> {
+        let input = Input {
+            arguments: made.json(&parse(&recording.input.arguments)?).to_string(),
+            config: made.json(&parse(&recording.input.config)?).to_string(),
+            services: recording.input.services.clone(),
+        };
+        let given = given(self.workspace().state(), recording, phase, made)?;
+        let entries = entries.iter().map(|entry| veiled(entry, made)).collect::<Result<Vec<_>, _>>()?;
+        Ok((input, given, entries))
     }
 
     /// Runs the component with these answers. Returns what it asked and how it ended, and where it left the way.
@@ -153,7 +167,8 @@ struct Way {
     departed: Option<String>,
 }
 
-/// Contracts and files with their texts replaced.
+/// Contracts and files with their texts replaced, and the names of the files: the guest and the test see those. The
+/// names of contracts and folders are those of the capability's manifest and stay.
 fn given(
     state: &Path,
     recording: &Recording,
@@ -161,21 +176,21 @@ fn given(
     made: &mut Placeholders,
 ) -> Result<Given, RecordingError> {
     let mut given = Given::default();
-    let mut veil = |digest| {
+    let veil = |digest, made: &mut Placeholders| {
         let bytes = blob(state, &recording.run, digest)?;
         let text = String::from_utf8(bytes).map_err(|_| refused("a file that it saw is no text"))?;
         Ok::<_, RecordingError>(content(&text, made).into_bytes())
     };
     for (name, digest) in &recording.contracts {
-        given.contracts.push((name.clone(), veil(digest)?));
+        given.contracts.push((name.clone(), veil(digest, made)?));
     }
     for folder in &phase.folders {
         let mut files = Vec::new();
         for (path, entry) in &folder.tree.entries {
             match entry {
-                tree::Entry::File { digest, .. } => files.push((path.clone(), veil(digest)?)),
+                tree::Entry::File { digest, .. } => files.push((made.file(path), veil(digest, made)?)),
                 tree::Entry::Directory { .. } => {
-                    given.directories.push(format!("{}/{path}", folder.name));
+                    given.directories.push(format!("{}/{}", folder.name, made.file(path)));
                 }
             }
         }
@@ -193,26 +208,27 @@ fn content(text: &str, made: &mut Placeholders) -> String {
 }
 
 /// An entry whose answer has placeholders. Its question is only compared by its shape.
-fn veiled(entry: Entry, made: &mut Placeholders) -> Result<Entry, RecordingError> {
-    let answer = match entry.answer {
+fn veiled(entry: &Entry, made: &mut Placeholders) -> Result<Entry, RecordingError> {
+    let answer = match &entry.answer {
         Answer::Response(response) => {
             let text =
-                String::from_utf8(response.body).map_err(|_| refused("an answer's body is no text"))?;
-            let body = content(&text, made).into_bytes();
-            let field = |Header { name, value }| {
-                let value = if PLAIN_FIELDS.contains(&name.as_str()) { value } else { made.text(&value) };
-                Header { name, value }
+                std::str::from_utf8(&response.body).map_err(|_| refused("an answer's body is no text"))?;
+            let body = content(text, made).into_bytes();
+            let field = |Header { name, value }: &Header| {
+                let plain = PLAIN_FIELDS.contains(&name.as_str());
+                let value = if plain { value.clone() } else { made.text(value) };
+                Header { name: made.header(name), value }
             };
-            let headers = response.headers.into_iter().map(field).collect();
+            let headers = response.headers.iter().map(field).collect();
             Answer::Response(Response { status: response.status, headers, body })
         }
-        Answer::Error(error) => Answer::Error(silent(&error)),
-        other => other,
+        Answer::Error(error) => Answer::Error(silent(error)),
+        other => other.clone(),
     };
     if matches!(entry.question, Question::FetchUrl(_) | Question::Malformed { .. }) {
         return Err(refused("it asks by plain wasi:http, which no scripted world answers"));
     }
-    Ok(Entry { answer, ..entry })
+    Ok(Entry { answer, ..entry.clone() })
 }
 
 /// The same error without its text, which names hosts and addresses.
