@@ -327,7 +327,8 @@ pub(crate) enum Receipts {
         #[arg(long, value_name = "FIELD")]
         keep: Vec<String>,
     },
-    /// Erase bodies and salts of old runs, as `records:` of ops.yaml says. Receipts stay.
+    /// Erase bodies, salts and used-up plans of old runs, as `records:` of ops.yaml says. Receipts stay; such a run can
+    /// no longer be replayed or taken back.
     Prune {
         /// Erase what is older than this, such as 30d, 12h or 0s [default: the retention of ops.yaml].
         #[arg(long, value_name = "AGE", value_parser = age)]

@@ -2,7 +2,7 @@
 //!
 //! In this order: the receipt's signature, and by it `evidence.json` and by that the recording; host and engine are
 //! those that recorded; the component has the recorded bytes; then each phase runs again in the sandbox on folders
-//! that are made from the recording, answered by [`broker::ReplayBroker`] alone. Nothing is sent, and the ledger is not
+//! that are made from the recording, answered by `broker::ReplayBroker` alone. Nothing is sent, and the ledger is not
 //! written. Compared are every question, effects among them, how the guest ended, and the files that it staged.
 
 mod broker;

@@ -168,7 +168,7 @@ fn interrupted_after() {
         assert_ne!(errors.read_line(&mut said).unwrap(), 0, "it ended instead: {said}");
     }
     gate.go.send(()).unwrap();
-    let run = end(child, errors, said).exits(3).says("interrupted after 1 effects");
+    let run = end(child, errors, said).exits(3).says("interrupted after 1 effect");
 
     let ended = receipt(&run);
     assert_eq!(ended["run"]["status"], "partial");

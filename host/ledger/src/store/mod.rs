@@ -5,7 +5,7 @@
 //! rule that two processes could break together (an approval used twice, two runs for one plan) is checked in the
 //! transaction that writes.
 //!
-//! Each entry is a leaf of a tree ([`log`]), whose hashes are written with it; [`check`] goes through all of it.
+//! Each entry is a leaf of a tree (`log`), whose hashes are written with it; `check` goes through all of it.
 //!
 //! Order of an opening: the folder is ours and closed; the file is ours, 0600 and made without a moment in which
 //! it is not; it is a ledger of a version that we know.
@@ -13,6 +13,7 @@
 mod approvals;
 mod check;
 mod connect;
+mod continuing;
 mod kept;
 mod listing;
 mod log;
