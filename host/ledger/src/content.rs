@@ -111,29 +111,6 @@ pub fn erase(state: &Path, run: &str) -> Result<(), FileError> {
     }
 }
 
-/// Erases one body of a run. Nothing there is no error.
-///
-/// # Errors
-///
-/// A name or run key that is not plain, or a file that cannot be removed.
-pub fn erase_body(state: &Path, run: &str, name: &str) -> Result<(), FileError> {
-    let path = place(state, run, name)?;
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        other => other.map_err(FileError::io("erase", &path)),
-    }
-}
-
-/// The names of the bodies of a run.
-///
-/// # Errors
-///
-/// A run key that is not plain, or a folder that cannot be read.
-pub fn bodies(state: &Path, run: &str) -> Result<Vec<String>, FileError> {
-    private::check_name(run)?;
-    names(&state.join("content").join(run))
-}
-
 /// The runs that have something in the store, in no order. What an erasure that was cut short has left goes.
 ///
 /// # Errors
@@ -195,9 +172,6 @@ mod tests {
         }
         put(state.path(), "R2", "a", b"1234", false).unwrap();
         assert_eq!((size(state.path(), "R1").unwrap(), size(state.path(), "R3").unwrap()), (6, 0));
-        erase_body(state.path(), "R1", "a").unwrap();
-        erase_body(state.path(), "R1", "a").unwrap();
-        assert_eq!(bodies(state.path(), "R1").unwrap(), ["b"]);
         // An erasure that was cut short after its first step.
         std::fs::rename(state.path().join("content/R1"), state.path().join("content/.erasing-R1")).unwrap();
         assert_eq!(get(state.path(), "R1", "b").unwrap(), None);

@@ -155,10 +155,10 @@ impl Run<'_> {
     fn owed(&self, ending: Ending) -> Ending {
         let record = &self.record;
         let asked = !(record.used.is_empty() && record.denied.is_empty() && record.undialled.is_empty());
-        if ending.status.is_none() && (record.intent.is_some() || asked) {
-            return Ending::failed("invalid-input", ending.message);
-        }
         let ending = match self.trail.fault() {
+            _ if ending.status.is_none() && (record.intent.is_some() || asked) => {
+                Ending::failed("invalid-input", ending.message)
+            }
             Some(fault) if ending.code.is_none() && record.intent.is_some() => {
                 Ending::failed("audit", format!("{fault}\nbefore that: {}", ending.message))
             }
