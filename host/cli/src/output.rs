@@ -2,11 +2,16 @@
 
 use std::fmt::Write;
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use jiff::Timestamp;
 use ops_policy::visible::visible;
 use ops_runner::receipt::Report;
 use serde_json::{Map, Value, json};
+
+/// From this width on a first column holds texts and not names.
+const LONGEST_NAME: u16 = 56;
+/// What a column is given at least, where it has that much to show.
+const NARROWEST: u16 = 9;
 
 /// The version of the envelope.
 const SCHEMA_VERSION: &str = "1.0";
@@ -82,6 +87,7 @@ fn list(text: &mut String, rows: &[Value]) {
     for row in objects {
         table.add_row(columns.iter().map(|name| row.get(*name).map_or_else(String::new, cell)));
     }
+    leave_room(&mut table);
     text.push_str(&render(table));
     text.push('\n');
 }
@@ -98,6 +104,23 @@ pub(crate) fn table<T: AsRef<str>>(head: &[T]) -> Table {
         first.set_constraint(ColumnConstraint::ContentWidth);
     }
     table
+}
+
+/// A first column of long texts, not names, may be broken, so that the others are more than a letter wide.
+fn leave_room(table: &mut Table) {
+    for (place, widest) in table.column_max_content_widths().into_iter().enumerate() {
+        let Some(column) = table.column_mut(place) else { continue };
+        match (place, widest) {
+            (0, LONGEST_NAME..) => {
+                column.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(LONGEST_NAME / 2)));
+            }
+            (0, _) => {}
+            (_, widest) => {
+                let room = widest.min(NARROWEST).saturating_add(2);
+                column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(room)));
+            }
+        }
+    }
 }
 
 /// A table as text, without blanks at the ends of its lines.
