@@ -163,7 +163,7 @@ impl World {
     pub fn replay(&mut self) -> Ran {
         let fixture = self.fixture.clone().expect("World::fixture makes a world that can be replayed");
         self.state.borrow_mut().tape = Some(Tape::new(&fixture));
-        let (ran, _) = self.run(&fixture["arguments"], Phase::Plan);
+        let (ran, _) = self.run(&fixture["arguments"], Phase::Plan { dry_run: false });
         let left = self.state.borrow_mut().tape.take().map_or(0, |tape| tape.left());
         let end = match &ran.end {
             End::Output(output) => Ok(output.clone()),

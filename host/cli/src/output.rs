@@ -10,6 +10,8 @@ use serde_json::{Map, Value, json};
 
 /// From this width on a first column holds texts and not names.
 const LONGEST_NAME: u16 = 56;
+/// From this width on a column needs no lower bound.
+const ENORMOUS: u16 = 10_000;
 /// What a column is given at least, where it has that much to show.
 const NARROWEST: u16 = 9;
 
@@ -114,7 +116,8 @@ fn leave_room(table: &mut Table) {
             (0, LONGEST_NAME..) => {
                 column.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(LONGEST_NAME / 2)));
             }
-            (0, _) => {}
+            // Of what is wider than any screen, the table's own sums would run over; it has its room anyhow.
+            (0, _) | (_, ENORMOUS..) => {}
             (_, widest) => {
                 let room = widest.min(NARROWEST).saturating_add(2);
                 column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(room)));

@@ -160,7 +160,7 @@ impl Run<'_> {
                 Ending::failed("invalid-input", ending.message)
             }
             Some(fault) if ending.code.is_none() && record.intent.is_some() => {
-                Ending::failed("audit", format!("{fault}\nbefore that: {}", ending.message))
+                Ending::denied("audit", format!("{fault}\nbefore that: {}", ending.message))
             }
             Some(fault) if ending.code.is_none() => Ending::denied("audit", fault),
             _ => ending,
@@ -176,11 +176,12 @@ impl Run<'_> {
                 ending.message, self.key
             ));
         }
-        let changed = record.effects.iter().any(|(_, done)| matches!(done, Done::Performed { .. }));
+        let changed = !record.committed.is_empty()
+            || record.effects.iter().any(|(_, done)| matches!(done, Done::Performed { .. }));
         if record.intent.is_some() && changed && ending.exit == 4 && HOST_FAULTS.contains(&ending.code) {
             // What stopped it is neither the guest nor a rule, so the run can go on where it stands.
             return Ending::unknown(format!(
-                "{}\nthe effects before that were performed; go on with it:  ops cap resume {}",
+                "{}\nwhat was done before that is done; go on with it:  ops cap resume {}",
                 ending.message, self.key
             ));
         }
