@@ -269,6 +269,9 @@ impl Run<'_> {
         let Phase::Apply(applying) = &seen.phase else { return Ok(()) };
         if let Some(number) = applying.lost() {
             self.record.effects.push((number, Done::Unknown { address: None }));
+            return Err(Ending::unknown(format!(
+                "the host failed while undo {number} was on its way: look at the service to see whether it happened"
+            )));
         }
         match fault {
             Some(why) => Err(Ending::failed("upstream", why)),
