@@ -1,13 +1,14 @@
 //! Steps 5 to 7: intend, apply, commit files. And the other branch: a read-only run, which does none of these.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use ops_ledger::failpoint;
 use ops_policy::digest::Digest;
 use ops_policy::message::Failure;
 use ops_policy::plan::Plan;
-use ops_sandbox::commit;
 use ops_sandbox::commit::set::{self, Folder, Set, SetError};
+use ops_sandbox::commit::{self, Problem};
 use ops_sandbox::stage::FileChange;
 use ops_sandbox::tree;
 
@@ -173,17 +174,19 @@ impl Run<'_> {
     ) -> Result<Ending, Ending> {
         let Some(staged) = staged else { return Ok(Ending::done(done(&planned.plan))) };
         let set = staged.set();
-        if self.record.continues.is_some() && staged.is_committed() {
+        let is_committed =
+            || staged.is_committed().map_err(|error| not_replaced(planned, &error.to_string()));
+        if self.record.continues.is_some() && is_committed()? {
             self.record.committed.extend(set.folders.into_iter().map(|folder| folder.staged));
             return Ok(Ending::done(done(&planned.plan)));
         }
         for folder in &set.folders {
             commit::check(&folder.target, &folder.changes)
-                .map_err(|error| self.conflict(planned, format!("directory `{}`: {error}", folder.staged)))?;
+                .map_err(|problem| self.refused(planned, &problem, Some(&folder.staged)))?;
         }
         if !set.folders.is_empty() {
             let stage = &staged.stage.folder;
-            set::record(stage, &self.key, &set).map_err(|error| self.conflict(planned, error.to_string()))?;
+            set::record(stage, &self.key, &set).map_err(|problem| self.refused(planned, &problem, None))?;
             failpoint::reach("commit-recorded");
             let committed = set::roll_forward(stage).map_err(|error| self.stopped(planned, &set, &error))?;
             failpoint::reach("files-committed");
@@ -205,19 +208,41 @@ impl Run<'_> {
         if again {
             return Ending::unknown(format!("{error}\nthe next start of ops goes on with it"));
         }
-        self.conflict(planned, error.to_string())
+        self.conflict(planned, &error.to_string())
     }
 
-    fn conflict(&mut self, planned: &Planned, what: String) -> Ending {
-        self.record.files = FileOutcome::Conflict;
-        let effects = planned.plan.effects.len();
-        let after = if effects == 0 {
-            String::new()
-        } else {
-            format!("; the {effects} effects of the plan were performed")
+    /// The end of a run that could not begin to replace files. A disk that fails is no conflict: nobody has changed a
+    /// file, and the run can go on where it stands.
+    fn refused(&mut self, planned: &Planned, problem: &Problem, directory: Option<&str>) -> Ending {
+        let what = match directory {
+            Some(directory) => format!("directory `{directory}`: {problem}"),
+            None => problem.to_string(),
         };
-        Ending::denied("file-conflict", format!("files were not replaced: {what}{after}"))
+        if is_disk(problem) { not_replaced(planned, &what) } else { self.conflict(planned, &what) }
     }
+
+    fn conflict(&mut self, planned: &Planned, what: &str) -> Ending {
+        self.record.files = FileOutcome::Conflict;
+        Ending::denied("file-conflict", files_stay(planned, what))
+    }
+}
+
+/// Whether the system refused, and not somebody's write.
+fn is_disk(problem: &Problem) -> bool {
+    matches!(problem, Problem::Io { .. })
+}
+
+/// The end of a run whose disk failed before the first file was replaced.
+fn not_replaced(planned: &Planned, why: &str) -> Ending {
+    Ending::denied("directory", files_stay(planned, why))
+}
+
+fn files_stay(planned: &Planned, why: &str) -> String {
+    let after = match planned.plan.effects.len() {
+        0 => String::new(),
+        effects => format!("; {} of the plan had been performed", count(effects, "effect", "effects")),
+    };
+    format!("files were not replaced: {why}{after}")
 }
 
 impl Staged {
@@ -236,13 +261,20 @@ impl Staged {
     }
 
     /// Whether the originals are as they shall be: the run that this one continues came that far.
-    fn is_committed(&self) -> bool {
-        let tree =
-            |path: &std::path::Path| tree::scan(path, &tree::Limits::default()).map(|tree| tree.digest());
-        self.set().folders.iter().all(|folder| {
-            tree(&folder.target)
-                .is_ok_and(|is| tree(&self.stage.copy(&folder.staged)).is_ok_and(|shall| is == shall))
-        })
+    fn is_committed(&self) -> Result<bool, tree::TreeError> {
+        let tree = |path: &Path| match tree::scan(path, &tree::Limits::default()) {
+            Ok(tree) => Ok(Some(tree.digest())),
+            Err(error) if matches!(error.problem, tree::Problem::Io(_)) => Err(error),
+            // Something else than files and folders is there: somebody has put it there.
+            Err(_) => Ok(None),
+        };
+        for folder in &self.set().folders {
+            let shall = tree(&self.stage.copy(&folder.staged))?;
+            if shall.is_none() || tree(&folder.target)? != shall {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -325,5 +357,23 @@ pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
     match number {
         1 => format!("1 {one}"),
         number => format!("{number} {many}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Error;
+
+    use ops_sandbox::commit::Why;
+
+    use super::*;
+
+    /// Called a conflict, it ended as denied after its effects were performed, and could not go on.
+    #[test]
+    fn a_disk_that_fails_is_no_conflict() {
+        let path = || "commit.json".to_owned();
+        assert!(is_disk(&Problem::Io { path: path(), error: Error::other("input/output error") }));
+        assert!(!is_disk(&Problem::Conflict { path: path(), why: Why::Changed }));
+        assert!(!is_disk(&Problem::Staged { path: path() }));
     }
 }
