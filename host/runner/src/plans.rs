@@ -62,8 +62,9 @@ impl Runner {
     }
 
     fn row_at(&self, record: PlanRecord, lifetime: Duration, now: Timestamp) -> Result<Row, Ending> {
-        let approvals = self.people(&record.id, lifetime, now)?;
-        let needed = self.document(&record.id).map_or(0, |plan| plan.approvals);
+        let plan = self.document(&record.id).ok();
+        let approvals = plan.as_ref().map_or(Ok(0), |plan| self.people(plan, lifetime, now))?;
+        let needed = plan.map_or(0, |plan| plan.approvals);
         let status = match record.status {
             PlanStatus::Waiting if !record.approvable => "never",
             PlanStatus::Waiting if record.expires <= now => "expired",
