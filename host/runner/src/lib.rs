@@ -12,6 +12,7 @@ pub mod broker;
 mod carrying;
 pub mod catalogue;
 mod decide;
+mod deployment;
 pub mod ending;
 pub mod explain;
 pub mod fixture;
