@@ -98,7 +98,7 @@ impl Runner {
         if record.status != PlanStatus::Waiting && !resumable {
             return Err(LedgerError::PlanNotWaiting { plan: record.id, status: record.status }.into());
         }
-        let pinned = Pinned::load(self.workspace(), now)?;
+        let pinned = self.pinned(now)?;
         let capability = pinned.capability(self.workspace(), &plan.capability)?;
         pinned.component_bytes(self.workspace(), &capability.binding.component)?;
         check_grounds(&plan, &pinned, &capability)?;
@@ -133,7 +133,7 @@ impl Runner {
     /// The lock does not hold.
     pub fn text_to_sign(&self, plan: &Plan) -> Result<String, Ending> {
         let now = Timestamp::now();
-        Ok(text_to_sign(plan, &Pinned::load(self.workspace(), now)?.settings, now))
+        Ok(text_to_sign(plan, &self.pinned(now)?.settings, now))
     }
 
     /// The approval behind a signature.

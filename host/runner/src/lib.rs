@@ -40,6 +40,7 @@ pub mod run;
 pub mod runner;
 pub mod runs;
 mod secrets;
+mod seen;
 mod sends;
 pub mod setup;
 pub mod show;

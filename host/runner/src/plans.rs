@@ -15,7 +15,6 @@ use tokio::sync::watch;
 use crate::approvals;
 use crate::approving::Approved;
 use crate::ending::Ending;
-use crate::pinned::Pinned;
 use crate::run::{Planned, Run};
 use crate::runner::Runner;
 use crate::statement::{digest, plan_ref};
@@ -87,8 +86,7 @@ impl Runner {
 
     /// How long an approval is good.
     fn approval_lifetime(&self, now: Timestamp) -> Duration {
-        Pinned::load(self.workspace(), now)
-            .map_or(approvals::LONGEST, |pinned| approvals::lifetime(&pinned.settings))
+        self.pinned(now).map_or(approvals::LONGEST, |pinned| approvals::lifetime(&pinned.settings))
     }
 
     /// A plan by its id, or the beginning of it.

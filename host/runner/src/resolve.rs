@@ -36,7 +36,7 @@ impl From<Refusal> for Ending {
 impl Run<'_> {
     pub(crate) fn resolve(&mut self) -> Result<Resolved, Ending> {
         let workspace = self.runner.workspace();
-        let pinned = Pinned::load(workspace, self.now)?;
+        let pinned = self.runner.pinned(self.now)?;
         self.record.lock = Some((pinned.lock.digest, pinned.lock.lock.counter, pinned.lock.lock.development));
         self.record.records = pinned.settings.records;
         self.record.separate_user =
