@@ -286,6 +286,3 @@ fn lost(offer: &Offer) -> CallToolResult {
         "the host failed while it ran; on the host, `ops runs list --unknown` tells what became of it";
     answer::refused(offer, "unknown", message)
 }
-
-#[cfg(test)]
-mod tests;
