@@ -4,11 +4,10 @@
 //! lane. What a call asks for is checked by the runner, in the run, so that whatever is refused there has its receipt.
 
 use std::collections::BTreeMap;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ops_policy::digest::Digest;
 use ops_policy::settings::Role;
 use ops_policy::visible;
 use ops_runner::agents::Answer;
@@ -49,15 +48,12 @@ pub(crate) struct Front {
 /// The tools as they were when they were looked at last.
 #[derive(Default)]
 struct Known {
-    /// The lock's file at that time. None where it did not hold.
-    stamp: Option<Stamp>,
+    /// The lock's hash at that time. None where it did not hold.
+    lock: Option<Digest>,
     shelf: Arc<Shelf>,
     /// Tools that were there once. A call of one goes to the runner, which refuses it with a receipt, and says why.
     former: BTreeMap<String, Arc<Offer>>,
 }
-
-/// What the system says of the lock's file: it changes whenever the file does.
-type Stamp = (u64, u64, u64, i64, i64, i64, i64);
 
 /// Why there is no tool for a call. All are for people.
 #[derive(Debug)]
@@ -87,18 +83,18 @@ impl Front {
     ///
     /// The lock does not hold, or is not served here.
     pub(crate) fn look(&self) -> Result<Arc<Shelf>, String> {
-        let stamp = self.stamp();
-        let looked = self.shelf();
+        let looked = self.lock().and_then(|lock| Ok((lock, self.shelf()?)));
         let mut known = self.known();
-        known.stamp = stamp.filter(|_| looked.is_ok());
-        let shelf = looked?;
+        known.lock = looked.as_ref().ok().map(|(lock, _)| *lock);
+        let (_, shelf) = looked?;
         let before = std::mem::replace(&mut known.shelf, shelf.clone());
         known.former.extend(before.offers.iter().map(|(name, offer)| (name.clone(), offer.clone())));
+        // A name that would now be that of two is nobody's.
+        known.former.retain(|_, offer| shelf.hidden.iter().all(|(hidden, _)| *hidden != offer.capability));
         Ok(shelf)
     }
 
     fn shelf(&self) -> Result<Arc<Shelf>, String> {
-        self.admit_lock()?;
         let everything =
             Caller { name: String::new(), standing: Standing::Local(Role::Proposer), only: Only::default() };
         let (tools, refused) = self.runner.tools(&everything.actor("")).map_err(|refusal| refusal.message)?;
@@ -110,20 +106,20 @@ impl Front {
         Ok(Arc::new(shelf))
     }
 
-    /// A lock for development is for the machine on which it was signed.
-    fn admit_lock(&self) -> Result<(), String> {
-        match self.runner.is_development() {
-            Ok(true) if !self.development => Err(DEVELOPMENT.to_owned()),
-            // One that does not hold is the runner's to refuse.
-            _ => Ok(()),
+    /// The hash of the lock, if it is one that is served here: one for development is for the machine on which it was
+    /// signed.
+    fn lock(&self) -> Result<Digest, String> {
+        match self.runner.lock_in_force().map_err(|refusal| refusal.message)? {
+            (_, true) if !self.development => Err(DEVELOPMENT.to_owned()),
+            (lock, _) => Ok(lock),
         }
     }
 
-    /// A tool of this caller's, if the lock has not changed since the tools were looked at. Reads nothing.
+    /// A tool of this caller's, if the lock has not changed since the tools were looked at.
     pub(crate) fn offer_at_hand(&self, caller: &Caller, name: &str) -> Option<Arc<Offer>> {
-        let stamp = self.stamp()?;
+        let lock = self.lock().ok()?;
         let known = self.known();
-        let offer = known.shelf.offers.get(name).filter(|_| known.stamp == Some(stamp))?;
+        let offer = known.shelf.offers.get(name).filter(|_| known.lock == Some(lock))?;
         caller.only.admits(&offer.capability).then(|| offer.clone())
     }
 
@@ -133,14 +129,16 @@ impl Front {
     ///
     /// There is none.
     pub(crate) fn offer(&self, caller: &Caller, name: &str) -> Result<Arc<Offer>, Missing> {
-        self.admit_lock().map_err(Missing::Lock)?;
-        let looked = self.look();
+        let shelf = match self.look() {
+            Err(why) if why == DEVELOPMENT => return Err(Missing::Lock(why)),
+            looked => looked,
+        };
         let known = self.known();
         let offer = known.shelf.offers.get(name).or_else(|| known.former.get(name));
         if let Some(offer) = offer.filter(|offer| caller.only.admits(&offer.capability)) {
             return Ok(offer.clone());
         }
-        let shelf = looked.map_err(Missing::Lock)?;
+        let shelf = shelf.map_err(Missing::Lock)?;
         let seen = shelf.offers.iter().filter(|(_, offer)| caller.only.admits(&offer.capability));
         let hint = match ops_policy::name::nearest(name, seen.map(|(name, _)| name.as_str())) {
             Some(nearest) => format!("did you mean `{nearest}`?"),
@@ -178,14 +176,6 @@ impl Front {
     /// Whether everything that is bound can be served: what `/readyz` answers.
     pub(crate) fn is_ready(&self) -> bool {
         self.look().is_ok_and(|shelf| shelf.hidden.is_empty() && shelf.refused.is_empty())
-    }
-
-    fn stamp(&self) -> Option<Stamp> {
-        let of = |file: Metadata| {
-            let (changed, inode) = ((file.ctime(), file.ctime_nsec()), (file.dev(), file.ino()));
-            (inode.0, inode.1, file.size(), file.mtime(), file.mtime_nsec(), changed.0, changed.1)
-        };
-        std::fs::metadata(self.runner.workspace().root().join("ops.lock")).ok().map(of)
     }
 
     /// Runs what a call wants, from here to its end, on this thread.
