@@ -47,6 +47,7 @@ pub mod show;
 mod staging;
 mod statement;
 pub mod status;
+pub mod syncing;
 mod target;
 mod trail;
 pub mod trust;
