@@ -1,7 +1,7 @@
 //! `ops.yaml`: the workspace's own settings.
 //!
 //! It names the secrets and the origins that each may be sent to, so that a binding alone cannot carry a secret
-//! somewhere new; and it bounds how long plans and approvals live, and what is kept of runs. Values of secrets are never in it; where somebody
+//! somewhere new; it bounds how long plans and approvals live, and what is kept of runs; and it says what a host must have. Values of secrets are never in it; where somebody
 //! has pasted one, no error shows it: where secrets are named, an error gives the place and not the text.
 
 mod infisical;
@@ -24,7 +24,7 @@ use crate::yaml::{self, At, Entries, FileError, Source, Wrong};
 const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// Fields of later versions, refused by name.
-const LATER: [&str; 2] = ["agents", "require"];
+const LATER: [&str; 1] = ["agents"];
 /// The fields whose text an error may show.
 const PUBLIC: [&str; 5] = ["workspace", "approvals", "records", "agents", "require"];
 
@@ -41,6 +41,15 @@ pub struct Settings {
     pub records: Records,
     /// Where `infisical:` sources are read.
     pub infisical: Option<Infisical>,
+    /// What a host must have to run anything.
+    pub require: Require,
+}
+
+/// What a host must have to run anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Require {
+    /// A kernel with Landlock, which keeps a guest from files that are not in its folders.
+    pub landlock: bool,
 }
 
 /// Where a secret comes from and where it may go.
@@ -140,6 +149,15 @@ struct Written {
     records: WrittenRecords,
     #[serde(default, deserialize_with = "yaml::present")]
     infisical: Option<infisical::Written>,
+    #[serde(default)]
+    require: WrittenRequire,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a map, such as {landlock: true}")]
+struct WrittenRequire {
+    #[serde(default)]
+    landlock: bool,
 }
 
 #[derive(Deserialize)]
@@ -233,7 +251,8 @@ impl Written {
         }
         let approvals = self.approvals.check()?;
         let records = self.records.check()?;
-        Ok(Settings { workspace: self.workspace.value, secrets, approvals, records, infisical })
+        let require = Require { landlock: self.require.landlock };
+        Ok(Settings { workspace: self.workspace.value, secrets, approvals, records, infisical, require })
     }
 }
 

@@ -9,6 +9,7 @@ use ops_policy::manifest::{Access, RuleEffect, Safety};
 use ops_policy::message::Undo;
 use ops_policy::plan::{Change, Plan};
 use ops_policy::visible::{clip, visible};
+use ops_sandbox::confine::Confinement;
 use ops_sandbox::engine::Sandbox;
 
 use crate::applying::Done;
@@ -49,7 +50,7 @@ impl Run<'_> {
                 ops_version: env!("CARGO_PKG_VERSION").into(),
                 engine: Sandbox::engine_version().into(),
                 deployment: say::Deployment::SameUser,
-                sandbox: vec!["wasm".into()],
+                sandbox: record.confined.map(Confinement::names).unwrap_or_default(),
             },
             grants: grants(record),
             used: used(record),

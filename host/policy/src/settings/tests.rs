@@ -32,7 +32,9 @@ fn refused() {
         ("workspace: demo\nrecords: {stores: 1GiB}", "did you mean `store`?"),
         ("workspace: demo\nrecords: 30d", "expected a map, such as {"),
         ("workspace: demo\nagents: {}", "`agents` is not available in this version"),
-        ("workspace: demo\nrequire: {landlock: true}", "`require` is not available in this version"),
+        ("workspace: demo\nrequire: {landlock: sometimes}", "a boolean is written true or false"),
+        ("workspace: demo\nrequire: {landlok: true}", "did you mean `landlock`?"),
+        ("workspace: demo\nrequire: true", "expected a map, such as {landlock: true}"),
         ("workspace: demo\nsecret: {}", "did you mean `secrets`?"),
         (
             "workspace: demo\nsecrets: {a: {from: \"env:A B\", origins: [\"https://x\"]}}",
@@ -73,6 +75,13 @@ fn records_have_an_age_and_a_size() {
     ] {
         assert_eq!(records(text), Records { retention, store }, "{text}");
     }
+}
+
+#[test]
+fn what_a_host_must_have_is_said() {
+    let landlock = |text: &str| parse(&format!("workspace: demo\n{text}")).unwrap().require.landlock;
+    assert!(!landlock("") && !landlock("require: {}") && !landlock("require: {landlock: false}"));
+    assert!(landlock("require: {landlock: true}"));
 }
 
 #[test]
