@@ -52,6 +52,7 @@ mod target;
 mod trail;
 pub mod trust;
 mod undoing;
+pub mod worker;
 pub mod workspace;
 
 /// The name of the user that this process runs as, by the system's accounts: an environment variable could claim
