@@ -4,6 +4,7 @@
 //! somewhere new; and it bounds how long plans and approvals live, and what is kept of runs. Values of secrets are never in it; where somebody
 //! has pasted one, no error shows it: where secrets are named, an error gives the place and not the text.
 
+mod agents;
 mod infisical;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use crate::limits::{self, DAY, GIB, HOUR, MIB, TIB, TICK};
 use crate::name;
 use crate::origin::Origin;
 use crate::scalar::Scalar;
+pub use crate::settings::agents::Role;
 pub use crate::settings::infisical::Infisical;
 use crate::yaml::{self, At, Entries, FileError, Source, Wrong};
 
@@ -24,7 +26,7 @@ use crate::yaml::{self, At, Entries, FileError, Source, Wrong};
 const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// Fields of later versions, refused by name.
-const LATER: [&str; 2] = ["agents", "require"];
+const LATER: [&str; 1] = ["require"];
 /// The fields whose text an error may show.
 const PUBLIC: [&str; 5] = ["workspace", "approvals", "records", "agents", "require"];
 
@@ -41,6 +43,8 @@ pub struct Settings {
     pub records: Records,
     /// Where `infisical:` sources are read.
     pub infisical: Option<Infisical>,
+    /// Who may come through MCP, by name, and as what.
+    pub agents: BTreeMap<String, Role>,
 }
 
 /// Where a secret comes from and where it may go.
@@ -140,6 +144,8 @@ struct Written {
     records: WrittenRecords,
     #[serde(default, deserialize_with = "yaml::present")]
     infisical: Option<infisical::Written>,
+    #[serde(default)]
+    agents: agents::Written,
 }
 
 #[derive(Deserialize)]
@@ -233,7 +239,8 @@ impl Written {
         }
         let approvals = self.approvals.check()?;
         let records = self.records.check()?;
-        Ok(Settings { workspace: self.workspace.value, secrets, approvals, records, infisical })
+        let agents = self.agents.check()?;
+        Ok(Settings { workspace: self.workspace.value, secrets, approvals, records, infisical, agents })
     }
 }
 

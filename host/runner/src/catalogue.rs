@@ -42,9 +42,7 @@ impl Runner {
     /// The lock does not hold.
     pub fn catalogue(&self) -> Result<Vec<Row>, Refusal> {
         let pinned = Pinned::load(self.workspace(), Timestamp::now())?;
-        let names: std::collections::BTreeSet<&String> =
-            pinned.lock.lock.components.values().flat_map(|component| &component.capabilities).collect();
-        Ok(names.into_iter().map(|name| self.row(&pinned, name)).collect())
+        Ok(pinned.names().into_iter().map(|name| self.row(&pinned, name)).collect())
     }
 
     fn row(&self, pinned: &Pinned, name: &str) -> Row {

@@ -14,6 +14,7 @@ use ops_policy::message::Input;
 use ops_policy::rights::Rights;
 use ops_policy::rule::Rule;
 use ops_policy::service::Tls;
+use ops_policy::settings::Role;
 use ops_sandbox::imports;
 use ops_sandbox::job::Links;
 use serde_json::Value;
@@ -56,6 +57,15 @@ impl Run<'_> {
             rights.safety = Safety::Destructive;
         }
         self.record.rights = Some(rights.clone());
+        if self.role == Some(Role::Reader) && rights.safety != Safety::ReadOnly {
+            return Err(Ending::denied(
+                "role",
+                format!(
+                    "`{}` is a reader: it may run read-only capabilities, and ask for no change (ops.yaml: agents)",
+                    ops_policy::visible::visible(&self.order.actor.id)
+                ),
+            ));
+        }
         let http = rights.services.values().any(|service| service.grant.rules.iter().any(reads));
         let links = Links { fetch: true, effects: rights.safety != Safety::ReadOnly, http };
         imports::check(component.imports(), links, rights.safety).map_err(|refused| {

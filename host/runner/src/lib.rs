@@ -3,6 +3,7 @@
 //! [`run`] is the one way through; the other modules are its steps, and what front ends need around it: making and
 //! trusting a workspace, binding and pinning capabilities, and looking at plans and receipts.
 
+pub mod agents;
 mod applying;
 pub mod approvals;
 mod approving;

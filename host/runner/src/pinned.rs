@@ -117,6 +117,11 @@ impl Pinned {
         Ok(Self { settings, approvers, lock, signer })
     }
 
+    /// The names of the capabilities that the lock has.
+    pub(crate) fn names(&self) -> BTreeSet<&String> {
+        self.lock.lock.components.values().flat_map(|component| &component.capabilities).collect()
+    }
+
     /// The capability behind a name.
     ///
     /// # Errors

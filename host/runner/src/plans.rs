@@ -1,5 +1,7 @@
 //! Plans outside a run: looking at them; and what a run needs of the ledger.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use ops_ledger::failpoint;
 use ops_ledger::statement::{Intent, Statement};
@@ -8,6 +10,7 @@ use ops_policy::digest::Digest;
 use ops_policy::message::Input;
 use ops_policy::plan::Plan;
 use serde::Serialize;
+use tokio::sync::watch;
 
 use crate::approvals;
 use crate::approving::Approved;
@@ -49,32 +52,42 @@ impl Runner {
     pub fn plans(&self) -> Result<Vec<Row>, Ending> {
         let filter = PlanFilter { status: None, capability: None, limit: MAX_LISTED };
         let now = Timestamp::now();
-        let lifetime = Pinned::load(self.workspace(), now)
-            .map_or(approvals::LONGEST, |pinned| approvals::lifetime(&pinned.settings));
-        let mut rows = Vec::new();
-        for record in self.ledger().plans(&filter)? {
-            let approvals = self.people(&record.id, lifetime, now)?;
-            let needed = self.document(&record.id).map_or(0, |plan| plan.approvals);
-            let status = match record.status {
-                PlanStatus::Waiting if !record.approvable => "never",
-                PlanStatus::Waiting if record.expires <= now => "expired",
-                PlanStatus::Waiting if approvals >= u64::from(needed) => "approved",
-                PlanStatus::Waiting => "waiting",
-                PlanStatus::Applied => "applied",
-                PlanStatus::Rejected => "rejected",
-                PlanStatus::Superseded => "superseded",
-            };
-            rows.push(Row {
-                approvals,
-                needed,
-                status: status.to_owned(),
-                expires: record.expires.to_string(),
-                id: record.id,
-                capability: record.capability,
-                run: record.run,
-            });
-        }
-        Ok(rows)
+        let lifetime = self.approval_lifetime(now);
+        self.ledger().plans(&filter)?.into_iter().map(|record| self.row_at(record, lifetime, now)).collect()
+    }
+
+    /// One line for a plan.
+    pub(crate) fn plan_row(&self, record: PlanRecord, now: Timestamp) -> Result<Row, Ending> {
+        self.row_at(record, self.approval_lifetime(now), now)
+    }
+
+    fn row_at(&self, record: PlanRecord, lifetime: Duration, now: Timestamp) -> Result<Row, Ending> {
+        let approvals = self.people(&record.id, lifetime, now)?;
+        let needed = self.document(&record.id).map_or(0, |plan| plan.approvals);
+        let status = match record.status {
+            PlanStatus::Waiting if !record.approvable => "never",
+            PlanStatus::Waiting if record.expires <= now => "expired",
+            PlanStatus::Waiting if approvals >= u64::from(needed) => "approved",
+            PlanStatus::Waiting => "waiting",
+            PlanStatus::Applied => "applied",
+            PlanStatus::Rejected => "rejected",
+            PlanStatus::Superseded => "superseded",
+        };
+        Ok(Row {
+            approvals,
+            needed,
+            status: status.to_owned(),
+            expires: record.expires.to_string(),
+            id: record.id,
+            capability: record.capability,
+            run: record.run,
+        })
+    }
+
+    /// How long an approval is good.
+    fn approval_lifetime(&self, now: Timestamp) -> Duration {
+        Pinned::load(self.workspace(), now)
+            .map_or(approvals::LONGEST, |pinned| approvals::lifetime(&pinned.settings))
     }
 
     /// A plan by its id, or the beginning of it.
@@ -180,6 +193,10 @@ impl Run<'_> {
             None => "intent-committed",
         });
         self.record.intent = Some(sequence);
+        if self.role.is_some() {
+            // From here a client that goes away changes nothing.
+            self.order.cancel = watch::channel(false).1;
+        }
         self.record.effects = std::mem::take(&mut self.taken_over);
         Ok(())
     }

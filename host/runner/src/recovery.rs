@@ -19,7 +19,7 @@ use crate::applying::{Answered, Done};
 use crate::approving::Approved;
 use crate::ending::Ending;
 use crate::record::Record;
-use crate::run::{Actor, Order, Run, What};
+use crate::run::{Actor, Order, Run, Standing, What};
 use crate::runner::Runner;
 use crate::staging;
 
@@ -84,6 +84,7 @@ impl Runner {
                 id: crate::user_name(),
                 via: "cli",
                 client: concat!("ops/", env!("CARGO_PKG_VERSION"), " recovery").to_owned(),
+                standing: Standing::Person,
             },
             reports: Arc::new(|_| {}),
             trace: Arc::new(|_| {}),

@@ -6,12 +6,15 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jsonschema::ValidationError;
+use jsonschema::error::ValidationErrorKind;
 use ops_ledger::store::PlanStatus;
 use ops_policy::digest::Digest;
 use ops_policy::manifest::Manifest;
 use ops_policy::visible;
 use serde_json::Value;
 
+use crate::agents;
 use crate::ending::Ending;
 use crate::pinned::{Pinned, Refusal};
 use crate::run::{Arguments, Resolved, Run, Wanted, What};
@@ -34,6 +37,7 @@ impl Run<'_> {
         let pinned = Pinned::load(workspace, self.now)?;
         self.record.lock = Some((pinned.lock.digest, pinned.lock.lock.counter, pinned.lock.lock.development));
         self.record.records = pinned.settings.records;
+        self.role = agents::role(&self.order.actor, &pinned)?;
         let capability = pinned.capability(workspace, &self.name)?;
         self.record.capability = Some(capability.clone());
         let bytes = pinned.component_bytes(workspace, &capability.binding.component)?;
@@ -73,6 +77,17 @@ impl Run<'_> {
         let row = self.runner.plan_record(id)?;
         let plan = self.runner.plan(&row.id)?;
         let hash = plan.hash();
+        if self.role.is_some() && plan.requester != self.order.actor.id {
+            // Knowing a plan's id is no right to it.
+            return Err(Ending::denied(
+                "plan-elsewhere",
+                format!(
+                    "plan {} was not asked for by `{}`; an agent carries out its own plans",
+                    plan.id,
+                    visible::visible(&self.order.actor.id)
+                ),
+            ));
+        }
         let plan = Arc::new(plan);
         self.record.plan = Some(plan.clone());
         self.record.stored_plan = true;
@@ -163,9 +178,24 @@ pub(crate) fn schema_errors(schema: &Value, value: &Value) -> Result<Vec<String>
         .iter_errors(value)
         .take(MAX_ERRORS)
         .map(|error| {
-            let place = error.instance_path().to_string();
+            let place = visible::clip(&visible::visible(&place(&error)), 300);
             let text = visible::clip(&visible::visible(&error.to_string()), 300);
             if place.is_empty() { text } else { format!("{place}: {text}") }
         })
         .collect())
+}
+
+/// The JSON pointer to what is wrong: to a property that is missing or should not be there, and not to the object
+/// around it.
+fn place(error: &ValidationError<'_>) -> String {
+    let property = match error.kind() {
+        ValidationErrorKind::Required { property } => property.as_str(),
+        ValidationErrorKind::AdditionalProperties { unexpected } => unexpected.first().map(String::as_str),
+        _ => None,
+    };
+    let within = error.instance_path().to_string();
+    match property {
+        Some(name) => format!("{within}/{}", name.replace('~', "~0").replace('/', "~1")),
+        None => within,
+    }
 }

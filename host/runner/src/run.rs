@@ -12,6 +12,7 @@ use ops_policy::manifest::{Manifest, Safety};
 use ops_policy::message::Input;
 use ops_policy::plan::Plan;
 use ops_policy::rights::Rights;
+use ops_policy::settings::Role;
 use ops_sandbox::component::Component;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -32,6 +33,17 @@ pub use crate::trail::TraceSink;
 use crate::trail::Trail;
 use crate::undoing::Undone;
 
+/// In what standing somebody comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// A person at the program `ops`, who may ask for anything and stop it at any time.
+    Person,
+    /// An agent that proved a name; `agents:` of `ops.yaml` says what it may ask for.
+    Named,
+    /// An agent that this user started, with the role that the user gave it.
+    Local(Role),
+}
+
 /// Who wants a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
@@ -43,6 +55,9 @@ pub struct Actor {
     pub via: &'static str,
     /// The client program with its version.
     pub client: String,
+    /// In what standing. Once an intent is committed, an agent's wish to cancel is not heard: a client that goes away
+    /// must not leave a change half done.
+    pub standing: Standing,
 }
 
 /// The arguments of a call, once the front end has read them by the manifest's schema.
@@ -124,6 +139,8 @@ pub(crate) struct Run<'a> {
     pub(crate) tape: Tape,
     /// What the run that this one continues has performed; in the record once the intent has taken it over.
     pub(crate) taken_over: Vec<(usize, Done)>,
+    /// What an agent may ask for; none for a person.
+    pub(crate) role: Option<Role>,
     /// What no other run may work on meanwhile.
     pub(crate) target: Option<Target>,
     /// Says that this process lives, for as long as it does.
@@ -223,6 +240,7 @@ impl<'a> Run<'a> {
             outbound: None,
             recorder: Recorder::default(),
             tape: Tape::default(),
+            role: None,
             target: None,
             taken_over: Vec::new(),
             _alive: alive,

@@ -9,6 +9,7 @@ use ops_ledger::key::HostKey;
 use ops_ledger::store::{Ledger, LedgerError};
 use ops_sandbox::engine::Sandbox;
 
+use crate::agents::Seen;
 use crate::ending::Ending;
 use crate::pin::Described;
 use crate::trust::Trust;
@@ -23,6 +24,8 @@ pub struct Runner {
     egress: Arc<Egress>,
     /// Made when the first component is needed: most commands need none.
     sandbox: OnceLock<Sandbox>,
+    /// What lists need not read again.
+    seen: Seen,
     /// What was found and mended at the start, for people.
     recovered: Vec<String>,
 }
@@ -67,6 +70,7 @@ impl Runner {
             key,
             egress: Arc::new(Egress::new(Hickory::default())),
             sandbox: OnceLock::new(),
+            seen: Seen::default(),
             recovered: Vec::new(),
         };
         runner.recovered = runner.recover();
@@ -119,6 +123,10 @@ impl Runner {
 
     pub(crate) fn audit(&self) -> Arc<AuditLog> {
         self.audit.clone()
+    }
+
+    pub(crate) fn seen(&self) -> &Seen {
+        &self.seen
     }
 
     pub(crate) fn key(&self) -> &HostKey {

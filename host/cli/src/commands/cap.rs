@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ops_runner::ending::Status;
 use ops_runner::receipt::Report;
-use ops_runner::run::{Actor, Arguments, Order, What};
+use ops_runner::run::{Actor, Arguments, Order, Standing, What};
 use ops_runner::runner::Runner;
 use ops_runner::show::plan_text;
 use serde_json::json;
@@ -175,6 +175,7 @@ pub(crate) fn actor() -> Actor {
         id: ops_runner::user_name(),
         via: "cli",
         client: concat!("ops/", env!("CARGO_PKG_VERSION")).to_owned(),
+        standing: Standing::Person,
     }
 }
 

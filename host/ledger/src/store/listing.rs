@@ -1,7 +1,7 @@
 //! Runs as people list them: those that ended, those that are under way, and those of which nobody knows what became.
 
 use jiff::Timestamp;
-use rusqlite::Row;
+use rusqlite::{OptionalExtension, Row};
 
 use super::{Ledger, LedgerError, parsed, resolve};
 use crate::receipt::Status;
@@ -95,6 +95,20 @@ impl Ledger {
             let key = resolve(connection, "run", query, name)?;
             let query = format!("SELECT {COLUMNS} FROM runs WHERE key = ?1");
             Ok(connection.query_row(&query, [&key], read_run)?)
+        })
+    }
+
+    /// The newest run that took a plan up, if one did.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's.
+    pub fn run_of_plan(&self, plan: &str) -> Result<Option<RunRecord>, LedgerError> {
+        self.read(|connection| {
+            let query = format!(
+                "SELECT {COLUMNS} FROM runs WHERE plan = ?1 AND intent IS NOT NULL ORDER BY intent DESC LIMIT 1"
+            );
+            Ok(connection.query_row(&query, [plan], read_run).optional()?)
         })
     }
 }

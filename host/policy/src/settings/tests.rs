@@ -17,6 +17,8 @@ fn whole_and_least() {
     assert_eq!(settings.approvals.approval, Duration::from_secs(1800));
     assert_eq!((settings.approvals.own, settings.approvals.destructive), (Own::Refused, 2));
     assert_eq!(parse("workspace: demo").unwrap().approvals, Approvals::default());
+    let agents = parse("workspace: demo\nagents: {reader: [a, b], proposer: [ci]}").unwrap().agents;
+    assert_eq!((agents["b"], agents["ci"], agents.len()), (Role::Reader, Role::Proposer, 3));
 }
 
 #[test]
@@ -31,7 +33,11 @@ fn refused() {
         ("workspace: demo\nrecords: {store: 1025GiB}", "from 1MiB to 1TiB"),
         ("workspace: demo\nrecords: {stores: 1GiB}", "did you mean `store`?"),
         ("workspace: demo\nrecords: 30d", "expected a map, such as {"),
-        ("workspace: demo\nagents: {}", "`agents` is not available in this version"),
+        ("workspace: demo\nagents: {readers: [ci]}", "did you mean `reader`?"),
+        ("workspace: demo\nagents: {reader: [Ci]}", "is not a name"),
+        ("workspace: demo\nagents: {reader: [ci], proposer: [ci]}", "`ci` is listed twice, as reader before"),
+        ("workspace: demo\nagents: {approver: [ci]}", "unknown field `approver`"),
+        ("workspace: demo\nagents: [ci]", "expected a map, such as {"),
         ("workspace: demo\nrequire: {landlock: true}", "`require` is not available in this version"),
         ("workspace: demo\nsecret: {}", "did you mean `secrets`?"),
         (
