@@ -9,9 +9,9 @@ use rmcp::model::{
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The whole of `tests/conformance/fixture.json`.
+/// The whole of `tests/mcp/fixture.json`.
 pub(crate) static DATA: LazyLock<Data> =
-    LazyLock::new(|| serde_json::from_str(include_str!("../../../conformance/fixture.json")).unwrap());
+    LazyLock::new(|| serde_json::from_str(include_str!("../../../mcp/fixture.json")).unwrap());
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,5 +1,5 @@
-//! An MCP server with the tools, resources and prompts that the official conformance suite asks for, and nothing of the
-//! product behind them: what the suite finds right or wrong here is the protocol itself. `make conformance` runs the
+//! An MCP server with the tools, resources and prompts that the official conformance suite asks for, behind the product's
+//! own HTTP, with nothing else of the product: what the suite finds right or wrong here is the protocol itself. `make conformance` runs the
 //! suite against it; the benches take its constant answer as their baseline.
 //!
 //! `mcp-fixture` speaks on its own streams; `mcp-fixture --http` on a free port of loopback, whose address is its first
@@ -20,13 +20,10 @@ mod server;
 
 use std::sync::Arc;
 
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::service::TowerToHyperService;
+use ops_mcp::http::{Guard, serve};
 use rmcp::ServiceExt;
-use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
-use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use server::Fixture;
 
@@ -52,18 +49,7 @@ async fn on_loopback() {
     let address = listener.local_addr().unwrap();
     println!("http://{address}/mcp");
     let fixture = Fixture::default();
-    let service = StreamableHttpService::new(
-        move || Ok(fixture.clone()),
-        Arc::new(LocalSessionManager::default()),
-        StreamableHttpServerConfig::default().with_allowed_origins([format!("http://{address}")]),
-    );
-    loop {
-        let (stream, _) = listener.accept().await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        let service = TowerToHyperService::new(service.clone());
-        tokio::spawn(async move {
-            // A client that goes away in the middle is no failure of the server's.
-            let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
-        });
-    }
+    // Sessions, since some fixtures ask their client for something; nobody is asked for a token.
+    let guard = Guard { admit: None, is_ready: Arc::new(|| true), sessions: true };
+    serve(listener, move || fixture.clone(), guard, CancellationToken::new()).await.unwrap();
 }
