@@ -3,6 +3,7 @@
 //! The world of these tests is small: a workspace where an honest capability may change two things at a server on
 //! loopback, and that server, which counts.
 
+mod deployment;
 mod ends;
 mod lock;
 mod plans;
@@ -19,7 +20,10 @@ use ops_tests::skip;
 use serde_json::Value;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    [lock::trials(), plans::trials(), ways::trials(), ends::trials()].into_iter().flatten().collect()
+    [lock::trials(), plans::trials(), ways::trials(), ends::trials(), deployment::trials()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn trial(name: &str, run: impl FnOnce() + Send + 'static) -> Trial {

@@ -210,14 +210,16 @@ impl Plan {
         Digest::of_json(self).expect("a plan is JSON")
     }
 
-    /// What an approver signs.
-    pub fn text_to_sign(&self) -> String {
-        format!(
-            "ops-plan v1\ncapability {}\nplan {}\nexpires {}\n",
-            self.capability,
-            self.hash(),
-            self.expires
-        )
+    /// What an approver signs: a yes to this plan that is good until a moment, RFC 3339. With the moment in it, a
+    /// signature that lies around somewhere is of no use to anybody after that.
+    pub fn text_to_sign(&self, until: &str) -> String {
+        format!("ops-plan v2\ncapability {}\nplan {}\napproved until {until}\n", self.capability, self.hash())
+    }
+
+    /// Until when a text says yes to this plan; `None` where it says something else.
+    pub fn approved_until<'a>(&self, text: &'a str) -> Option<&'a str> {
+        let until = text.lines().last()?.strip_prefix("approved until ")?;
+        (text == self.text_to_sign(until)).then_some(until)
     }
 
     /// Whether it changes nothing.

@@ -6,6 +6,7 @@
 
 mod agents;
 mod infisical;
+mod require;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,13 +21,12 @@ use crate::origin::Origin;
 use crate::scalar::Scalar;
 pub use crate::settings::agents::Role;
 pub use crate::settings::infisical::Infisical;
+pub use crate::settings::require::Require;
 use crate::yaml::{self, At, Entries, FileError, Source, Wrong};
 
 /// The longest that bodies of requests and answers are kept: ten years of 365 days.
 const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-/// Fields of later versions, refused by name.
-const LATER: [&str; 1] = ["require"];
 /// The fields whose text an error may show.
 const PUBLIC: [&str; 5] = ["workspace", "approvals", "records", "agents", "require"];
 
@@ -45,6 +45,8 @@ pub struct Settings {
     pub infisical: Option<Infisical>,
     /// Who may come through MCP, by name, and as what.
     pub agents: BTreeMap<String, Role>,
+    /// What must be so on a host before anything runs.
+    pub require: Require,
 }
 
 /// Where a secret comes from and where it may go.
@@ -146,6 +148,8 @@ struct Written {
     infisical: Option<infisical::Written>,
     #[serde(default)]
     agents: agents::Written,
+    #[serde(default)]
+    require: require::Written,
 }
 
 #[derive(Deserialize)]
@@ -188,7 +192,7 @@ impl Settings {
     /// Everything that is wrong with the file, one at a time, with its place.
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, FileError> {
         let source = Source::private(file, bytes, &PUBLIC)?;
-        let written: Written = source.parse(&LATER)?;
+        let written: Written = source.parse(&[])?;
         written.check().map_err(|wrong| source.wrong(wrong))
     }
 
@@ -239,8 +243,9 @@ impl Written {
         }
         let approvals = self.approvals.check()?;
         let records = self.records.check()?;
-        let agents = self.agents.check()?;
-        Ok(Settings { workspace: self.workspace.value, secrets, approvals, records, infisical, agents })
+        let (agents, require) = (self.agents.check()?, self.require.check()?);
+        let workspace = self.workspace.value;
+        Ok(Settings { workspace, secrets, approvals, records, infisical, agents, require })
     }
 }
 

@@ -5,16 +5,13 @@
 //! is particular to agents is here: whoever asks again for a plan that was carried out gets the receipt of the run
 //! that did it, because a client that lost its connection can do nothing but ask again.
 
-use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use ops_ledger::content;
 use ops_ledger::runlock;
 use ops_ledger::store::RunRecord;
-use ops_policy::digest::Digest;
 use ops_policy::manifest::{Manifest, RuleEffect, Safety};
 use ops_policy::plan::Plan;
 pub use ops_policy::settings::Role;
@@ -107,14 +104,6 @@ impl Person for Nobody {
     }
 }
 
-/// Components whose bytes were compared with the lock. For lists alone: a run reads and hashes them again.
-#[derive(Default)]
-pub(crate) struct Seen(Mutex<BTreeMap<String, (Identity, Digest)>>);
-
-/// What the system says of a file: it changes whenever the file does.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Identity([i64; 7]);
-
 impl Runner {
     /// The capabilities that somebody of this standing may call, by name. What the lock does not vouch for at this
     /// moment is left out: the second list says why.
@@ -123,7 +112,7 @@ impl Runner {
     ///
     /// The lock does not hold, or the agent has no role.
     pub fn tools(&self, actor: &Actor) -> Result<(Vec<Tool>, Vec<Refusal>), Refusal> {
-        let pinned = Pinned::load(self.workspace(), Timestamp::now())?;
+        let pinned = self.pinned(Timestamp::now())?;
         let reads_only = role(actor, &pinned)? == Some(Role::Reader);
         let (mut tools, mut hidden) = (Vec::new(), Vec::new());
         for name in pinned.names() {
@@ -142,7 +131,7 @@ impl Runner {
     ///
     /// It does not hold.
     pub fn is_development(&self) -> Result<bool, Refusal> {
-        Ok(Pinned::load(self.workspace(), Timestamp::now())?.lock.lock.development)
+        Ok(self.pinned(Timestamp::now())?.lock.lock.development)
     }
 
     /// The role of an agent's name, by `agents:` of `ops.yaml`.
@@ -151,7 +140,7 @@ impl Runner {
     ///
     /// The lock does not hold.
     pub fn role_of(&self, name: &str) -> Result<Option<Role>, Refusal> {
-        let pinned = Pinned::load(self.workspace(), Timestamp::now())?;
+        let pinned = self.pinned(Timestamp::now())?;
         Ok(pinned.settings.agents.get(name).copied())
     }
 
@@ -260,32 +249,10 @@ impl Runner {
     }
 
     /// A capability with everything of it as the lock has it.
-    fn vouched(&self, pinned: &Pinned, name: &str) -> Result<Capability, Refusal> {
+    pub(crate) fn vouched(&self, pinned: &Pinned, name: &str) -> Result<Capability, Refusal> {
         let capability = pinned.capability(self.workspace(), name)?;
-        let path = &capability.binding.component;
-        let identity =
-            std::fs::metadata(self.workspace().root().join(path)).ok().map(|data| Identity::of(&data));
-        let mut seen = self.seen().0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(identity), Some((known, digest))) = (identity, seen.get(path))
-            && *known == identity
-            && *digest == capability.component_digest
-        {
-            return Ok(capability);
-        }
-        pinned.component_bytes(self.workspace(), path)?;
-        if let Some(identity) = identity {
-            seen.insert(path.clone(), (identity, capability.component_digest));
-        }
+        self.check_component(pinned, &capability.binding.component, capability.component_digest)?;
         Ok(capability)
-    }
-}
-
-impl Identity {
-    fn of(data: &std::fs::Metadata) -> Self {
-        let device = i64::from_ne_bytes(data.dev().to_ne_bytes());
-        let inode = i64::from_ne_bytes(data.ino().to_ne_bytes());
-        let size = i64::from_ne_bytes(data.size().to_ne_bytes());
-        Self([device, inode, size, data.mtime(), data.mtime_nsec(), data.ctime(), data.ctime_nsec()])
     }
 }
 

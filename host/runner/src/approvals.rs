@@ -49,8 +49,18 @@ pub struct Refused {
     pub receipt: Option<PathBuf>,
 }
 
-/// Signs a plan's text, or brings a signature made elsewhere. `Err` is wrong usage, for people.
-pub type Sign<'a> = &'a dyn Fn(&Plan) -> Result<String, String>;
+/// A yes to a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// The text that was signed.
+    pub text: String,
+    /// The armoured SSH signature over it.
+    pub signature: String,
+}
+
+/// Signs a plan's text, which is the second argument, or brings one that was signed elsewhere. `Err` is wrong usage,
+/// for people.
+pub type Sign<'a> = &'a dyn Fn(&Plan, String) -> Result<Signed, String>;
 
 impl Runner {
     /// Takes an approval: a signature over the plan's text by an approver of this moment.
@@ -88,7 +98,7 @@ impl Runner {
         if record.status != PlanStatus::Waiting && !resumable {
             return Err(LedgerError::PlanNotWaiting { plan: record.id, status: record.status }.into());
         }
-        let pinned = Pinned::load(self.workspace(), now)?;
+        let pinned = self.pinned(now)?;
         let capability = pinned.capability(self.workspace(), &plan.capability)?;
         pinned.component_bytes(self.workspace(), &capability.binding.component)?;
         check_grounds(&plan, &pinned, &capability)?;
@@ -104,20 +114,26 @@ impl Runner {
         if plan.undoes.is_none() {
             check_signed(&capability)?;
         }
-        let signature = sign(&plan).map_err(Ending::usage)?;
-        let approval = self.verified(&plan, &pinned, signature, now)?;
+        let signed = sign(&plan, text_to_sign(&plan, &pinned.settings, now)).map_err(Ending::usage)?;
+        let approval = self.verified(&plan, &pinned, signed, now)?;
         let bundle = Statement::approval(approval.clone()).sign(self.key()).map_err(LedgerError::from)?;
         self.ledger().add_approval(&approval, &bundle)?;
         Ok(Taken {
-            state: format!(
-                "{} of {}",
-                self.people(&plan.id, lifetime(&pinned.settings), now)?,
-                plan.approvals
-            ),
+            state: format!("{} of {}", self.people(&plan, lifetime(&pinned.settings), now)?, plan.approvals),
             plan: plan.id,
             principal: approval.approver.principal,
             fingerprint: approval.approver.fingerprint.unwrap_or_default(),
         })
+    }
+
+    /// What an approver signs now for a plan: a yes that is good for as long as `ops.yaml` lets an approval be.
+    ///
+    /// # Errors
+    ///
+    /// The lock does not hold.
+    pub fn text_to_sign(&self, plan: &Plan) -> Result<String, Ending> {
+        let now = Timestamp::now();
+        Ok(text_to_sign(plan, &self.pinned(now)?.settings, now))
     }
 
     /// The approval behind a signature.
@@ -125,14 +141,24 @@ impl Runner {
         &self,
         plan: &Plan,
         pinned: &Pinned,
-        signature: String,
+        signed: Signed,
         now: Timestamp,
     ) -> Result<PlanApproval, Ending> {
-        let text = plan.text_to_sign();
-        let approver =
-            pinned.approvers.verify(NAMESPACE, text.as_bytes(), &signature, now).map_err(|error| {
-                Ending::denied("approval", format!("plan {} is not approved: {error}", plan.id))
-            })?;
+        let Signed { text, signature } = signed;
+        let refuse = |why: &dyn std::fmt::Display| {
+            Ending::denied("approval", format!("plan {} is not approved: {why}", plan.id))
+        };
+        let until = good_until(plan, &text, now).map_err(|why| refuse(&why))?;
+        if until > end(now, lifetime(&pinned.settings)) {
+            return Err(refuse(&format_args!(
+                "what was signed is good until {until}, which is longer than ops.yaml lets an approval be good; \
+                 export the plan again and sign that"
+            )));
+        }
+        let approver = pinned
+            .approvers
+            .verify(NAMESPACE, text.as_bytes(), &signature, now)
+            .map_err(|error| refuse(&error))?;
         if pinned.settings.approvals.own == Own::Refused && approver.principal == plan.requester {
             let who = &plan.requester;
             return Err(Ending::denied(
@@ -157,11 +183,12 @@ impl Runner {
     }
 
     /// How many people have approved a plan, not longer ago than `lifetime`.
-    pub(crate) fn people(&self, plan: &str, lifetime: Duration, now: Timestamp) -> Result<u64, Ending> {
-        let held = self.ledger().approvals(plan)?;
+    pub(crate) fn people(&self, plan: &Plan, lifetime: Duration, now: Timestamp) -> Result<u64, Ending> {
+        let held = self.ledger().approvals(&plan.id)?;
         let people: BTreeSet<_> = held
             .iter()
             .filter(|approval| !is_old(approval.approver.at, lifetime, now))
+            .filter(|approval| good_until(plan, &approval.text, now).is_ok())
             .map(|approval| &approval.approver.principal)
             .collect();
         Ok(people.len() as u64)
@@ -205,10 +232,38 @@ pub(crate) fn lifetime(settings: &Settings) -> Duration {
 
 /// Whether an approval was given too long ago.
 pub(crate) fn is_old(given: Timestamp, lifetime: Duration, now: Timestamp) -> bool {
+    end(given, lifetime) <= now
+}
+
+/// The end of a time; its beginning, where the calendar has no such end.
+fn end(from: Timestamp, lifetime: Duration) -> Timestamp {
     SignedDuration::try_from(lifetime)
         .ok()
-        .and_then(|lifetime| given.checked_add(lifetime).ok())
-        .is_none_or(|end| end <= now)
+        .and_then(|lifetime| from.checked_add(lifetime).ok())
+        .unwrap_or(from)
+}
+
+/// What is signed now. It is good no longer than the plan, but for one whose run is gone on with after its plan's end.
+fn text_to_sign(plan: &Plan, settings: &Settings, now: Timestamp) -> String {
+    let longest = end(now, lifetime(settings));
+    let until = match plan.expires.parse::<Timestamp>() {
+        Ok(expires) if expires > now => expires.min(longest),
+        _ => longest,
+    };
+    // People read it; a thousandth of a second is fine enough.
+    plan.text_to_sign(&Timestamp::from_millisecond(until.as_millisecond()).unwrap_or(until).to_string())
+}
+
+/// Until when a signed text says yes to a plan. `Err` says why it does not now.
+pub(crate) fn good_until(plan: &Plan, text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    let until = plan
+        .approved_until(text)
+        .and_then(|until| until.parse::<Timestamp>().ok())
+        .ok_or("what was signed is not a yes to this plan; export it again and sign that")?;
+    if until <= now {
+        return Err(format!("what was signed was good until {until}; export the plan again and sign that"));
+    }
+    Ok(until)
 }
 
 /// A signature counts only where the binding takes signatures.

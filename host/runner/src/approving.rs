@@ -12,7 +12,7 @@ use ops_policy::approval::{Accept, Mode};
 use ops_policy::plan::{NAMESPACE, Plan};
 use ops_policy::settings::Own;
 
-use crate::approvals::{check_signed, is_old};
+use crate::approvals::{check_signed, good_until, is_old};
 use crate::ending::Ending;
 use crate::phase::seconds;
 use crate::run::{Decided, Person, Planned, Run, Wanted};
@@ -154,13 +154,15 @@ impl Run<'_> {
         approval: &Approval,
         lifetime: Duration,
     ) -> Option<String> {
-        let text = plan.text_to_sign();
         if is_old(approval.approver.at, lifetime, self.now) {
             return Some(format!(
                 "the approval by {} is older than {} (ops.yaml: approvals.approval); approve it again",
                 approval.approver.principal,
                 seconds(lifetime)
             ));
+        }
+        if let Err(why) = good_until(plan, &approval.text, self.now) {
+            return Some(format!("the approval by {} does not hold: {why}", approval.approver.principal));
         }
         let Some(signature) = &approval.signature else {
             return Some(format!("the approval by {} has no signature", approval.approver.principal));
@@ -169,7 +171,7 @@ impl Run<'_> {
             .resolved
             .pinned
             .approvers
-            .verify(NAMESPACE, text.as_bytes(), signature, self.now)
+            .verify(NAMESPACE, approval.text.as_bytes(), signature, self.now)
             .err()
             .map(|error| format!("the approval by {} does not hold: {error}", approval.approver.principal))
     }

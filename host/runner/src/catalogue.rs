@@ -41,7 +41,7 @@ impl Runner {
     ///
     /// The lock does not hold.
     pub fn catalogue(&self) -> Result<Vec<Row>, Refusal> {
-        let pinned = Pinned::load(self.workspace(), Timestamp::now())?;
+        let pinned = self.pinned(Timestamp::now())?;
         Ok(pinned.names().into_iter().map(|name| self.row(&pinned, name)).collect())
     }
 
@@ -73,7 +73,7 @@ impl Runner {
         if !self.is_bound(name) {
             return Err(self.unknown_capability(name));
         }
-        let pinned = Pinned::load(self.workspace(), Timestamp::now())?;
+        let pinned = self.pinned(Timestamp::now())?;
         let capability = pinned.capability(self.workspace(), name)?;
         let rights = Rights::intersect(&capability.manifest, &capability.binding).map_err(|missing| {
             let list: Vec<_> = missing.iter().map(ToString::to_string).collect();

@@ -8,7 +8,6 @@ use ops_policy::manifest::Safety;
 use ops_policy::message::Header;
 
 use crate::ending::Ending;
-use crate::pinned::Pinned;
 use crate::runner::Runner;
 
 /// A request to be judged.
@@ -37,7 +36,7 @@ impl Runner {
         if !self.is_bound(&name) {
             return Err(self.unknown_capability(&name));
         }
-        let pinned = Pinned::load(self.workspace(), Timestamp::now())?;
+        let pinned = self.pinned(Timestamp::now())?;
         let capability = pinned.capability(self.workspace(), &name)?;
         // What a run would be refused for before it begins.
         pinned

@@ -15,7 +15,6 @@ use tokio::sync::watch;
 use crate::approvals;
 use crate::approving::Approved;
 use crate::ending::Ending;
-use crate::pinned::Pinned;
 use crate::run::{Planned, Run};
 use crate::runner::Runner;
 use crate::statement::{digest, plan_ref};
@@ -62,8 +61,9 @@ impl Runner {
     }
 
     fn row_at(&self, record: PlanRecord, lifetime: Duration, now: Timestamp) -> Result<Row, Ending> {
-        let approvals = self.people(&record.id, lifetime, now)?;
-        let needed = self.document(&record.id).map_or(0, |plan| plan.approvals);
+        let plan = self.document(&record.id).ok();
+        let approvals = plan.as_ref().map_or(Ok(0), |plan| self.people(plan, lifetime, now))?;
+        let needed = plan.map_or(0, |plan| plan.approvals);
         let status = match record.status {
             PlanStatus::Waiting if !record.approvable => "never",
             PlanStatus::Waiting if record.expires <= now => "expired",
@@ -86,8 +86,7 @@ impl Runner {
 
     /// How long an approval is good.
     fn approval_lifetime(&self, now: Timestamp) -> Duration {
-        Pinned::load(self.workspace(), now)
-            .map_or(approvals::LONGEST, |pinned| approvals::lifetime(&pinned.settings))
+        self.pinned(now).map_or(approvals::LONGEST, |pinned| approvals::lifetime(&pinned.settings))
     }
 
     /// A plan by its id, or the beginning of it.

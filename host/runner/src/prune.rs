@@ -14,7 +14,6 @@ use ops_policy::settings::Records;
 use serde::Serialize;
 
 use crate::ending::Ending;
-use crate::pinned::Pinned;
 use crate::runner::Runner;
 
 /// Runs that are looked at in one go.
@@ -46,7 +45,7 @@ impl Runner {
     /// next prune goes on.
     pub fn prune(&self, older_than: Option<Duration>, dry_run: bool) -> Result<Pruned, Ending> {
         let now = Timestamp::now();
-        let records = Pinned::load(self.workspace(), now)?.settings.records;
+        let records = self.pinned(now)?.settings.records;
         let age = SignedDuration::try_from(older_than.unwrap_or(records.retention))
             .map_err(|error| Ending::usage(error.to_string()))?;
         let before = now.checked_sub(age).unwrap_or(Timestamp::MIN);

@@ -22,7 +22,6 @@ use crate::applying::Done;
 use crate::broker::Refused;
 use crate::ending::{Ending, Status};
 use crate::output::CHECK;
-use crate::pinned::Pinned;
 use crate::recording::{self, Recording, Written};
 use crate::resolution::Resolving;
 use crate::run::Run;
@@ -315,7 +314,9 @@ impl Run<'_> {
         let workspace = self.runner.workspace();
         let record = match &self.record.capability {
             Some(capability) => Some(capability.binding.record),
-            None => Pinned::load(workspace, self.now)
+            None => self
+                .runner
+                .pinned(self.now)
                 .and_then(|pinned| pinned.capability(workspace, &self.name))
                 .ok()
                 .map(|capability| capability.binding.record),

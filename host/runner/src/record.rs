@@ -37,6 +37,8 @@ pub(crate) struct Record {
     /// Digest, counter and development mark of the lock.
     pub(crate) lock: Option<(Digest, u64, bool)>,
     pub(crate) capability: Option<Capability>,
+    /// Whether everything here belongs to a user of its own, as `ops.yaml` requires it.
+    pub(crate) separate_user: bool,
     /// What the content store keeps, as far as `ops.yaml` was read.
     pub(crate) records: Records,
     pub(crate) rights: Option<Rights>,

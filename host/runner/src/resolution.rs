@@ -24,7 +24,6 @@ use crate::applying::Answered;
 use crate::ending::Ending;
 use crate::journal::{Answer, Entry, Question};
 use crate::key::run_key;
-use crate::pinned::Pinned;
 use crate::record::Record;
 use crate::recording::Stored;
 use crate::run::{Actor, Order, Run, What};
@@ -192,7 +191,7 @@ impl Runner {
             return Err(Ending::usage(doubt(known, number)));
         }
         let response = answer.map(|bytes| read_answer(bytes)).transpose().map_err(Ending::usage)?;
-        let pinned = Pinned::load(self.workspace(), now)?;
+        let pinned = self.pinned(now)?;
         let text = text_to_sign(run, plan, number, outcome, answer.map(Vec::as_slice));
         let signature = sign(&text).map_err(Ending::usage)?;
         let refused = |why: String| Ending::denied("approval", format!("{run} is not resolved: {why}"));

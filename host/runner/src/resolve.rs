@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
+use ops_ledger::receipt::Deployment;
 use ops_ledger::store::PlanStatus;
 use ops_policy::digest::Digest;
 use ops_policy::manifest::Manifest;
@@ -15,6 +16,7 @@ use ops_policy::visible;
 use serde_json::Value;
 
 use crate::agents;
+use crate::deployment;
 use crate::ending::Ending;
 use crate::pinned::{Pinned, Refusal};
 use crate::run::{Arguments, Resolved, Run, Wanted, What};
@@ -34,9 +36,11 @@ impl From<Refusal> for Ending {
 impl Run<'_> {
     pub(crate) fn resolve(&mut self) -> Result<Resolved, Ending> {
         let workspace = self.runner.workspace();
-        let pinned = Pinned::load(workspace, self.now)?;
+        let pinned = self.runner.pinned(self.now)?;
         self.record.lock = Some((pinned.lock.digest, pinned.lock.lock.counter, pinned.lock.lock.development));
         self.record.records = pinned.settings.records;
+        self.record.separate_user =
+            deployment::check(workspace, &pinned.settings)? == Deployment::SeparateUser;
         self.role = agents::role(&self.order.actor, &pinned)?;
         let capability = pinned.capability(workspace, &self.name)?;
         self.record.capability = Some(capability.clone());

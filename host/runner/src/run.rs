@@ -149,7 +149,7 @@ pub(crate) struct Run<'a> {
 
 /// What step 1 finds.
 pub(crate) struct Resolved {
-    pub(crate) pinned: Pinned,
+    pub(crate) pinned: Arc<Pinned>,
     pub(crate) capability: Capability,
     pub(crate) component: Component,
     pub(crate) wanted: Wanted,

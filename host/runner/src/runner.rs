@@ -9,9 +9,9 @@ use ops_ledger::key::HostKey;
 use ops_ledger::store::{Ledger, LedgerError};
 use ops_sandbox::engine::Sandbox;
 
-use crate::agents::Seen;
 use crate::ending::Ending;
 use crate::pin::Described;
+use crate::seen::Seen;
 use crate::trust::Trust;
 use crate::workspace::{Workspace, WorkspaceError, private_folder};
 

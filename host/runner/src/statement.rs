@@ -48,7 +48,10 @@ impl Run<'_> {
                 id: self.runner.key_id(),
                 ops_version: env!("CARGO_PKG_VERSION").into(),
                 engine: Sandbox::engine_version().into(),
-                deployment: say::Deployment::SameUser,
+                deployment: match record.separate_user {
+                    true => say::Deployment::SeparateUser,
+                    false => say::Deployment::SameUser,
+                },
                 sandbox: vec!["wasm".into()],
             },
             grants: grants(record),

@@ -49,10 +49,7 @@ impl Runner {
         if row.fault.is_some() {
             return row.fault.clone();
         }
-        let bytes = pinned
-            .capability(self.workspace(), &row.name)
-            .and_then(|capability| pinned.component_bytes(self.workspace(), &capability.binding.component));
-        bytes.err().map(|refusal| refusal.message)
+        self.vouched(pinned, &row.name).err().map(|refusal| refusal.message)
     }
 
     /// What waits for a person.
@@ -62,7 +59,7 @@ impl Runner {
     /// The ledger cannot be read.
     pub fn status(&self) -> Result<Status, Ending> {
         let mut anomalies = Vec::new();
-        let (lock, capabilities) = match Pinned::load(self.workspace(), Timestamp::now()) {
+        let (lock, capabilities) = match self.pinned(Timestamp::now()) {
             Ok(pinned) => {
                 let lock = &pinned.lock.lock;
                 let development = if lock.development { ", for development" } else { "" };

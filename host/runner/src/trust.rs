@@ -5,6 +5,8 @@
 //! approvers are remembered with their text: a new list of approvers counts only once a lock that an old approver
 //! signed holds its hash.
 
+use std::path::PathBuf;
+
 use ops_policy::lock::{Seen, SignedLock};
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +14,11 @@ use crate::workspace::{Workspace, WorkspaceError, replace};
 
 /// The file in the state folder.
 const FILE: &str = "trust.json";
+
+/// Where it is remembered.
+pub(crate) fn path(workspace: &Workspace) -> PathBuf {
+    workspace.state().join(FILE)
+}
 
 /// What is remembered.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -34,7 +41,7 @@ impl Trust {
     ///
     /// The record is there but cannot be read.
     pub fn load(workspace: &Workspace) -> Result<Option<Self>, WorkspaceError> {
-        let path = workspace.state().join(FILE);
+        let path = path(workspace);
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -56,7 +63,7 @@ impl Trust {
     /// The record cannot be written.
     pub fn save(&self, workspace: &Workspace) -> Result<(), WorkspaceError> {
         let bytes = serde_json::to_vec_pretty(self).map_err(|error| WorkspaceError(error.to_string()))?;
-        replace(&workspace.state().join(FILE), &bytes, 0o600)
+        replace(&path(workspace), &bytes, 0o600)
     }
 
     /// A record for a workspace that somebody trusts now.

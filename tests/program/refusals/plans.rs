@@ -31,6 +31,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             trial("a_staged_file_that_differs_from_the_plan", staged_file),
             trial("a_file_that_somebody_changed_meanwhile", file_changed_meanwhile),
             trial("an_expired_approval", expired_approval),
+            trial("an_approval_that_was_signed_long_ago", signed_long_ago),
             trial("an_expired_plan", expired_plan),
             trial("a_plan_carried_out_twice", reused_plan),
             trial("a_rejected_plan", rejected_plan),
@@ -294,6 +295,32 @@ fn other_plan() {
     world.scratch.ops(&["plan", "approve", &one, "--signature", "plan.txt.sig", "--apply"]).exits(0);
 }
 
+/// Somebody found a signature, or made one that shall be good for ever: the end of an approval is in what is signed.
+fn signed_long_ago() {
+    let world = World::new();
+    let plan = world.plan();
+    let text = String::from_utf8(exported(&world.scratch, &plan)).unwrap();
+    let until = text.lines().last().unwrap().strip_prefix("approved until ").unwrap();
+    let until: Timestamp = until.parse().unwrap();
+    let hours = |hours: i64| (until + jiff::SignedDuration::from_hours(hours)).to_string();
+    for (moment, why) in [
+        (hours(-2), "was good until"),
+        (hours(2), "longer than ops.yaml lets an approval be good"),
+        ("9999-12-30T00:00:00Z".to_owned(), "longer than ops.yaml"),
+        ("some day".to_owned(), "is not a yes to this plan"),
+    ] {
+        let other = text.replace(&until.to_string(), &moment);
+        assert_ne!(other, text);
+        world.scratch.write("plan.txt", &other);
+        world.scratch.write("plan.txt.sig", &signature(&world.scratch, "key", NAMESPACE, other.as_bytes()));
+        world.refused(&["plan", "approve", &plan, "--signature", "plan.txt.sig"], "approval", why);
+    }
+    // The moment is signed too.
+    world.scratch.write("plan.txt", &text);
+    world.refused(&["plan", "approve", &plan, "--signature", "plan.txt.sig"], "approval", "is not approved");
+    assert_eq!(plan_status(&world.scratch, &plan), "waiting");
+}
+
 /// Production and its twin: the same approver, the same files, the same server, the same call.
 fn other_workspace() {
     let twin = Scratch::without_workspace();
@@ -308,6 +335,7 @@ fn other_workspace() {
     }
 
     let text = exported(&twin, &there);
+    world.scratch.write("plan.txt", std::str::from_utf8(&text).unwrap());
     world.scratch.write("plan.txt.sig", &signature(&twin, "key", NAMESPACE, &text));
 
     world.refused(

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use ops_policy::plan::{NAMESPACE, Plan as Document};
-use ops_runner::approvals::Refused;
+use ops_runner::approvals::{Refused, Signed};
 use ops_runner::plans::Row;
 use ops_runner::run::What;
 use ops_runner::runner::Runner;
@@ -94,7 +94,14 @@ fn export(runner: &Runner, id: &str, to: &Path) -> Outcome {
         }
     };
     let document = serde_json::to_string_pretty(&plan).map_err(|error| error.to_string())?;
-    for (name, text) in [("plan.json", document), ("plan.txt", plan.text_to_sign())] {
+    let text = match runner.text_to_sign(&plan) {
+        Ok(text) => text,
+        Err(ending) => {
+            say::ending(&ending);
+            return Ok(ending.exit);
+        }
+    };
+    for (name, text) in [("plan.json", document), ("plan.txt", text)] {
         let path = to.join(name);
         fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
         say::note(format!("wrote {}", path.display()));
@@ -108,9 +115,12 @@ fn export(runner: &Runner, id: &str, to: &Path) -> Outcome {
 }
 
 fn approve(runner: &Runner, id: &str, key: Option<&Path>, signature: Option<&Path>) -> Outcome {
-    let sign = |plan: &Document| match (key, signature) {
-        (Some(key), _) => signing::sign_with(key, NAMESPACE, plan.text_to_sign().as_bytes()),
-        (None, Some(file)) => read_signature(file),
+    let sign = |_: &Document, text: String| match (key, signature) {
+        (Some(key), _) => {
+            let signature = signing::sign_with(key, NAMESPACE, text.as_bytes())?;
+            Ok(Signed { text, signature })
+        }
+        (None, Some(file)) => read_signed(file),
         (None, None) => Err("give --key or --signature".to_owned()),
     };
     match runner.approve(id, &sign, &actor()) {
@@ -125,11 +135,21 @@ fn approve(runner: &Runner, id: &str, key: Option<&Path>, signature: Option<&Pat
     }
 }
 
-fn read_signature(file: &Path) -> Result<String, String> {
+/// A signature that was made elsewhere, with the text beside it that was signed: the same name without `.sig`.
+fn read_signed(file: &Path) -> Result<Signed, String> {
+    let signature = read_text(file)?;
+    let text = match file.extension() {
+        Some(extension) if extension == "sig" => read_text(&file.with_extension(""))?,
+        _ => return Err(format!("{}: name it plan.txt.sig, with plan.txt beside it", file.display())),
+    };
+    Ok(Signed { text, signature })
+}
+
+fn read_text(file: &Path) -> Result<String, String> {
     let fail = |why: &dyn std::fmt::Display| format!("{}: {why}", file.display());
     let about = fs::metadata(file).map_err(|error| fail(&error))?;
     if !about.is_file() || about.len() > MAX_SIGNATURE {
-        return Err(fail(&"is no signature file"));
+        return Err(fail(&"is no signature or signed text"));
     }
     fs::read_to_string(file).map_err(|error| fail(&error))
 }

@@ -17,6 +17,9 @@ fn whole_and_least() {
     assert_eq!(settings.approvals.approval, Duration::from_secs(1800));
     assert_eq!((settings.approvals.own, settings.approvals.destructive), (Own::Refused, 2));
     assert_eq!(parse("workspace: demo").unwrap().approvals, Approvals::default());
+    assert_eq!(parse("workspace: demo").unwrap().require, Require::default());
+    let require = parse("workspace: demo\nrequire: {landlock: true, user: ops}").unwrap().require;
+    assert_eq!(require, Require { landlock: true, user: Some("ops".to_owned()) });
     let agents = parse("workspace: demo\nagents: {reader: [a, b], proposer: [ci]}").unwrap().agents;
     assert_eq!((agents["b"], agents["ci"], agents.len()), (Role::Reader, Role::Proposer, 3));
 }
@@ -38,7 +41,10 @@ fn refused() {
         ("workspace: demo\nagents: {reader: [ci], proposer: [ci]}", "`ci` is listed twice, as reader before"),
         ("workspace: demo\nagents: {approver: [ci]}", "unknown field `approver`"),
         ("workspace: demo\nagents: [ci]", "expected a map, such as {"),
-        ("workspace: demo\nrequire: {landlock: true}", "`require` is not available in this version"),
+        ("workspace: demo\nrequire: {landlocked: true}", "did you mean `landlock`?"),
+        ("workspace: demo\nrequire: {landlock: 1}", "a boolean is written true or false"),
+        ("workspace: demo\nrequire: {user: a b}", "not the name of a user"),
+        ("workspace: demo\nrequire: {user: ''}", "not the name of a user"),
         ("workspace: demo\nsecret: {}", "did you mean `secrets`?"),
         (
             "workspace: demo\nsecrets: {a: {from: \"env:A B\", origins: [\"https://x\"]}}",
