@@ -1,5 +1,6 @@
 //! What can be typed after `ops`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -55,6 +56,9 @@ pub(crate) enum Command {
     /// Sign and check the log of everything that happened.
     #[command(subcommand)]
     Ledger(Ledger),
+    /// Serve agents.
+    #[command(subcommand)]
+    Mcp(Mcp),
 }
 
 #[derive(Debug, Args)]
@@ -382,6 +386,59 @@ pub(crate) enum Ledger {
     },
     /// Make again what is derived: the tree's hashes, the log's files, the folders of receipts.
     Rebuild,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Mcp {
+    /// Serve the capabilities of this workspace as tools (MCP), over standard input and output or over HTTP.
+    Serve {
+        /// Listen at this address or, given a port alone, at 127.0.0.1 [default: standard input and output].
+        #[arg(long, value_name = "ADDR:PORT", requires = "tokens", value_parser = address)]
+        http: Option<SocketAddr>,
+        /// The file of tokens that `ops mcp token` writes.
+        #[arg(long, value_name = "FILE", requires = "http")]
+        tokens: Option<PathBuf>,
+        /// Who the client is, a name of `agents:` in ops.yaml [default: you, as a proposer].
+        #[arg(long = "as", value_name = "NAME", conflicts_with = "http")]
+        name: Option<String>,
+        /// Only these capabilities, `*` for any text; again for each. Over HTTP each token has its own.
+        #[arg(long, value_name = "GLOB", conflicts_with = "http")]
+        only: Vec<String>,
+    },
+    /// Make a token for a name of `agents:` in ops.yaml, and print it, once.
+    Token {
+        /// Whose it is.
+        name: String,
+        /// Good for these capabilities only, `*` for any text; again for each.
+        #[arg(long, value_name = "GLOB")]
+        only: Vec<String>,
+        /// The file that gets its hash; made where it is missing.
+        #[arg(long, value_name = "FILE")]
+        tokens: PathBuf,
+    },
+    /// Print what a client needs in its configuration, to start this server.
+    Config {
+        /// Which client [default: all, a line for each].
+        client: Option<Client>,
+    },
+}
+
+/// A kind of client, by the form of its configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Client {
+    /// A desktop client: claude_desktop_config.json and its like.
+    Desktop,
+    /// An editor: .vscode/mcp.json and its like.
+    Editor,
+    /// A plain mcp.json.
+    Json,
+}
+
+/// An address to listen at. A port alone is one of this machine's own.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let port = text.parse::<u16>().map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    port.or_else(|_| text.parse())
+        .map_err(|_| "write an address and a port, such as 127.0.0.1:8808".to_owned())
 }
 
 /// An age, as `records:` of ops.yaml has it.

@@ -17,6 +17,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    if ops_runner::worker::is_one() {
+        return ops_runner::worker::main();
+    }
     // A host panic while a guest is served becomes the end of that run, with a receipt; what the guest put into its
     // message does not belong on a terminal.
     std::panic::set_hook(Box::new(|panic| {

@@ -13,6 +13,7 @@ use crate::origin::{Origin, OriginError};
 use crate::rights::{self, MissingGrant, NeededRule, Rights};
 use crate::rule::Rule;
 use crate::visible::{self, visible};
+use serde_json::{Value, json};
 
 /// Why a request is allowed or denied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -228,6 +229,36 @@ fn refuses(why: String) -> Side {
 }
 
 impl Explanation {
+    /// For programs: `decision` (`allowed` or `denied`), `service`, `rule`, `door` (`fetch`, `perform` or `undo`),
+    /// `missing`, what each side says, and the lines that would grant it.
+    pub fn json(&self) -> Value {
+        let side = |side: &Side| match side {
+            Side::Covers { what } => json!({"covers": true, "what": what}),
+            Side::Refuses { why } => json!({"covers": false, "why": why}),
+        };
+        let (decision, rule, missing) = match &self.decision {
+            Decision::Allowed(allowed) => ("allowed", Some(allowed.rule.clone()), Vec::new()),
+            Decision::Denied(denial) => ("denied", None, vec![denial.reason.to_string()]),
+            Decision::NoRun(missing) => {
+                ("denied", None, missing.iter().map(|missing| missing.what.clone()).collect())
+            }
+        };
+        json!({
+            "decision": decision,
+            "service": self.service,
+            "rule": rule,
+            "door": match self.door {
+                Door::Fetch => "fetch",
+                Door::Perform => "perform",
+                Door::Undo => "undo",
+            },
+            "missing": missing,
+            "author": side(&self.author),
+            "operator": side(&self.operator),
+            "suggestion": self.suggestion(),
+        })
+    }
+
     /// The lines of the binding that would allow it, ready for a person to review, where lines would.
     pub fn suggestion(&self) -> Option<String> {
         match &self.decision {

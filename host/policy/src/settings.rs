@@ -1,7 +1,7 @@
 //! `ops.yaml`: the workspace's own settings.
 //!
 //! It names the secrets and the origins that each may be sent to, so that a binding alone cannot carry a secret
-//! somewhere new; and it bounds how long plans and approvals live, and what is kept of runs. Values of secrets are never in it; where somebody
+//! somewhere new; it bounds how long plans and approvals live, and what is kept of runs; and it says what a host must have. Values of secrets are never in it; where somebody
 //! has pasted one, no error shows it: where secrets are named, an error gives the place and not the text.
 
 mod agents;

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use ops_ledger::content;
 use ops_ledger::runlock;
 use ops_ledger::store::RunRecord;
+use ops_policy::digest::Digest;
 use ops_policy::manifest::{Manifest, RuleEffect, Safety};
 use ops_policy::plan::Plan;
 pub use ops_policy::settings::Role;
@@ -125,13 +126,14 @@ impl Runner {
         Ok((tools, hidden))
     }
 
-    /// Whether the lock was signed for development.
+    /// The hash of the lock, and whether it was signed for development.
     ///
     /// # Errors
     ///
     /// It does not hold.
-    pub fn is_development(&self) -> Result<bool, Refusal> {
-        Ok(self.pinned(Timestamp::now())?.lock.lock.development)
+    pub fn lock_in_force(&self) -> Result<(Digest, bool), Refusal> {
+        let pinned = self.pinned(Timestamp::now())?;
+        Ok((pinned.lock.digest, pinned.lock.lock.development))
     }
 
     /// The role of an agent's name, by `agents:` of `ops.yaml`.

@@ -47,10 +47,12 @@ pub mod show;
 mod staging;
 mod statement;
 pub mod status;
+pub mod syncing;
 mod target;
 mod trail;
 pub mod trust;
 mod undoing;
+pub mod worker;
 pub mod workspace;
 
 /// The name of the user that this process runs as, by the system's accounts: an environment variable could claim

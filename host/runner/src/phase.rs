@@ -149,16 +149,19 @@ impl Run<'_> {
             seed,
             mounts: mounts(decided, &stage),
             limits: Limits { memory: limits.memory, time: limits.time, output: limits.output },
+            binding: decided.resolved.capability.binding_digest,
+            needs_landlock: decided.resolved.pinned.settings.require.landlock,
             cancel: self.order.cancel.clone(),
         };
-        let ran = self.runner.sandbox()?.run(&decided.resolved.component, job, broker.clone()).await;
+        let ran = self.runner.workers().run(&decided.resolved.component, job, broker.clone()).await;
         let broker = Arc::into_inner(broker)
             .ok_or_else(|| Ending::stopped("host", "the sandbox kept the broker"))?
             .into_inner();
-        let Ran { end, stdout, stderr, peak_memory, elapsed } = ran;
+        let Ran { end, stdout, stderr, peak_memory, elapsed, confined } = ran;
         self.record.printed(stdout, stderr);
         self.record.peak_memory = self.record.peak_memory.max(peak_memory);
         self.record.guest_time += elapsed;
+        self.record.confined = confined.or(self.record.confined);
         failpoint::reach("guest-ended");
         let (mut seen, sender) = broker.into_parts();
         self.record.phase(&seen, &sender);
@@ -264,6 +267,10 @@ impl Phased {
                 Err(Ending::denied("sandbox", format!("the capability was not started: {why}")))
             }
             End::Trapped(why) => Err(Ending::stopped("trap", format!("the capability crashed: {why}"))),
+            End::Unconfined(why) => {
+                Err(Ending::denied("confinement", format!("the capability was not started: {why}")))
+            }
+            End::Lost(why) => Err(Ending::stopped("guest-lost", format!("the capability was lost: {why}"))),
             End::HostPanicked(place) => Err(Ending::stopped(
                 "host-panic",
                 format!("the host failed while it served the capability ({place}); please report this"),

@@ -73,9 +73,10 @@ impl Report {
 }
 
 /// Codes of endings that are the host's own trouble: a disk, a secret, a folder. Neither the guest nor a rule stopped it.
-const HOST_FAULTS: [Option<&str>; 8] = [
+const HOST_FAULTS: [Option<&str>; 9] = [
     Some("audit"),
     Some("directory"),
+    Some("guest-lost"),
     Some("host"),
     Some("host-panic"),
     Some("journal"),

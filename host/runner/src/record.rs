@@ -10,6 +10,7 @@ use ops_policy::message::Input;
 use ops_policy::plan::Plan;
 use ops_policy::rights::Rights;
 use ops_policy::settings::Records;
+use ops_sandbox::confine::Confinement;
 use ops_sandbox::job::Printed;
 use serde_json::Value;
 
@@ -83,6 +84,8 @@ pub(crate) struct Record {
     pub(crate) stderr: Printed,
     pub(crate) peak_memory: u64,
     pub(crate) guest_time: Duration,
+    /// What the guest was confined by, if it ran.
+    pub(crate) confined: Option<Confinement>,
     pub(crate) used: BTreeMap<UseKey, Used>,
     pub(crate) denied: BTreeMap<String, Refused>,
     /// Services whose addresses may not be dialled, in words, and how often.

@@ -182,6 +182,8 @@ impl Ended {
             (None, End::OutputTooLong) => Self::Broke("limit-output".into()),
             (None, End::NotStarted(why)) => Self::Broke(format!("not started: {why}")),
             (None, End::Trapped(why)) => Self::Broke(format!("trap: {why}")),
+            (None, End::Unconfined(_)) => Self::Stopped("confinement".into()),
+            (None, End::Lost(_)) => Self::Stopped("guest-lost".into()),
             (None, End::HostPanicked(_)) => Self::Stopped("host-panic".into()),
         }
     }

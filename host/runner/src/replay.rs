@@ -221,9 +221,10 @@ impl Runner {
             seed: seed.ok_or_else(|| damaged(&"its seed is none"))?,
             mounts: world.mounts(&phase.folders),
             limits: Limits { memory, time: Duration::from_millis(time).max(LEAST_TIME), output },
+            binding: component.digest(),
+            needs_landlock: false,
             cancel: cancelled,
         };
-        let sandbox = self.sandbox().map_err(|ending| damaged(&ending.message))?;
         // The host stopped it while it waited or computed; what it would have done after that, nobody knows.
         let grace = async {
             if !matches!(phase.end, Ended::Stopped(_)) {
@@ -235,7 +236,7 @@ impl Runner {
             pending::<()>().await;
         };
         tokio::select! {
-            ran = sandbox.run(component, job, broker) => Ok(ran.end),
+            ran = self.workers().run(component, job, broker) => Ok(ran.end),
             () = grace => Err(damaged(&"it did not end")),
         }
     }

@@ -7,7 +7,9 @@ use ops_egress::send::Egress;
 use ops_ledger::audit::AuditLog;
 use ops_ledger::key::HostKey;
 use ops_ledger::store::{Ledger, LedgerError};
+use ops_sandbox::confine::has_landlock;
 use ops_sandbox::engine::Sandbox;
+use ops_sandbox::workers::{Program, Workers};
 
 use crate::ending::Ending;
 use crate::pin::Described;
@@ -26,6 +28,7 @@ pub struct Runner {
     sandbox: OnceLock<Sandbox>,
     /// What lists need not read again.
     seen: Seen,
+    workers: Workers,
     /// What was found and mended at the start, for people.
     recovered: Vec<String>,
 }
@@ -71,10 +74,26 @@ impl Runner {
             egress: Arc::new(Egress::new(Hickory::default())),
             sandbox: OnceLock::new(),
             seen: Seen::default(),
+            workers: Workers::new(Program::own()),
             recovered: Vec::new(),
         };
         runner.recovered = runner.recover();
         Ok(runner)
+    }
+
+    /// Has processes for guests ready before a run wants one, and lets those that had no folders take several runs of
+    /// their binding. For a front end that stays and serves many.
+    pub fn keep_workers(&mut self) {
+        self.workers = Workers::kept(Program::own());
+    }
+
+    /// What this host lacks of the confinement of guests, for people to read at the start; none where nothing is.
+    pub fn unconfined(&self) -> Option<&'static str> {
+        (!has_landlock()).then_some(
+            "this kernel has no Landlock: what keeps a capability from the host's files is the WebAssembly sandbox alone. \
+             A kernel of 5.13 or newer with `landlock` in its parameter `lsm` has it; `require: {landlock: true}` in \
+             ops.yaml refuses to run without it",
+        )
     }
 
     /// What was found at the start: runs that had died, for people.
@@ -99,7 +118,8 @@ impl Runner {
             .enable_all()
             .build()
             .map_err(|error| format!("no runtime: {error}"))?;
-        let manifest = runtime.block_on(sandbox.describe(&component)).map_err(|error| error.to_string())?;
+        let manifest =
+            runtime.block_on(self.workers.describe(&component)).map_err(|error| error.to_string())?;
         manifest.check_arguments()?;
         Ok(Described {
             manifest,
@@ -115,6 +135,10 @@ impl Runner {
         let sandbox = Sandbox::new(&self.workspace.state().join("cache"))
             .map_err(|error| Ending::denied("sandbox", error.to_string()))?;
         Ok(self.sandbox.get_or_init(|| sandbox))
+    }
+
+    pub(crate) fn workers(&self) -> &Workers {
+        &self.workers
     }
 
     pub(crate) fn ledger(&self) -> &Arc<Ledger> {

@@ -9,6 +9,7 @@ use ops_policy::manifest::{Access, RuleEffect, Safety};
 use ops_policy::message::Undo;
 use ops_policy::plan::{Change, Plan};
 use ops_policy::visible::{clip, visible};
+use ops_sandbox::confine::Confinement;
 use ops_sandbox::engine::Sandbox;
 
 use crate::applying::Done;
@@ -52,7 +53,7 @@ impl Run<'_> {
                     true => say::Deployment::SeparateUser,
                     false => say::Deployment::SameUser,
                 },
-                sandbox: vec!["wasm".into()],
+                sandbox: record.confined.map(Confinement::names).unwrap_or_default(),
             },
             grants: grants(record),
             used: used(record),

@@ -15,7 +15,10 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use ops_policy::digest::Digest;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, fsync, openat, renameat, unlinkat};
+use rustix::fs::{
+    AtFlags, FileType, MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, fstat, fsync, memfd_create,
+    openat, renameat, unlinkat,
+};
 use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -46,6 +49,12 @@ pub enum CacheError {
     },
 }
 
+/// A component with the open file that its code is in. That file was checked, and nothing changes it.
+pub(crate) struct Compiled {
+    pub(crate) component: Component,
+    pub(crate) file: File,
+}
+
 /// An open cache folder.
 pub(crate) struct Cache {
     folder: OwnedFd,
@@ -73,7 +82,7 @@ impl Cache {
     }
 
     /// The compiled component, if it is here and is what was once written.
-    pub(crate) fn get(&self, engine: &Engine, digest: Digest) -> Option<Component> {
+    pub(crate) fn get(&self, engine: &Engine, digest: Digest) -> Option<Compiled> {
         match self.read(engine, digest) {
             Ok(component) => component,
             Err(why) => {
@@ -83,7 +92,7 @@ impl Cache {
         }
     }
 
-    fn read(&self, engine: &Engine, digest: Digest) -> io::Result<Option<Component>> {
+    fn read(&self, engine: &Engine, digest: Digest) -> io::Result<Option<Compiled>> {
         let Some(mut compiled) = self.open_file(&self.name(digest, "cwasm"))? else { return Ok(None) };
         let Some(recorded) = self.open_file(&self.name(digest, "sha256"))? else { return Ok(None) };
         let mut expected = String::new();
@@ -93,7 +102,8 @@ impl Cache {
         if hex::encode(hasher.finalize()) != expected {
             return Err(io::Error::other("its digest is not the recorded one"));
         }
-        map(engine, &compiled).map(Some)
+        let component = map(engine, &compiled)?;
+        Ok(Some(Compiled { component, file: compiled }))
     }
 
     /// Opens a file of the cache. `None` where there is none.
@@ -143,15 +153,28 @@ impl Cache {
     }
 }
 
+/// Compiled code in a file of memory alone that nobody can change, for a cache that cannot be written.
+pub(crate) fn in_memory(engine: &Engine, compiled: &[u8]) -> io::Result<Compiled> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let mut file = File::from(memfd_create("component", flags)?);
+    file.write_all(compiled)?;
+    fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+    let component = map(engine, &file)?;
+    Ok(Compiled { component, file })
+}
+
+/// Maps compiled code of a file that was checked, or made, as said below; by this process or by the one that started it
+/// and handed it over.
 #[expect(unsafe_code, reason = "the engine maps native code that it cannot check; the argument is below")]
-fn map(engine: &Engine, compiled: &File) -> io::Result<Component> {
+pub(crate) fn map(engine: &Engine, compiled: &File) -> io::Result<Component> {
     // By way of the descriptor, so that the file that was checked is the file that is mapped.
     let path = format!("/proc/self/fd/{}", compiled.as_raw_fd());
     // SAFETY: the file must hold what this engine wrote, and must not change while it is mapped. It holds what
     // `put` wrote, because its digest, taken over this descriptor, is the recorded one. Nobody but this user can
     // reach it or its record (folder 0700 and ours), and nothing of ours writes to it: it is made with mode 0400
     // under another name and only ever replaced as a whole, which leaves the mapped one alone. The engine checks
-    // its own version and settings in it.
+    // its own version and settings in it. Of `in_memory` the seals say the same. A process for guests maps the file that
+    // its host has mapped, by a descriptor that the host gave it.
     let component = unsafe { Component::deserialize_file(engine, path) };
     component.map_err(|error| io::Error::other(crate::text::first_line(&error)))
 }
@@ -164,7 +187,7 @@ mod tests {
     use tokio::sync::Mutex;
 
     use super::*;
-    use crate::engine::{Sandbox, SandboxError};
+    use crate::engine::{Guests, Sandbox, SandboxError};
     use crate::job::End;
     use crate::testing::{Guest, Script, job};
 
@@ -203,7 +226,7 @@ mod tests {
         assert_eq!((found.digest(), found.interface_digest()), (digest, loaded.interface_digest()));
         assert_eq!((found.imports(), found.exports()), (loaded.imports(), loaded.exports()));
         let broker = Arc::new(Mutex::new(Script::default()));
-        let ran = sandbox.run(&found, job().0, broker).await;
+        let ran = Guests::new(&sandbox).unwrap().run(&found, job().0, broker).await;
         assert_eq!(ran.end, End::Output(r#"{"a":1}"#.to_owned()));
         assert!(sandbox.load_cached(Digest::of(b"another")).is_none());
         let compiled = files(&cache, "cwasm").remove(0);
@@ -213,6 +236,21 @@ mod tests {
         std::fs::write(&compiled, flipped).unwrap();
         chmod(&compiled, 0o400);
         assert!(sandbox.load_cached(digest).is_none(), "it is not as we left it");
+    }
+
+    #[tokio::test]
+    async fn a_cache_that_cannot_be_written_costs_no_run() {
+        let (sandbox, folder) = crate::testing::sandbox();
+        // The open folder is there and takes no file any more.
+        std::fs::remove_dir(folder.path().join("cache")).unwrap();
+        let component = sandbox.load(&Guest::default().build()).unwrap();
+        assert!(!component.from_cache() && files(folder.path(), "cwasm").is_empty());
+        let broker = Arc::new(Mutex::new(Script::default()));
+        let ran = Guests::new(&sandbox).unwrap().run(&component, job().0, broker).await;
+        assert_eq!(ran.end, End::Output(r#"{"a":1}"#.to_owned()));
+        let mut file =
+            File::options().write(true).open(format!("/proc/self/fd/{}", component.file().as_raw_fd()));
+        assert!(file.as_mut().map_or(true, |file| file.write_all(b"x").is_err()), "nobody can change it");
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! A component that is ready to run, and what can be read off it before it does.
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::sync::OnceLock;
 
 use ops_policy::digest::Digest;
 use wasmtime::component::types::ComponentItem;
 
 use crate::bindings::CapabilityPre;
+use crate::cache::Compiled;
 use crate::job::Links;
 use crate::link;
 use crate::state::State;
@@ -14,6 +16,8 @@ use crate::state::State;
 /// A compiled component.
 pub struct Component {
     inner: wasmtime::component::Component,
+    /// The file that its code is in.
+    file: File,
     digest: Digest,
     interface_digest: Digest,
     imports: Vec<String>,
@@ -24,7 +28,8 @@ pub struct Component {
 }
 
 impl Component {
-    pub(crate) fn new(inner: wasmtime::component::Component, digest: Digest, from_cache: bool) -> Self {
+    pub(crate) fn new(compiled: Compiled, digest: Digest, from_cache: bool) -> Self {
+        let Compiled { component: inner, file } = compiled;
         let engine = inner.engine();
         let kind = inner.component_type();
         let mut lines = Vec::new();
@@ -42,7 +47,16 @@ impl Component {
         exports.sort_unstable();
         lines.sort_unstable();
         let interface_digest = Digest::of(lines.concat().as_bytes());
-        Self { inner, digest, interface_digest, imports, exports, from_cache, linked: Default::default() }
+        Self {
+            inner,
+            file,
+            digest,
+            interface_digest,
+            imports,
+            exports,
+            from_cache,
+            linked: Default::default(),
+        }
     }
 
     /// The digest of the component's bytes.
@@ -91,6 +105,15 @@ impl Component {
         let linker = link::linker(self.inner.engine(), links)?;
         let linked = CapabilityPre::new(linker.instantiate_pre(&self.inner)?)?;
         Ok(kept.get_or_init(|| linked).clone())
+    }
+
+    /// The open file with its compiled code, for a process that is to run it.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    pub(crate) fn engine(&self) -> &wasmtime::Engine {
+        self.inner.engine()
     }
 
     pub(crate) fn inner(&self) -> &wasmtime::component::Component {

@@ -3,13 +3,14 @@
 //! Nothing of the world is there while it answers: what is not the standard library's plumbing is a trap, and that
 //! has no folder, no time and no secret in it. The answer is a stranger's text, so it is bounded field by field
 //! before anybody sees it: length, control characters, number of needs, and schemas that are JSON of a bounded
-//! depth.
+//! depth. The host does that again with what the guest's process hands over ([`received`]).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use ops_policy::manifest::{Access, Manifest, Need, NeedKind, RuleEffect, RuleNeed, Safety};
 use ops_policy::message::{Effect, NetError, Outcome, Report, Request, Response};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{Mutex, watch};
 
@@ -19,7 +20,7 @@ use crate::bounds::{Bounds, Driven, Halt};
 use crate::broker::{Answer, Broker, HttpRequest, Moment, Stop};
 use crate::clock::Clock;
 use crate::component::Component;
-use crate::engine::Sandbox;
+use crate::engine::Guests;
 use crate::state::State;
 use crate::stdio::Sink;
 use crate::{link, text};
@@ -27,7 +28,7 @@ use crate::{link, text};
 /// The processor time of a description.
 const TIME: Duration = Duration::from_millis(100);
 /// Its real time, for one that sleeps.
-const REAL_TIME: Duration = Duration::from_secs(2);
+pub(crate) const REAL_TIME: Duration = Duration::from_secs(2);
 /// Its memory, in bytes.
 const MEMORY: u64 = 16 << 20;
 /// The size of a manifest with both schemas, in bytes, roughly.
@@ -42,7 +43,7 @@ const SCHEMA_DEPTH: usize = 32;
 const ENTRIES: usize = 64;
 
 /// Why a component has no manifest.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Serialize, Deserialize, thiserror::Error)]
 pub enum DescribeError {
     /// It does not have the contract's exports.
     #[error("the component is no capability: {0}; build it with `ops-guest`")]
@@ -69,10 +70,16 @@ pub enum DescribeError {
     /// The host failed.
     #[error("the host failed while the component described itself: {0}; please report it")]
     HostPanicked(String),
+    /// Its process could not be confined.
+    #[error("the component was not asked what it is, because its process cannot be confined: {0}")]
+    Unconfined(String),
+    /// Its process was lost, or did not keep to what is agreed with it.
+    #[error("the component did not describe itself: {0}")]
+    Lost(String),
 }
 
-impl Sandbox {
-    /// Calls a component's `describe`, with nothing linked. It must be polled on a tokio runtime that has a timer.
+impl Guests {
+    /// Calls a component's `describe` in this process, with nothing linked. It must be polled on a tokio runtime that has a timer.
     ///
     /// # Errors
     ///
@@ -139,59 +146,106 @@ impl Broker for Nobody {
 }
 
 fn checked(manifest: guest::Manifest) -> Result<Manifest, DescribeError> {
-    let guest::Manifest { name, summary, version, safety, input, output, needs } = manifest;
-    Ok(Manifest {
-        name: bounded("name", name)?,
-        summary: bounded("summary", summary)?,
-        version: bounded("version", version)?,
-        safety: match safety {
-            guest::Safety::ReadOnly => Safety::ReadOnly,
-            guest::Safety::Mutating => Safety::Mutating,
-            guest::Safety::Destructive => Safety::Destructive,
-        },
-        input: schema("input", &input)?,
-        output: schema("output", &output)?,
-        needs: list("needs", needs, need)?,
-    })
+    let manifest = converted(manifest)?;
+    check(&manifest)?;
+    Ok(manifest)
 }
 
-fn need(field: &str, need: guest::Need) -> Result<Need, DescribeError> {
-    let part = |name: &str| format!("{field}.{name}");
+/// What a guest's process says that came of a description, looked at as if nobody had done so before.
+pub(crate) fn received(said: Result<Manifest, DescribeError>) -> Result<Manifest, DescribeError> {
+    use DescribeError::{
+        Field, HostPanicked, Lost, NotCapability, OutOfMemory, OutOfTime, Trapped, Unconfined,
+    };
+    let line = |said: String| text::one_line(&said);
+    match said {
+        Ok(manifest) => check(&manifest).map(|()| manifest),
+        Err(NotCapability(why)) => Err(NotCapability(line(why))),
+        Err(Trapped(why)) => Err(Trapped(line(why))),
+        Err(OutOfTime) => Err(OutOfTime),
+        Err(OutOfMemory) => Err(OutOfMemory),
+        Err(Field { field, why }) => Err(Field { field: line(field), why: line(why) }),
+        Err(HostPanicked(why)) => Err(HostPanicked(line(why))),
+        Err(Unconfined(why)) => Err(Unconfined(line(why))),
+        Err(Lost(why)) => Err(Lost(line(why))),
+    }
+}
+
+/// The manifest in our own types. How much there can be of it, the engine has bounded.
+fn converted(manifest: guest::Manifest) -> Result<Manifest, DescribeError> {
+    let guest::Manifest { name, summary, version, safety, input, output, needs } = manifest;
+    let safety = match safety {
+        guest::Safety::ReadOnly => Safety::ReadOnly,
+        guest::Safety::Mutating => Safety::Mutating,
+        guest::Safety::Destructive => Safety::Destructive,
+    };
+    let (input, output) = (schema("input", &input)?, schema("output", &output)?);
+    let needs = needs.into_iter().map(need).collect();
+    Ok(Manifest { name, summary, version, safety, input, output, needs })
+}
+
+fn need(need: guest::Need) -> Need {
     let kind = match need.kind {
-        guest::NeedKind::Service(service) => NeedKind::Service {
-            name: bounded(&part("name"), service.name)?,
-            rules: list(&part("rules"), service.rules, rule)?,
-        },
+        guest::NeedKind::Service(service) => {
+            NeedKind::Service { name: service.name, rules: service.rules.into_iter().map(rule).collect() }
+        }
         guest::NeedKind::Directory(directory) => NeedKind::Directory {
-            name: bounded(&part("name"), directory.name)?,
+            name: directory.name,
             access: match directory.access {
                 guest::Access::Read => Access::Read,
                 guest::Access::Stage => Access::Stage,
             },
         },
-        guest::NeedKind::Contract(name) => NeedKind::Contract { name: bounded(&part("name"), name)? },
-        guest::NeedKind::Invoke(name) => NeedKind::Invoke { name: bounded(&part("name"), name)? },
-        guest::NeedKind::Config(config) => NeedKind::Config {
-            key: bounded(&part("key"), config.key)?,
-            meaning: bounded(&part("meaning"), config.meaning)?,
-        },
+        guest::NeedKind::Contract(name) => NeedKind::Contract { name },
+        guest::NeedKind::Invoke(name) => NeedKind::Invoke { name },
+        guest::NeedKind::Config(config) => NeedKind::Config { key: config.key, meaning: config.meaning },
     };
-    Ok(Need { need: kind, optional: need.optional })
+    Need { need: kind, optional: need.optional }
 }
 
-fn rule(field: &str, rule: guest::RuleNeed) -> Result<RuleNeed, DescribeError> {
+fn rule(rule: guest::RuleNeed) -> RuleNeed {
+    let guest::RuleNeed { method, path, effect, query, headers } = rule;
+    let effect = match effect {
+        guest::RuleEffect::Read => RuleEffect::Read,
+        guest::RuleEffect::Mutate => RuleEffect::Mutate,
+        guest::RuleEffect::Destroy => RuleEffect::Destroy,
+    };
+    RuleNeed { method, path, effect, query, headers }
+}
+
+fn check(manifest: &Manifest) -> Result<(), DescribeError> {
+    bounded("name", &manifest.name)?;
+    bounded("summary", &manifest.summary)?;
+    bounded("version", &manifest.version)?;
+    for (field, value) in [("input", &manifest.input), ("output", &manifest.output)] {
+        schema(field, &value.to_string())?;
+    }
+    list("needs", &manifest.needs, check_need)
+}
+
+fn check_need(field: &str, need: &Need) -> Result<(), DescribeError> {
     let part = |name: &str| format!("{field}.{name}");
-    Ok(RuleNeed {
-        method: bounded(&part("method"), rule.method)?,
-        path: bounded(&part("path"), rule.path)?,
-        effect: match rule.effect {
-            guest::RuleEffect::Read => RuleEffect::Read,
-            guest::RuleEffect::Mutate => RuleEffect::Mutate,
-            guest::RuleEffect::Destroy => RuleEffect::Destroy,
-        },
-        query: list(&part("query"), rule.query, bounded)?,
-        headers: list(&part("headers"), rule.headers, bounded)?,
-    })
+    match &need.need {
+        NeedKind::Service { name, rules } => {
+            bounded(&part("name"), name)?;
+            list(&part("rules"), rules, check_rule)
+        }
+        NeedKind::Directory { name, .. } | NeedKind::Contract { name } | NeedKind::Invoke { name } => {
+            bounded(&part("name"), name)
+        }
+        NeedKind::Config { key, meaning } => {
+            bounded(&part("key"), key)?;
+            bounded(&part("meaning"), meaning)
+        }
+    }
+}
+
+fn check_rule(field: &str, rule: &RuleNeed) -> Result<(), DescribeError> {
+    let part = |name: &str| format!("{field}.{name}");
+    let text = |field: &str, value: &String| bounded(field, value);
+    bounded(&part("method"), &rule.method)?;
+    bounded(&part("path"), &rule.path)?;
+    list(&part("query"), &rule.query, text)?;
+    list(&part("headers"), &rule.headers, text)
 }
 
 fn refuse(field: &str, why: impl Into<String>) -> DescribeError {
@@ -199,7 +253,7 @@ fn refuse(field: &str, why: impl Into<String>) -> DescribeError {
 }
 
 /// A text for people or for comparison: one line, not empty, of a bounded length.
-fn bounded(field: &str, value: String) -> Result<String, DescribeError> {
+fn bounded(field: &str, value: &str) -> Result<(), DescribeError> {
     if value.is_empty() {
         Err(refuse(field, "is empty"))
     } else if value.len() > TEXT_BYTES {
@@ -207,20 +261,19 @@ fn bounded(field: &str, value: String) -> Result<String, DescribeError> {
     } else if value.chars().any(text::is_hidden) {
         Err(refuse(field, "has control or invisible characters"))
     } else {
-        Ok(value)
+        Ok(())
     }
 }
 
-fn list<T, U>(
+fn list<T>(
     field: &str,
-    values: Vec<T>,
-    check: fn(&str, T) -> Result<U, DescribeError>,
-) -> Result<Vec<U>, DescribeError> {
+    values: &[T],
+    check: fn(&str, &T) -> Result<(), DescribeError>,
+) -> Result<(), DescribeError> {
     if values.len() > ENTRIES {
         return Err(refuse(field, format!("has more than {ENTRIES} entries")));
     }
-    let numbered = values.into_iter().enumerate();
-    numbered.map(|(number, value)| check(&format!("{field}[{number}]"), value)).collect()
+    values.iter().enumerate().try_for_each(|(number, value)| check(&format!("{field}[{number}]"), value))
 }
 
 fn schema(field: &str, text: &str) -> Result<Value, DescribeError> {

@@ -1,4 +1,5 @@
-//! The engine: one per process, with everything optional switched off.
+//! The engine: one per process, with everything optional switched off. The host's compiles components; the one of a
+//! process for guests runs what was compiled, and has no compiler.
 //!
 //! What is off cannot be reached: threads, shared memories, several memories, 64-bit memories, relaxed SIMD,
 //! exceptions, garbage collection and the asynchronous component model each had advisories of their own. What is on
@@ -9,7 +10,7 @@ use std::path::Path;
 use ops_policy::digest::Digest;
 use wasmtime::{Config, Engine, OptLevel, WasmFeatures};
 
-use crate::cache::{Cache, CacheError};
+use crate::cache::{self, Cache, CacheError};
 use crate::component::Component;
 use crate::text;
 use crate::watchdog::Watchdog;
@@ -55,11 +56,34 @@ pub enum SandboxError {
     Invalid(String),
 }
 
-/// Where guests run: the engine, its cache and its watchdog.
+/// Where components are made ready: the engine with its compiler, and the cache. No guest runs here.
 pub struct Sandbox {
+    engine: Engine,
+    cache: Cache,
+}
+
+/// Where guests run in this process: the engine and its watchdog. The product has it in the processes that it starts
+/// for guests, and nowhere else; tests and benches may have it anywhere.
+pub struct Guests {
     pub(crate) engine: Engine,
     pub(crate) watchdog: Watchdog,
-    cache: Cache,
+}
+
+impl Guests {
+    /// For the components that a sandbox has loaded.
+    ///
+    /// # Errors
+    ///
+    /// There is no thread for the watchdog.
+    pub fn new(sandbox: &Sandbox) -> std::io::Result<Self> {
+        Self::of(sandbox.engine.clone())
+    }
+
+    /// For the components of an engine.
+    pub(crate) fn of(engine: Engine) -> std::io::Result<Self> {
+        let watchdog = Watchdog::start(engine.clone())?;
+        Ok(Self { engine, watchdog })
+    }
 }
 
 impl Sandbox {
@@ -74,9 +98,7 @@ impl Sandbox {
         let engine =
             Engine::new(&config()).map_err(|error| SandboxError::Engine(text::first_line(&error)))?;
         let cache = Cache::open(cache, &engine)?;
-        let watchdog =
-            Watchdog::start(engine.clone()).map_err(|error| SandboxError::Engine(error.to_string()))?;
-        Ok(Self { engine, watchdog, cache })
+        Ok(Self { engine, cache })
     }
 
     /// The engine's name and version, as receipts and plans record them.
@@ -102,20 +124,23 @@ impl Sandbox {
             return Err(SandboxError::NotComponent);
         }
         let digest = Digest::of(bytes);
-        if let Some(component) = self.cache.get(&self.engine, digest) {
-            return Ok(Component::new(component, digest, true));
+        if let Some(compiled) = self.cache.get(&self.engine, digest) {
+            return Ok(Component::new(compiled, digest, true));
         }
-        let component = wasmtime::component::Component::from_binary(&self.engine, bytes)
+        let compiled = wasmtime::component::Component::from_binary(&self.engine, bytes)
+            .and_then(|component| component.serialize())
             .map_err(|error| SandboxError::Invalid(text::first_line(&error)))?;
         // A cache that cannot be written costs time, never a run.
-        let stored = component
-            .serialize()
-            .map_err(|error| text::first_line(&error))
-            .and_then(|compiled| self.cache.put(digest, &compiled).map_err(|error| error.to_string()));
-        if let Err(why) = stored {
-            tracing::warn!(%digest, why, "the compiled component was not kept, the next run compiles it again");
+        if let Err(why) = self.cache.put(digest, &compiled) {
+            tracing::warn!(%digest, %why, "the compiled component was not kept, the next run compiles it again");
         }
-        Ok(Component::new(component, digest, false))
+        let kept = self.cache.get(&self.engine, digest);
+        let compiled = match kept {
+            Some(compiled) => compiled,
+            None => cache::in_memory(&self.engine, &compiled)
+                .map_err(|why| SandboxError::Engine(format!("the compiled component has no place: {why}")))?,
+        };
+        Ok(Component::new(compiled, digest, false))
     }
 
     /// A component that was compiled here before, by the digest of its bytes: for a run that is replayed when its
@@ -124,9 +149,16 @@ impl Sandbox {
     /// `None` where this version of the engine has not compiled it, or its file is not as we left it. It says nothing
     /// of whether the lock allows that component: nothing but a replay may run what is loaded by its name alone.
     pub fn load_cached(&self, digest: Digest) -> Option<Component> {
-        let component = self.cache.get(&self.engine, digest)?;
-        Some(Component::new(component, digest, true))
+        let compiled = self.cache.get(&self.engine, digest)?;
+        Some(Component::new(compiled, digest, true))
     }
+}
+
+/// An engine for components that were compiled before: the same as that of [`Sandbox`], without its compiler.
+pub(crate) fn without_compiler() -> wasmtime::Result<Engine> {
+    let mut config = Config::new();
+    config.enable_compiler(false);
+    Engine::new(common(&mut config))
 }
 
 fn config() -> Config {
@@ -134,7 +166,14 @@ fn config() -> Config {
     config
         .cranelift_opt_level(OptLevel::Speed)
         .cranelift_nan_canonicalization(true)
-        .parallel_compilation(true)
+        .parallel_compilation(true);
+    common(&mut config);
+    config
+}
+
+/// What both engines have to agree on.
+fn common(config: &mut Config) -> &Config {
+    config
         .memory_init_cow(true)
         .epoch_interruption(true)
         .max_wasm_stack(STACK_BYTES)
@@ -146,8 +185,7 @@ fn config() -> Config {
         .wasm_relaxed_simd(false)
         .wasm_features(WasmFeatures::THREADS | WasmFeatures::EXCEPTIONS, false)
         // A backtrace names functions and files of whoever built the guest, and costs time on every trap.
-        .wasm_backtrace_max_frames(None);
-    config
+        .wasm_backtrace_max_frames(None)
 }
 
 #[cfg(test)]

@@ -3,10 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ops_policy::digest::Digest;
 use ops_policy::message::{Failure, Input};
+use serde::{Deserialize, Serialize};
+
+use crate::confine::Confinement;
 
 /// Which of our interfaces are linked. Without a link a component that imports the interface does not start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Links {
     /// `ops:capability/fetch`.
     pub fetch: bool,
@@ -28,7 +32,7 @@ pub struct Mount {
 }
 
 /// What a run may use at most. Each is enforced by the sandbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Linear memory and tables of the guest, in bytes.
     pub memory: u64,
@@ -55,6 +59,11 @@ pub struct Job {
     pub mounts: Vec<Mount>,
     /// The limits.
     pub limits: Limits,
+    /// Which runs may go one after the other through one process: those with the same digest here, and with the same
+    /// component.
+    pub binding: Digest,
+    /// Whether the guest runs only where the kernel has Landlock.
+    pub needs_landlock: bool,
     /// Turns `true` when somebody wants the run to end. A `perform` in flight is waited for.
     pub cancel: tokio::sync::watch::Receiver<bool>,
 }
@@ -69,7 +78,7 @@ pub struct Printed {
 }
 
 /// How a run ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
     /// The guest returned its output.
     Output(String),
@@ -89,8 +98,12 @@ pub enum End {
     Trapped(String),
     /// It was not started: its links or its folders could not be made. Says why.
     NotStarted(String),
+    /// It was not started, because its process could not be confined as it has to be. Says why.
+    Unconfined(String),
     /// The host panicked while it served the guest. Says what.
     HostPanicked(String),
+    /// Its process was lost, or did not keep to what is agreed with it. Says what became of it.
+    Lost(String),
 }
 
 /// What came of a run.
@@ -106,4 +119,6 @@ pub struct Ran {
     pub peak_memory: u64,
     /// How long it ran in real time.
     pub elapsed: Duration,
+    /// What its process was confined by; none where it never came to that, and for a guest that ran in this process.
+    pub confined: Option<Confinement>,
 }

@@ -16,7 +16,7 @@ use crate::bindings::CapabilityPre;
 use crate::bounds::{Bounds, Driven, Halt};
 use crate::broker::Broker;
 use crate::component::Component;
-use crate::engine::Sandbox;
+use crate::engine::Guests;
 use crate::job::{End, Job, Limits, Ran};
 use crate::state::{HANDLES, State};
 use crate::stdio::Sink;
@@ -25,8 +25,8 @@ use crate::{convert, imports, text};
 /// The most bytes that a guest may hand to the host in one call.
 const CALL_BYTES: usize = 16 << 20;
 
-impl Sandbox {
-    /// Runs a component once. It must be polled on a tokio runtime that has a timer.
+impl Guests {
+    /// Runs a component once, in this process. It must be polled on a tokio runtime that has a timer.
     ///
     /// It ends by the job's limits and its `cancel`, except that a `perform` in flight is waited for; so do not drop
     /// the future to end a run. Every end is a value: there is no error besides.
@@ -58,7 +58,14 @@ impl Sandbox {
                 (end, limiter.peak_memory())
             }
         };
-        Ran { end, stdout: stdout.printed(), stderr: stderr.printed(), peak_memory, elapsed: began.elapsed() }
+        Ran {
+            end,
+            stdout: stdout.printed(),
+            stderr: stderr.printed(),
+            peak_memory,
+            elapsed: began.elapsed(),
+            confined: None,
+        }
     }
 
     fn prepare(

@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use ops_policy::digest::Digest;
 use ops_policy::message::{Effect, Input, NetError, Outcome, Report, Request, Response};
 use tokio::sync::{Mutex, watch};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 use crate::broker::{Answer, Broker, HttpRequest, Moment, Stop};
-use crate::engine::Sandbox;
+use crate::engine::{Guests, Sandbox};
 use crate::job::{Job, Limits, Links, Ran};
 
 /// What the guests of the tests may import.
@@ -151,6 +152,8 @@ pub(crate) fn job() -> (Job, watch::Sender<bool>) {
         seed: [1; 32],
         mounts: Vec::new(),
         limits: Limits { memory: 4 << 20, time: Duration::from_secs(60), output: 1 << 20 },
+        binding: Digest::of(b"the binding of the tests"),
+        needs_landlock: false,
         cancel,
     };
     (job, sender)
@@ -160,7 +163,7 @@ pub(crate) fn job() -> (Job, watch::Sender<bool>) {
 pub(crate) async fn run(guest: Guest<'_>, job: Job, broker: Script) -> Ran {
     let (sandbox, _folder) = sandbox();
     let component = sandbox.load(&guest.build()).unwrap();
-    sandbox.run(&component, job, Arc::new(Mutex::new(broker))).await
+    Guests::new(&sandbox).unwrap().run(&component, job, Arc::new(Mutex::new(broker))).await
 }
 
 /// A broker that does as it is told, and counts.

@@ -10,7 +10,6 @@ use ops_policy::message::Header;
 use ops_policy::visible::visible;
 use ops_runner::explain::Question;
 use ops_runner::runner::Runner;
-use serde_json::{Value, json};
 
 use super::{Outcome, print, print_json};
 use crate::args::Explain;
@@ -34,7 +33,7 @@ pub(crate) fn run(runner: &Runner, asked: Explain) -> Outcome {
         }
     };
     if json.json {
-        print_json(&document(&explanation))?;
+        print_json(&explanation.json())?;
     } else {
         print(text(&explanation, &method, &url).trim_end())?;
     }
@@ -103,32 +102,4 @@ fn words(side: &Side) -> (&'static str, &str) {
         Side::Covers { what } => ("covers it", what),
         Side::Refuses { why } => ("does not", why),
     }
-}
-
-fn document(explanation: &Explanation) -> Value {
-    let side = |side: &Side| match side {
-        Side::Covers { what } => json!({"covers": true, "what": what}),
-        Side::Refuses { why } => json!({"covers": false, "why": why}),
-    };
-    let (decision, rule, missing) = match &explanation.decision {
-        Decision::Allowed(allowed) => ("allowed", Some(allowed.rule.clone()), Vec::new()),
-        Decision::Denied(denial) => ("denied", None, vec![denial.reason.to_string()]),
-        Decision::NoRun(missing) => {
-            ("denied", None, missing.iter().map(|missing| missing.what.clone()).collect())
-        }
-    };
-    json!({
-        "decision": decision,
-        "service": explanation.service,
-        "rule": rule,
-        "door": match explanation.door {
-            Door::Fetch => "fetch",
-            Door::Perform => "perform",
-            Door::Undo => "undo",
-        },
-        "missing": missing,
-        "author": side(&explanation.author),
-        "operator": side(&explanation.operator),
-        "suggestion": explanation.suggestion(),
-    })
 }

@@ -3,6 +3,7 @@
 mod cap;
 mod explain;
 mod ledger;
+mod mcp;
 mod plan;
 mod prune;
 mod receipts;
@@ -37,6 +38,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Runs(command) => runs::run(workspace, command),
         Command::Receipts(command) => receipts::run(workspace, command),
         Command::Ledger(command) => ledger::run(workspace, command),
+        Command::Mcp(command) => mcp::run(workspace, command),
     }
 }
 

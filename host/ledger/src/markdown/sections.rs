@@ -237,7 +237,7 @@ fn host(receipt: &Receipt) -> String {
         Deployment::SeparateUser => "separate user",
     };
     let sandbox = match host.sandbox.as_slice() {
-        [] => "no confinement".into(),
+        [] => "no capability ran".into(),
         names => names.iter().map(|name| code(name)).collect::<Vec<_>>().join(", "),
     };
     format!("ops {}, {}, {deployment}, {sandbox}", text(&host.ops_version), text(&host.engine))

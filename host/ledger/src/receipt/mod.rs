@@ -245,7 +245,9 @@ pub struct Host {
     pub engine: String,
     /// Who else could use its files.
     pub deployment: Deployment,
-    /// The confinements that were in force, by name.
+    /// What confined the capability, by name; empty where none ran. `wasm`, the engine; `process`, one of its own, without
+    /// an environment and with nothing open; `seccomp`; and `landlock-N`, of the version N of its interface, where the
+    /// kernel has it. Receipts before 0.2 have `wasm` alone, whether or not one ran.
     pub sandbox: Vec<String>,
 }
 

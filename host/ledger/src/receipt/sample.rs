@@ -37,7 +37,7 @@ pub(crate) fn applied() -> Receipt {
             ops_version: "0.1.0".into(),
             engine: "wasmtime 48.0.8".into(),
             deployment: Deployment::SameUser,
-            sandbox: vec!["wasm".into()],
+            sandbox: ["wasm", "process", "seccomp", "landlock-6"].map(str::to_owned).into(),
         },
         grants: grants(),
         used: vec![Use {

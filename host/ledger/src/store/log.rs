@@ -19,7 +19,8 @@ use crate::log::{Checkpoint, LogKey, LogVerifier};
 
 /// The sequence that the next entry will have. It is reserved as long as the transaction lasts.
 pub(super) fn next_sequence(transaction: &Transaction<'_>) -> Result<i64, LedgerError> {
-    Ok(transaction.query_row("SELECT coalesce(max(sequence), 0) + 1 FROM entries", [], |row| row.get(0))?)
+    let mut next = transaction.prepare_cached("SELECT coalesce(max(sequence), 0) + 1 FROM entries")?;
+    Ok(next.query_row([], |row| row.get(0))?)
 }
 
 /// Appends a signed bundle to the log under the next sequence, with its leaf's place in the tree.
@@ -32,11 +33,11 @@ pub(super) fn append(
     let sequence = next_sequence(transaction)?;
     let (at, digest) = (now(), Digest::of(bundle));
     let seal = entry_seal(sequence, kind.word(), run, &at, &digest.to_string());
-    transaction.execute(
+    let mut insert = transaction.prepare_cached(
         "INSERT INTO entries(sequence, kind, run, at, envelope, digest, seal)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        (sequence, kind.word(), run, at, bundle, digest.to_string(), seal),
     )?;
+    insert.execute((sequence, kind.word(), run, at, bundle, digest.to_string(), seal))?;
     let leaf = Leaf::new(kind, run, &digest).to_bytes()?;
     add_hashes(transaction, sequence.unsigned_abs() - 1, record_hash(&leaf))?;
     Ok(sequence)
@@ -56,7 +57,7 @@ pub(super) fn entry_seal(sequence: i64, kind: &str, run: &str, at: &str, digest:
 fn add_hashes(connection: &Connection, index: u64, leaf: Hash) -> Result<(), LedgerError> {
     let first = stored_hash_index(0, index);
     let hashes = stored_hashes_for_record_hash(index, leaf, &Hashes(connection))?;
-    let mut insert = connection.prepare("INSERT INTO hashes(place, hash) VALUES (?1, ?2)")?;
+    let mut insert = connection.prepare_cached("INSERT INTO hashes(place, hash) VALUES (?1, ?2)")?;
     for (place, hash) in (first..).zip(hashes) {
         insert.execute((place.cast_signed(), hash.0))?;
     }
@@ -71,7 +72,7 @@ impl Hashes<'_> {
         if places.is_empty() {
             return Ok(Vec::new());
         }
-        let mut statement = self.0.prepare("SELECT hash FROM hashes WHERE place = ?1")?;
+        let mut statement = self.0.prepare_cached("SELECT hash FROM hashes WHERE place = ?1")?;
         let hash = |place: &u64| statement.query_row([place.cast_signed()], |row| row.get(0)).map(Hash);
         places.iter().map(hash).collect()
     }

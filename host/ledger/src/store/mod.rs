@@ -40,7 +40,8 @@ pub use runs::{Dangling, EffectProgress, EffectState, NewIntent};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::types::Type;
@@ -61,6 +62,8 @@ pub struct Ledger {
     state: PathBuf,
     id: String,
     inner: Mutex<Inner>,
+    /// Whether something was committed that may not be on disk yet, for whoever syncs it.
+    unsynced: (Mutex<bool>, Condvar),
 }
 
 #[derive(Debug)]
@@ -189,7 +192,7 @@ impl Ledger {
     pub fn open(state: &Path) -> Result<Self, LedgerError> {
         let (connection, id) = connect::open(state)?;
         let inner = Inner { connection, durability: Durability::Durable, durable_commits: 0 };
-        Ok(Self { state: state.to_path_buf(), id, inner: Mutex::new(inner) })
+        Ok(Self { state: state.to_path_buf(), id, inner: Mutex::new(inner), unsynced: Default::default() })
     }
 
     /// The ledger's id: 32 hex digits, drawn when it was made.
@@ -215,6 +218,15 @@ impl Ledger {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Waits, at most so long, until something is committed softly, and takes note of it: [`Ledger::sync`] is due.
+    pub fn wait_unsynced(&self, longest: Duration) -> bool {
+        let (unsynced, changed) = &self.unsynced;
+        let unsynced = unsynced.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = changed.wait_timeout_while(unsynced, longest, |unsynced| !*unsynced);
+        let (mut unsynced, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *unsynced)
     }
 
     // A thread that panicked left no half transaction: SQLite rolled it back.
@@ -243,6 +255,9 @@ impl Ledger {
         transaction.commit()?;
         if durability == Durability::Durable {
             inner.durable_commits += 1;
+        } else {
+            *self.unsynced.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+            self.unsynced.1.notify_one();
         }
         Ok(out)
     }

@@ -132,12 +132,13 @@ impl Ledger {
             let bundle = sign(sequence(next_sequence(transaction)?))?;
             let entry = append(transaction, receipt.kind(), receipt.run, &bundle)?;
             let continues = receipt.resolves.map(|resolution| resolution.run).or(receipt.settles);
-            let changed = transaction.execute(
-                "INSERT INTO runs(key, capability, receipt, status, continues) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT (key) DO UPDATE SET receipt = ?3, status = ?4
-                 WHERE receipt IS NULL AND capability = ?2",
-                (receipt.run, receipt.capability, entry, receipt.status.word(), continues),
-            )?;
+            let changed = transaction
+                .prepare_cached(
+                    "INSERT INTO runs(key, capability, receipt, status, continues) VALUES (?1, ?2, ?3, ?4, ?5)
+                     ON CONFLICT (key) DO UPDATE SET receipt = ?3, status = ?4
+                     WHERE receipt IS NULL AND capability = ?2",
+                )?
+                .execute((receipt.run, receipt.capability, entry, receipt.status.word(), continues))?;
             if changed != 1 {
                 return Err(LedgerError::RunState {
                     run: receipt.run.into(),
@@ -146,13 +147,12 @@ impl Ledger {
             }
             if receipt.status != Status::Unknown {
                 // The recording has it from here on; nobody resumes this run.
-                transaction.execute("DELETE FROM journal WHERE run = ?1", [receipt.run])?;
+                transaction.prepare_cached("DELETE FROM journal WHERE run = ?1")?.execute([receipt.run])?;
             }
             if receipt.kept > 0 {
-                transaction.execute(
-                    "INSERT INTO kept(run, bytes, at) VALUES (?1, ?2, ?3)",
-                    (receipt.run, receipt.kept.cast_signed(), now()),
-                )?;
+                transaction
+                    .prepare_cached("INSERT INTO kept(run, bytes, at) VALUES (?1, ?2, ?3)")?
+                    .execute((receipt.run, receipt.kept.cast_signed(), now()))?;
             }
             Ok(sequence(entry))
         })

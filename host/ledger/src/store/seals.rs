@@ -30,7 +30,7 @@ const COLUMN: &str = "seal";
 pub(super) fn seal(transaction: &Transaction<'_>) -> Result<(), LedgerError> {
     // One look at the partial indexes, which are empty but for this transaction's rows.
     let looks = SEALED.map(|(table, _)| format!("EXISTS (SELECT 1 FROM {table} WHERE seal IS NULL)"));
-    let mut statement = transaction.prepare(&format!("SELECT {}", looks.join(", ")))?;
+    let mut statement = transaction.prepare_cached(&format!("SELECT {}", looks.join(", ")))?;
     let written: Vec<bool> =
         statement.query_row([], |row| (0..SEALED.len()).map(|table| row.get(table)).collect())?;
     for ((table, key), written) in SEALED.into_iter().zip(written) {
@@ -42,7 +42,7 @@ pub(super) fn seal(transaction: &Transaction<'_>) -> Result<(), LedgerError> {
 }
 
 fn seal_table(transaction: &Transaction<'_>, table: &str, key: &[&str]) -> Result<(), LedgerError> {
-    let mut unsealed = transaction.prepare(&format!("SELECT * FROM {table} WHERE seal IS NULL"))?;
+    let mut unsealed = transaction.prepare_cached(&format!("SELECT * FROM {table} WHERE seal IS NULL"))?;
     let mut rows = unsealed.query([])?;
     let mut seals = Vec::new();
     while let Some(row) = rows.next()? {
@@ -53,7 +53,7 @@ fn seal_table(transaction: &Transaction<'_>, table: &str, key: &[&str]) -> Resul
     let names: Vec<String> =
         key.iter().enumerate().map(|(at, column)| format!("{column} = ?{}", at + 2)).collect();
     let query = format!("UPDATE {table} SET seal = ?1 WHERE {}", names.join(" AND "));
-    let mut update = transaction.prepare(&query)?;
+    let mut update = transaction.prepare_cached(&query)?;
     for (name, seal) in seals {
         let seal = rusqlite::types::Value::Blob(seal.to_vec());
         update.execute(rusqlite::params_from_iter(std::iter::once(seal).chain(name)))?;

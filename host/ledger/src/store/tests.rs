@@ -1,5 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
+use std::time::Duration;
+
 use super::*;
 use crate::digest::Digest;
 use crate::receipt::{Approver, PlanRef};
@@ -235,7 +237,11 @@ fn a_run_with_n_effects_waits_n_plus_one_times() {
 
     let other = key("b");
     let read = NewReceipt::new(&other, "a.b", Status::Done);
+    let due = || ledger.wait_unsynced(Duration::ZERO);
+    due();
+    assert!(!due(), "what was taken note of is not due again");
     ledger.commit_receipt(&read, Durability::Soft, |_| Ok(b"receipt".to_vec())).unwrap();
+    assert!(due());
     assert_eq!(ledger.durable_commits(), 4, "a read-only run waited for the disk");
     ledger.sync().unwrap();
 }

@@ -8,7 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::only::Only;
-use crate::stub::Role;
+use ops_policy::settings::Role;
+use ops_runner::run::Standing;
 
 /// Lists one tool, whose name is the caller's.
 struct Who;
@@ -49,7 +50,8 @@ async fn server(admit: Option<Admit>) -> Server {
 }
 
 fn tokens() -> Option<Admit> {
-    let alice = Caller { name: "alice".into(), role: Role::Reader, only: Only::default() };
+    let alice =
+        Caller { name: "alice".into(), standing: Standing::Local(Role::Reader), only: Only::default() };
     Some(Arc::new(move |token| (token == "good").then(|| alice.clone())))
 }
 

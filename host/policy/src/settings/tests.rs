@@ -42,6 +42,7 @@ fn refused() {
         ("workspace: demo\nagents: {approver: [ci]}", "unknown field `approver`"),
         ("workspace: demo\nagents: [ci]", "expected a map, such as {"),
         ("workspace: demo\nrequire: {landlocked: true}", "did you mean `landlock`?"),
+        ("workspace: demo\nrequire: true", "expected a map, such as {landlock: true"),
         ("workspace: demo\nrequire: {landlock: 1}", "a boolean is written true or false"),
         ("workspace: demo\nrequire: {user: a b}", "not the name of a user"),
         ("workspace: demo\nrequire: {user: ''}", "not the name of a user"),
@@ -85,6 +86,13 @@ fn records_have_an_age_and_a_size() {
     ] {
         assert_eq!(records(text), Records { retention, store }, "{text}");
     }
+}
+
+#[test]
+fn what_a_host_must_have_is_said() {
+    let landlock = |text: &str| parse(&format!("workspace: demo\n{text}")).unwrap().require.landlock;
+    assert!(!landlock("") && !landlock("require: {}") && !landlock("require: {landlock: false}"));
+    assert!(landlock("require: {landlock: true}"));
 }
 
 #[test]

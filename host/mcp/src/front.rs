@@ -1,0 +1,264 @@
+//! What all calls share: the runner, the tools that the lock vouches for, the gate, and the wish to stop.
+//!
+//! Each run has a thread of its own, since a guest's answers are waited for in it, and a place in its capability's
+//! lane. What a call asks for is checked by the runner, in the run, so that whatever is refused there has its receipt.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ops_policy::digest::Digest;
+use ops_policy::settings::Role;
+use ops_policy::visible;
+use ops_runner::agents::Answer;
+use ops_runner::broker::ReportSink;
+use ops_runner::run::{Actor, Arguments, Order, Standing, What};
+use ops_runner::runner::Runner;
+use ops_runner::show::plan_text;
+use serde_json::{Map, Value};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::answer::Waiting;
+use crate::caller::Caller;
+use crate::gate::Gate;
+use crate::only::Only;
+use crate::schema::PLAN_ID;
+use crate::tools::{Offer, Shelf};
+
+/// How long runs that may not be stopped any more are waited for once the server is to stop. One that takes longer is
+/// found, and told as unknown, at the next start.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Why a lock is not served over HTTP.
+const DEVELOPMENT: &str = "ops.lock was signed for development, and such a lock is not served over HTTP\n  \
+                           `ops pin --key KEY` signs one that is";
+
+/// What all calls share.
+pub(crate) struct Front {
+    pub(crate) runner: Runner,
+    pub(crate) gate: Gate,
+    /// Turns when the server is to stop.
+    pub(crate) stop: CancellationToken,
+    /// Whether a lock that was signed for development is served.
+    development: bool,
+    known: Mutex<Known>,
+}
+
+/// The tools as they were when they were looked at last.
+#[derive(Default)]
+struct Known {
+    /// The lock's hash at that time. None where it did not hold.
+    lock: Option<Digest>,
+    shelf: Arc<Shelf>,
+    /// Tools that were there once. A call of one goes to the runner, which refuses it with a receipt, and says why.
+    former: BTreeMap<String, Arc<Offer>>,
+}
+
+/// Why there is no tool for a call. All are for people.
+#[derive(Debug)]
+pub(crate) enum Missing {
+    /// There is none of that name, for this caller.
+    Tool(String),
+    /// The lock does not hold, or is not served here.
+    Lock(String),
+}
+
+/// What a call wants.
+pub(crate) enum Wish {
+    /// To run the capability with these arguments.
+    Call(Map<String, Value>),
+    /// To carry out a plan. Arguments beside its id must be the plan's own.
+    Apply(String, Map<String, Value>),
+}
+
+impl Front {
+    pub(crate) fn new(runner: Runner, development: bool, stop: CancellationToken) -> Self {
+        Self { runner, gate: Gate::new(), stop, development, known: Mutex::default() }
+    }
+
+    /// The tools, as of now.
+    ///
+    /// # Errors
+    ///
+    /// The lock does not hold, or is not served here.
+    pub(crate) fn look(&self) -> Result<Arc<Shelf>, String> {
+        let looked = self.lock().and_then(|lock| Ok((lock, self.shelf()?)));
+        let mut known = self.known();
+        known.lock = looked.as_ref().ok().map(|(lock, _)| *lock);
+        let (_, shelf) = looked?;
+        let before = std::mem::replace(&mut known.shelf, shelf.clone());
+        known.former.extend(before.offers.iter().map(|(name, offer)| (name.clone(), offer.clone())));
+        // A name that would now be that of two is nobody's.
+        known.former.retain(|_, offer| shelf.hidden.iter().all(|(hidden, _)| *hidden != offer.capability));
+        Ok(shelf)
+    }
+
+    fn shelf(&self) -> Result<Arc<Shelf>, String> {
+        let everything =
+            Caller { name: String::new(), standing: Standing::Local(Role::Proposer), only: Only::default() };
+        let (tools, refused) = self.runner.tools(&everything.actor("")).map_err(|refusal| refusal.message)?;
+        let mut shelf = Shelf::new(tools);
+        shelf.refused = refused.into_iter().map(|refusal| refusal.message).collect();
+        for (capability, why) in &shelf.hidden {
+            tracing::warn!(%capability, %why, "not a tool");
+        }
+        Ok(Arc::new(shelf))
+    }
+
+    /// The hash of the lock, if it is one that is served here: one for development is for the machine on which it was
+    /// signed.
+    fn lock(&self) -> Result<Digest, String> {
+        match self.runner.lock_in_force().map_err(|refusal| refusal.message)? {
+            (_, true) if !self.development => Err(DEVELOPMENT.to_owned()),
+            (lock, _) => Ok(lock),
+        }
+    }
+
+    /// A tool of this caller's, if the lock has not changed since the tools were looked at.
+    pub(crate) fn offer_at_hand(&self, caller: &Caller, name: &str) -> Option<Arc<Offer>> {
+        let lock = self.lock().ok()?;
+        let known = self.known();
+        let offer = known.shelf.offers.get(name).filter(|_| known.lock == Some(lock))?;
+        caller.only.admits(&offer.capability).then(|| offer.clone())
+    }
+
+    /// A tool of this caller's, as of now.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub(crate) fn offer(&self, caller: &Caller, name: &str) -> Result<Arc<Offer>, Missing> {
+        let shelf = match self.look() {
+            Err(why) if why == DEVELOPMENT => return Err(Missing::Lock(why)),
+            looked => looked,
+        };
+        let known = self.known();
+        let offer = known.shelf.offers.get(name).or_else(|| known.former.get(name));
+        if let Some(offer) = offer.filter(|offer| caller.only.admits(&offer.capability)) {
+            return Ok(offer.clone());
+        }
+        let shelf = shelf.map_err(Missing::Lock)?;
+        let seen = shelf.offers.iter().filter(|(_, offer)| caller.only.admits(&offer.capability));
+        let hint = match ops_policy::name::nearest(name, seen.map(|(name, _)| name.as_str())) {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
+            None => "tools/list lists what there is".to_owned(),
+        };
+        let name = visible::clip(&visible::visible(name), 100);
+        Err(Missing::Tool(format!("there is no tool `{name}`; {hint}")))
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The caller's role.
+    ///
+    /// # Errors
+    ///
+    /// The lock does not hold, or the caller has none.
+    pub(crate) fn role(&self, caller: &Caller) -> Result<Role, String> {
+        match caller.standing {
+            Standing::Local(role) => Ok(role),
+            Standing::Person => Err("a person has no role here".to_owned()),
+            Standing::Named => {
+                let role = self.runner.role_of(&caller.name).map_err(|refusal| refusal.message)?;
+                role.ok_or_else(|| {
+                    format!(
+                        "`{}` has no role in ops.yaml: `agents:` lists readers and proposers",
+                        caller.name
+                    )
+                })
+            }
+        }
+    }
+
+    /// Whether everything that is bound can be served: what `/readyz` answers.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.look().is_ok_and(|shelf| shelf.hidden.is_empty() && shelf.refused.is_empty())
+    }
+
+    /// Runs what a call wants, from here to its end, on this thread.
+    pub(crate) fn serve(
+        &self,
+        offer: &Offer,
+        wish: Wish,
+        actor: Actor,
+        reports: ReportSink,
+        cancel: watch::Receiver<bool>,
+    ) -> (Answer, Option<Waiting>) {
+        let what = match wish {
+            Wish::Call(arguments) => {
+                let values = Value::Object(arguments);
+                What::Call {
+                    capability: offer.capability.clone(),
+                    arguments: Box::new(move |_| Ok(Arguments { values: values.clone(), dry_run: false })),
+                }
+            }
+            Wish::Apply(plan, beside) => match self.applicable(offer, &plan, beside) {
+                Ok(()) => What::Apply { plan },
+                Err(why) => return (usage(offer, why), None),
+            },
+        };
+        let order = Order { what, actor, reports, trace: Arc::new(|_| {}), cancel };
+        let engine = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(engine) => engine,
+            Err(error) => return (usage(offer, format!("no runtime: {error}")), None),
+        };
+        let answer = engine.block_on(self.runner.serve(order));
+        let waiting = answer.plan.clone().map(|plan| {
+            let last = self.runner.last_applied(&plan.capability, &plan.id);
+            Waiting { text: plan_text(&plan, last.as_ref()), plan }
+        });
+        (answer, waiting)
+    }
+
+    /// Whether a plan is one of this tool's, and the arguments beside its id are those that it was made with.
+    fn applicable(&self, offer: &Offer, id: &str, beside: Map<String, Value>) -> Result<(), String> {
+        let unknown = || {
+            format!(
+                "/{PLAN_ID}: there is no plan `{}` of this tool",
+                visible::clip(&visible::visible(id), 100)
+            )
+        };
+        // The beginning of an id would do for a person, who sees which plan that is.
+        let plan = self.runner.plan(id).map_err(|_| unknown())?;
+        if plan.id != id || plan.capability != offer.capability {
+            return Err(unknown());
+        }
+        let made_with: Value =
+            serde_json::from_str(&plan.input.arguments).map_err(|error| error.to_string())?;
+        if beside.is_empty() || Value::Object(beside) == made_with {
+            return Ok(());
+        }
+        Err(format!(
+            "/{PLAN_ID}: plan {id} was made with other arguments than those beside it; give {PLAN_ID} alone to carry it \
+             out, or no {PLAN_ID} to ask for a new plan"
+        ))
+    }
+
+    /// Stops: whatever may still be stopped is, and the rest is waited for.
+    pub(crate) async fn finish(&self) {
+        self.stop.cancel();
+        let _ = tokio::time::timeout(PATIENCE, self.gate.empty()).await;
+    }
+}
+
+/// Whether a role may call a tool at all.
+pub(crate) fn may_call(role: Role, offer: &Offer) -> bool {
+    role >= Role::Proposer || !offer.changes
+}
+
+fn usage(offer: &Offer, message: String) -> Answer {
+    Answer {
+        capability: offer.capability.clone(),
+        run: None,
+        status: "usage".to_owned(),
+        exit: 2,
+        code: Some("usage".to_owned()),
+        message,
+        output: None,
+        plan: None,
+        denied: Vec::new(),
+    }
+}

@@ -1,0 +1,226 @@
+//! What host and guest's process say to each other, and how it goes over their socket.
+//!
+//! A frame is a length (four bytes, little-endian) and so many bytes. A message is a frame of JSON. After
+//! [`ToHost::Ran`] come frames of plain bytes: the output, where there is one, and what the guest printed.
+//!
+//! The host trusts nothing that comes from there: a frame is refused by its length before there is room made for it,
+//! and the messages are plain values, whose meaning is for the host to judge. The process trusts its host.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use ops_policy::manifest::Manifest;
+use ops_policy::message::{Effect, Input, NetError, Outcome, Report, Request, Response};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::broker::{HttpRequest, Moment, Stop};
+use crate::confine::Confinement;
+use crate::describe::DescribeError;
+use crate::job::{End, Job, Limits, Links, Mount};
+
+/// The longest message to the host, in bytes. A guest may hand over 16 MiB in one call, and base64 makes 22 of them.
+pub(crate) const TO_HOST: usize = 32 << 20;
+
+/// The longest message to the process, in bytes: an answer of 64 MiB as base64, and its header.
+pub(crate) const TO_WORKER: usize = 96 << 20;
+
+/// The most texts of a refused `wasi:http` request, each with its number. The host says the text, so that nothing of
+/// the guest's is in it.
+pub(crate) const REFUSALS: [&str; 11] = [
+    "it asks for a tunnel",
+    "its scheme is neither http nor https",
+    "its address names no host",
+    "its address holds a user or a password",
+    "one of its header fields is not text",
+    "its content-length is not a length",
+    "its body is not as long as its content-length says",
+    "its body was broken off",
+    "the bodies that wait are more than 8 MiB",
+    "it has trailers",
+    "it is malformed",
+];
+
+/// From the host.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum ToWorker {
+    /// Run the component.
+    Run(Box<Task>),
+    /// Ask the component what it is.
+    Describe,
+    /// What was asked last is answered.
+    Answer(Box<Said>),
+    /// The refusal that was told last was heard.
+    Heard(Result<(), Stop>),
+}
+
+/// An answer, and the moment that it came at.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Said {
+    /// To [`ToHost::Fetch`] and [`ToHost::FetchUrl`].
+    Fetched(Result<Result<Response, NetError>, Stop>, Moment),
+    /// To [`ToHost::Perform`].
+    Performed(Result<Result<Outcome, NetError>, Stop>, Moment),
+    /// To [`ToHost::Report`].
+    Told(Result<(), Stop>),
+}
+
+/// A job on its way.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Task {
+    pub(crate) input: Input,
+    pub(crate) links: Links,
+    pub(crate) clock: (u64, u32),
+    pub(crate) seed: [u8; 32],
+    pub(crate) mounts: Vec<Place>,
+    pub(crate) limits: Limits,
+    pub(crate) needs_landlock: bool,
+    /// Where the run stands before the guest's first instruction.
+    pub(crate) moment: Moment,
+}
+
+/// A folder on its way: a path of the host is bytes, which need not be text.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Place {
+    guest: String,
+    host: Vec<u8>,
+    writable: bool,
+}
+
+impl From<&Mount> for Place {
+    fn from(mount: &Mount) -> Self {
+        let Mount { guest, host, writable } = mount;
+        Self { guest: guest.clone(), host: host.as_os_str().as_bytes().to_vec(), writable: *writable }
+    }
+}
+
+impl From<&Place> for Mount {
+    fn from(place: &Place) -> Self {
+        let Place { guest, host, writable } = place.clone();
+        Self { guest, host: OsString::from_vec(host).into(), writable }
+    }
+}
+
+impl Task {
+    pub(crate) fn of(job: &Job, moment: Moment) -> Self {
+        Self {
+            input: job.input.clone(),
+            links: job.links,
+            clock: (job.clock_seconds, job.clock_nanoseconds),
+            seed: job.seed,
+            mounts: job.mounts.iter().map(Place::from).collect(),
+            limits: job.limits,
+            needs_landlock: job.needs_landlock,
+            moment,
+        }
+    }
+}
+
+/// To the host.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum ToHost {
+    /// The process is confined, and the guest's first instruction comes next. Said once, and before all else.
+    Confined(Confinement),
+    /// As in [`crate::broker::Broker`].
+    Fetch(Request),
+    /// As in [`crate::broker::Broker`].
+    FetchUrl(HttpRequest),
+    /// As in [`crate::broker::Broker`], with the number of the text in [`REFUSALS`].
+    Refused { method: String, why: usize },
+    /// As in [`crate::broker::Broker`].
+    Perform(Effect),
+    /// As in [`crate::broker::Broker`].
+    Report(Report),
+    /// The run is over. Its output, where the end is one, comes in a frame of its own.
+    Ran {
+        end: End,
+        /// How many bytes were printed to standard output and error.
+        printed: [u64; 2],
+        peak_memory: u64,
+    },
+    /// What the component is.
+    Described(Result<Manifest, DescribeError>),
+}
+
+/// A message as a frame.
+///
+/// # Errors
+///
+/// It is longer than `most` bytes.
+pub(crate) fn frame_of(message: &impl Serialize, most: usize) -> io::Result<Vec<u8>> {
+    let mut frame = vec![0; 4];
+    serde_json::to_writer(&mut frame, message)?;
+    let length = frame.len() - 4;
+    let header =
+        u32::try_from(length).ok().filter(|_| length <= most).ok_or_else(|| too_long(length, most))?;
+    for (to, from) in frame.iter_mut().zip(header.to_le_bytes()) {
+        *to = from;
+    }
+    Ok(frame)
+}
+
+/// The length in a frame's first four bytes.
+///
+/// # Errors
+///
+/// It is more than `most`.
+pub(crate) fn length_of(header: [u8; 4], most: usize) -> io::Result<usize> {
+    let length = u32::from_le_bytes(header) as usize;
+    if length > most { Err(too_long(length, most)) } else { Ok(length) }
+}
+
+fn too_long(length: usize, most: usize) -> io::Error {
+    io::Error::other(format!("a message of {length} bytes, where at most {most} may come"))
+}
+
+/// Reads the next message. For the process, which waits for nothing else meanwhile.
+pub(crate) fn read<T: DeserializeOwned>(mut from: impl Read) -> io::Result<T> {
+    let mut header = [0; 4];
+    from.read_exact(&mut header)?;
+    let mut frame = vec![0; length_of(header, TO_WORKER)?];
+    from.read_exact(&mut frame)?;
+    Ok(serde_json::from_slice(&frame)?)
+}
+
+/// Writes plain bytes as a frame.
+pub(crate) fn write_bytes(mut to: impl Write, bytes: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+    to.write_all(&length.to_le_bytes())?;
+    to.write_all(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_comes_as_it_went() {
+        let message = ToWorker::Answer(Box::new(Said::Fetched(
+            Ok(Err(NetError::Timeout("late".into()))),
+            Moment { clock: 7, replaying: true },
+        )));
+        let frame = frame_of(&message, TO_WORKER).unwrap();
+        let Ok(ToWorker::Answer(said)) = read(&frame[..]) else { panic!("an answer") };
+        let Said::Fetched(Ok(Err(NetError::Timeout(text))), moment) = *said else { panic!("a timeout") };
+        assert_eq!((text.as_str(), moment.clock, moment.replaying), ("late", 7, true));
+    }
+
+    #[test]
+    fn a_path_is_bytes() {
+        let host = OsString::from_vec(vec![b'/', 0xff, b'a']).into();
+        let mount = Mount { guest: "/in".into(), host, writable: true };
+        let text = serde_json::to_vec(&Place::from(&mount)).unwrap();
+        assert_eq!(Mount::from(&serde_json::from_slice::<Place>(&text).unwrap()), mount);
+    }
+
+    #[test]
+    fn lengths_are_bounded_both_ways() {
+        assert!(frame_of(&"x".repeat(9), 11).is_ok() && frame_of(&"x".repeat(10), 11).is_err());
+        assert_eq!(length_of([11, 0, 0, 0], 11).unwrap(), 11);
+        let error = length_of([0xff; 4], 11).unwrap_err().to_string();
+        assert_eq!(error, "a message of 4294967295 bytes, where at most 11 may come");
+        assert!(read::<ToWorker>(&[0xff; 8][..]).is_err());
+        assert!(read::<ToWorker>(&b"\x02\0\0\0{]"[..]).is_err());
+    }
+}

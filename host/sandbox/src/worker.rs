@@ -1,0 +1,210 @@
+//! The process that a guest runs in, from its start to its end.
+//!
+//! In this order: it takes the socket and the compiled component that its host gave it as standard input and output,
+//! puts nothing in their places and closes everything else; it maps the component; it waits for its first run, with one
+//! thread and no guest instruction run; it confines itself for exactly that run ([`crate::confine`]) and says what by;
+//! then it runs the guest. It goes on with the next run if its host sends one, and ends when its host is gone.
+//!
+//! It has no environment, no argument but the component's digest, and no file, socket, key or secret of the host's but
+//! those two descriptors.
+
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::process::ExitCode;
+use std::sync::{Arc, mpsc};
+
+use ops_policy::digest::Digest;
+use ops_policy::message::Input;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::fcntl_dupfd_cloexec;
+use tokio::runtime::Runtime;
+use tokio::sync::{Mutex, watch};
+
+use crate::cache::{self, Compiled};
+use crate::component::Component;
+use crate::confine::confine;
+use crate::engine::{self, Guests};
+use crate::job::{End, Job, Mount, Printed, Ran};
+use crate::remote::{Host, Next, RemoteBroker, listen};
+use crate::wire::{Task, ToHost, ToWorker};
+
+/// The word that makes a program a process for guests, when it is the first of its arguments.
+pub const WORD: &str = "guest-worker";
+
+/// What runs in the place of a guest in tests of the confinement: native code, which no engine holds. It has the guest's
+/// input and folders, and returns its output.
+pub type Hook = fn(&Input, &[Mount]) -> String;
+
+/// Is the process for guests. For a program whose first argument is [`WORD`], before it does anything else.
+pub fn serve() -> ExitCode {
+    serve_with(None)
+}
+
+/// The same with something in the place of the guest. The product never calls this with a hook.
+pub fn serve_with(hook: Option<Hook>) -> ExitCode {
+    let digest = std::env::args().nth(2).and_then(|digest| digest.parse().ok());
+    let (Some(digest), Ok((socket, compiled))) = (digest, descriptors()) else {
+        return ExitCode::FAILURE;
+    };
+    let host = Host::new(socket.into());
+    let ready = mapped(compiled, digest);
+    let next = match host.read() {
+        ToWorker::Run(task) => Next::Run(task),
+        ToWorker::Describe => Next::Describe,
+        ToWorker::Answer(_) | ToWorker::Heard(_) => return ExitCode::FAILURE,
+    };
+    let worker = ready.and_then(|component| {
+        let (mounts, needs_landlock) = match &next {
+            Next::Run(task) => (task.mounts(), task.needs_landlock),
+            Next::Describe => (Vec::new(), false),
+        };
+        let confined = confine(&mounts, needs_landlock)?;
+        host.tell(&ToHost::Confined(confined));
+        Worker::start(component, host.clone(), hook)
+    });
+    match worker {
+        Ok((mut worker, following)) => {
+            worker.work(next);
+            while let Ok(next) = following.recv() {
+                worker.work(next);
+            }
+        }
+        Err(end) => ran(&host, end, [Printed::default(), Printed::default()], 0),
+    }
+    host.close();
+    ExitCode::SUCCESS
+}
+
+/// Takes the socket from standard input and the component from standard output, and closes whatever else was left open
+/// by those who started this process.
+fn descriptors() -> std::io::Result<(OwnedFd, File)> {
+    let first = rustix::stdio::raw_stderr() + 1;
+    let socket = fcntl_dupfd_cloexec(rustix::stdio::stdin(), first)?;
+    let compiled = fcntl_dupfd_cloexec(rustix::stdio::stdout(), first)?;
+    let nothing = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::stdio::dup2_stdin(nothing.as_fd())?;
+    rustix::stdio::dup2_stdout(nothing.as_fd())?;
+    rustix::stdio::dup2_stderr(nothing.as_fd())?;
+    drop(nothing);
+    let (one, other) = (socket.as_raw_fd(), compiled.as_raw_fd());
+    let (low, high) = (one.min(other), one.max(other));
+    for (from, to) in [(first, low - 1), (low + 1, high - 1), (high + 1, RawFd::MAX)] {
+        if from <= to {
+            close_all(from, to)?;
+        }
+    }
+    Ok((socket, compiled.into()))
+}
+
+#[expect(
+    unsafe_code,
+    reason = "no safe call closes descriptors that nobody here has opened; the argument is below"
+)]
+fn close_all(from: RawFd, to: RawFd) -> std::io::Result<()> {
+    // SAFETY: the call touches no memory. It closes descriptors that nothing in this process owns: the process has just
+    // begun, has one thread, and has opened nothing but the two that are not in any of the ranges.
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, from, to, 0) };
+    if closed == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}
+
+/// The component that the host has checked and handed over.
+fn mapped(file: File, digest: Digest) -> Result<Component, End> {
+    let unfit =
+        |why: String| End::NotStarted(format!("its process cannot use the compiled component: {why}"));
+    let engine = engine::without_compiler().map_err(|error| unfit(error.to_string()))?;
+    let component = cache::map(&engine, &file).map_err(|error| unfit(error.to_string()))?;
+    Ok(Component::new(Compiled { component, file }, digest, true))
+}
+
+/// A process that is confined.
+struct Worker {
+    component: Component,
+    host: Host,
+    guests: Guests,
+    runtime: Runtime,
+    broker: Arc<Mutex<RemoteBroker>>,
+    hook: Option<Hook>,
+}
+
+impl Worker {
+    /// Starts the threads, and what runs guests. The runs after the first come through the channel.
+    fn start(
+        component: Component,
+        host: Host,
+        hook: Option<Hook>,
+    ) -> Result<(Self, mpsc::Receiver<Next>), End> {
+        let unfit = |error: std::io::Error| End::NotStarted(format!("its process cannot run it: {error}"));
+        let guests = Guests::of(component.engine().clone()).map_err(unfit)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(unfit)?;
+        let (following, broker) = listen(host.clone()).map_err(unfit)?;
+        let broker = Arc::new(Mutex::new(broker));
+        Ok((Self { component, host, guests, runtime, broker, hook }, following))
+    }
+
+    fn work(&mut self, next: Next) {
+        match next {
+            Next::Run(task) => self.run(*task),
+            Next::Describe => {
+                let described = self.runtime.block_on(self.guests.describe(&self.component));
+                self.host.tell(&ToHost::Described(described));
+            }
+        }
+    }
+
+    fn run(&self, task: Task) {
+        let moment = task.moment;
+        let (_nobody, cancel) = watch::channel(false);
+        let job = task.into_job(cancel);
+        if let Some(hook) = self.hook {
+            let output = hook(&job.input, &job.mounts);
+            return ran(&self.host, End::Output(output), Default::default(), 0);
+        }
+        let Ran { end, stdout, stderr, peak_memory, .. } = self.runtime.block_on(async {
+            self.broker.lock().await.begin(moment);
+            self.guests.run(&self.component, job, self.broker.clone()).await
+        });
+        ran(&self.host, end, [stdout, stderr], peak_memory);
+    }
+}
+
+/// Tells what came of a run.
+fn ran(host: &Host, end: End, [stdout, stderr]: [Printed; 2], peak_memory: u64) {
+    let (end, output) = match end {
+        End::Output(output) => (End::Output(String::new()), Some(output)),
+        end => (end, None),
+    };
+    let printed = [stdout.total, stderr.total];
+    if !host.tell(&ToHost::Ran { end, printed, peak_memory }) {
+        // Nothing else of an end is as long.
+        let end = End::Trapped("it returned a failure whose text is too long".to_owned());
+        host.tell(&ToHost::Ran { end, printed, peak_memory });
+    }
+    if let Some(output) = output {
+        host.hand_over(output.as_bytes());
+    }
+    host.hand_over(&stdout.kept);
+    host.hand_over(&stderr.kept);
+}
+
+impl Task {
+    fn mounts(&self) -> Vec<Mount> {
+        self.mounts.iter().map(Mount::from).collect()
+    }
+
+    fn into_job(self, cancel: watch::Receiver<bool>) -> Job {
+        let mounts = self.mounts();
+        let Self { input, links, clock, seed, limits, needs_landlock, .. } = self;
+        Job {
+            input,
+            links,
+            clock_seconds: clock.0,
+            clock_nanoseconds: clock.1,
+            seed,
+            mounts,
+            limits,
+            binding: Digest::of(b""),
+            needs_landlock,
+            cancel,
+        }
+    }
+}

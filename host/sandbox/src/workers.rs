@@ -1,0 +1,163 @@
+//! The processes that guests run in, seen from the host.
+//!
+//! A run takes a process, hands it the job, answers what it asks ([`talk`]), and is told how it ended. A process that
+//! had folders is dead and waited for before anybody looks at them; so is one that did not end in order. One without
+//! folders may take the next run of the same binding, where processes are kept at all.
+
+mod keep;
+mod process;
+mod talk;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ops_policy::manifest::Manifest;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use self::keep::Kept;
+use self::process::Process;
+use self::talk::{Fault, Talk};
+use crate::broker::Broker;
+use crate::component::Component;
+use crate::describe::{self, DescribeError};
+use crate::job::{End, Job, Printed, Ran};
+use crate::worker::WORD;
+
+/// What is started for a guest: a program that calls [`crate::worker::serve`] when it finds these words.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// The program's file.
+    pub path: PathBuf,
+    /// What it is given. The component's digest comes after it.
+    pub words: Vec<OsString>,
+}
+
+impl Program {
+    /// The program that runs now, even if its file has been replaced meanwhile.
+    pub fn own() -> Self {
+        Self { path: "/proc/self/exe".into(), words: vec![WORD.into()] }
+    }
+}
+
+/// Runs guests, each in a process that is confined for it.
+pub struct Workers {
+    program: Program,
+    kept: Option<Arc<Kept>>,
+}
+
+impl Workers {
+    /// A process for each run.
+    pub fn new(program: Program) -> Self {
+        Self { program, kept: None }
+    }
+
+    /// Processes that are ready before a run wants one, and that take several runs. For a host that stays.
+    pub fn kept(program: Program) -> Self {
+        Self { kept: Some(Arc::new(Kept::new(program.clone()))), program }
+    }
+
+    /// Runs a component once. It must be polled on a tokio runtime that has timers and sockets.
+    ///
+    /// It ends by the job's limits and its `cancel`, except that a `perform` in flight is waited for; so do not drop
+    /// the future to end a run. Every end is a value: there is no error besides.
+    pub async fn run(&self, component: &Component, job: Job, broker: Arc<Mutex<dyn Broker>>) -> Ran {
+        let mut ran = Ran {
+            end: End::Cancelled,
+            stdout: Printed::default(),
+            stderr: Printed::default(),
+            peak_memory: 0,
+            elapsed: Duration::ZERO,
+            confined: None,
+        };
+        if *job.cancel.borrow() {
+            return ran;
+        }
+        let mut broker = broker.lock().await;
+        let called = Instant::now();
+        let mut process = match self.process(component, &job) {
+            Ok(process) => process,
+            Err(why) => return Ran { end: End::NotStarted(why), ..ran },
+        };
+        let told = match Talk::new(&mut process, &job) {
+            Ok(mut talk) => {
+                let told = talk.run(&mut *broker).await;
+                ran.confined = talk.confined();
+                ran.elapsed = talk.began().unwrap_or(called).elapsed();
+                told
+            }
+            Err(fault) => Err(fault),
+        };
+        match told {
+            Ok(told) => {
+                ran = Ran {
+                    end: told.end,
+                    stdout: told.stdout,
+                    stderr: told.stderr,
+                    peak_memory: told.peak_memory,
+                    ..ran
+                };
+                let again = told.in_order && job.mounts.is_empty();
+                match self.kept.as_ref().filter(|_| again) {
+                    Some(kept) => kept.put_back(component, job.binding, process),
+                    None => process.end(),
+                }
+            }
+            Err(fault) => ran.end = ended(fault, process),
+        }
+        ran
+    }
+
+    /// Asks a component what it is. It must be polled on a tokio runtime that has timers and sockets.
+    ///
+    /// # Errors
+    ///
+    /// A component that has no manifest to give, or none within the bounds.
+    pub async fn describe(&self, component: &Component) -> Result<Manifest, DescribeError> {
+        let mut process = Process::start(&self.program, component).map_err(DescribeError::Lost)?;
+        let told = match Talk::describing(&mut process) {
+            Ok(mut talk) => talk.describe().await,
+            Err(fault) => Err(fault),
+        };
+        match told {
+            Ok(said) => {
+                process.end();
+                describe::received(said)
+            }
+            Err(fault) => Err(match ended(fault, process) {
+                End::OutOfTime | End::Cancelled => DescribeError::OutOfTime,
+                End::Unconfined(why) => DescribeError::Unconfined(why),
+                End::NotStarted(why) | End::Lost(why) => DescribeError::Lost(why),
+                other => DescribeError::Lost(format!("{other:?}")),
+            }),
+        }
+    }
+
+    fn process(&self, component: &Component, job: &Job) -> Result<Process, String> {
+        match &self.kept {
+            Some(kept) => kept.take(component, job),
+            None => Process::start(&self.program, component),
+        }
+    }
+}
+
+/// How a run ended that did not end in order. Its process is dead afterwards.
+fn ended(fault: Fault, process: Process) -> End {
+    match fault {
+        Fault::Cancelled => process.end_as(End::Cancelled),
+        Fault::Overdue => process.end_as(End::OutOfTime),
+        Fault::Refused(end) => process.end_as(end),
+        Fault::Panicked(what) => process.end_as(End::HostPanicked(what)),
+        Fault::Silent(time) => process.end_as(End::Lost(format!(
+            "its process did not come up within {} s; is this machine overloaded?",
+            time.as_secs()
+        ))),
+        Fault::Said(what) => process.end_as(End::Lost(format!(
+            "its process did not keep to what is agreed with it ({what}), and was ended; this may be an attempt to break \
+             out of the sandbox"
+        ))),
+        Fault::Gone => End::Lost(process.last_words()),
+    }
+}

@@ -1,0 +1,425 @@
+//! What host and guest's process say during one run. The process is not trusted: whatever it sends, or does not send, ends
+//! the run in order.
+//!
+//! The process asks, the broker answers, one question at a time. Each time, in this order: a question that comes after
+//! the broker has stopped the run is a fault; one that comes after the time is over or the run was cancelled is not
+//! asked; a read is given up if the process ends meanwhile; a change is never cut short. The host has a clock of its own,
+//! a little longer than the run's limit, and it does not run during a change.
+
+use std::convert::Infallible;
+use std::future::{Future, pending};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ops_policy::manifest::Manifest;
+use tokio::net::UnixStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::process::Process;
+use crate::bounds::panic_text;
+use crate::broker::{Broker, Stop};
+use crate::confine::Confinement;
+use crate::describe::{self, DescribeError};
+use crate::job::{End, Job, Limits, Printed};
+use crate::stdio::KEPT_BYTES;
+use crate::text;
+use crate::wire::{self, REFUSALS, Said, TO_HOST, TO_WORKER, Task, ToHost, ToWorker};
+
+/// How long a process may take until it is confined. It has only to be started, and machines can be busy.
+const START: Duration = Duration::from_secs(30);
+
+/// How much longer than its limit a run may take before its process is ended from outside. It ends the guest itself, and
+/// then tells what was printed.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// More bytes than any guest prints. Receipts have no place for greater numbers.
+const MOST_PRINTED: u64 = 1 << 48;
+
+/// How much is taken from the socket at a time, in bytes.
+const CHUNK: usize = 64 << 10;
+
+/// Why a run did not end as its process says.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// Somebody cancelled the run.
+    Cancelled,
+    /// It ran longer than it may, and its process did not end it.
+    Overdue,
+    /// It did not begin, and ends like this.
+    Refused(End),
+    /// The broker panicked.
+    Panicked(String),
+    /// Its process did not come up in this time.
+    Silent(Duration),
+    /// Its process said something that it may not say.
+    Said(String),
+    /// Its process has closed the socket.
+    Gone,
+}
+
+/// What a process said at the end of a run.
+pub(super) struct Told {
+    pub(super) end: End,
+    pub(super) stdout: Printed,
+    pub(super) stderr: Printed,
+    pub(super) peak_memory: u64,
+    /// Whether the process may be used again.
+    pub(super) in_order: bool,
+}
+
+/// What came first.
+enum First<T> {
+    Done(T),
+    Said(Vec<u8>),
+}
+
+/// A run as the host sees it.
+pub(super) struct Talk<'a> {
+    stream: Arc<UnixStream>,
+    /// What was received and not looked at.
+    received: Vec<u8>,
+    confined: &'a mut Option<Confinement>,
+    job: Option<&'a Job>,
+    limits: Limits,
+    cancel: watch::Receiver<bool>,
+    /// When the guest's first instruction could run.
+    began: Option<Instant>,
+    /// When the process is ended from outside.
+    deadline: Instant,
+    /// How the run ends, once the host has decided it.
+    decided: Option<End>,
+}
+
+impl<'a> Talk<'a> {
+    pub(super) fn new(process: &'a mut Process, job: &'a Job) -> Result<Self, Fault> {
+        Self::with(process, Some(job), job.limits, job.cancel.clone())
+    }
+
+    pub(super) fn describing(process: &'a mut Process) -> Result<Self, Fault> {
+        let (_nobody, cancel) = watch::channel(false);
+        Self::with(process, None, Limits { memory: 0, time: describe::REAL_TIME, output: 0 }, cancel)
+    }
+
+    fn with(
+        process: &'a mut Process,
+        job: Option<&'a Job>,
+        limits: Limits,
+        cancel: watch::Receiver<bool>,
+    ) -> Result<Self, Fault> {
+        process.runs = process.runs.saturating_add(1);
+        let stream = process.socket.try_clone().and_then(UnixStream::from_std);
+        let no_socket =
+            |error| Fault::Refused(End::NotStarted(format!("no socket for its process: {error}")));
+        Ok(Self {
+            stream: Arc::new(stream.map_err(no_socket)?),
+            received: Vec::new(),
+            confined: &mut process.confined,
+            job,
+            limits,
+            cancel,
+            began: None,
+            deadline: Instant::now() + START,
+            decided: None,
+        })
+    }
+
+    pub(super) fn confined(&self) -> Option<Confinement> {
+        *self.confined
+    }
+
+    /// When the guest's first instruction could run.
+    pub(super) fn began(&self) -> Option<Instant> {
+        self.began
+    }
+
+    /// One run, from its job to its end.
+    pub(super) async fn run(&mut self, broker: &mut dyn Broker) -> Result<Told, Fault> {
+        let Some(job) = self.job else { return Err(Fault::Said("no job".to_owned())) };
+        let moment = caught(async { broker.now() }).await?;
+        self.begin(&ToWorker::Run(Box::new(Task::of(job, moment)))).await?;
+        loop {
+            let said = self.hear(TO_HOST).await?;
+            let said = match parsed(&said)? {
+                ToHost::Ran { end, printed, peak_memory } => {
+                    return self.last(end, printed, peak_memory).await;
+                }
+                question => self.answer(question, broker).await?,
+            };
+            // It has ended while it was answered.
+            match said.map(|said| parsed(&said)).transpose()? {
+                None => {}
+                Some(ToHost::Ran { end, printed, peak_memory }) => {
+                    let told = self.last(end, printed, peak_memory).await?;
+                    return Ok(Told { in_order: false, ..told });
+                }
+                Some(_) => return Err(Fault::Said("a question while another is asked".to_owned())),
+            }
+        }
+    }
+
+    /// Asks the component what it is.
+    pub(super) async fn describe(&mut self) -> Result<Result<Manifest, DescribeError>, Fault> {
+        self.begin(&ToWorker::Describe).await?;
+        match parsed(&self.hear(TO_HOST).await?)? {
+            ToHost::Described(said) => Ok(said),
+            _ => Err(Fault::Said("no description".to_owned())),
+        }
+    }
+
+    /// Sends the order, and hears what the process is confined by, if it has not said so for an earlier run.
+    async fn begin(&mut self, order: &ToWorker) -> Result<(), Fault> {
+        let no_job =
+            |error: io::Error| Fault::Refused(End::NotStarted(format!("its job cannot be told: {error}")));
+        let frame = wire::frame_of(order, TO_WORKER).map_err(no_job)?;
+        self.send(frame).await.or_else(|fault| {
+            if matches!(fault, Fault::Overdue) { Err(Fault::Silent(START)) } else { Err(fault) }
+        })?;
+        if self.confined.is_none() {
+            let said = self.hear(TO_HOST).await;
+            let said =
+                said.map_err(
+                    |fault| if matches!(fault, Fault::Overdue) { Fault::Silent(START) } else { fault },
+                )?;
+            match parsed(&said)? {
+                ToHost::Confined(confined) => *self.confined = Some(confined),
+                ToHost::Ran { end: End::NotStarted(why), .. } => {
+                    return Err(Fault::Refused(End::NotStarted(text::one_line(&why))));
+                }
+                ToHost::Ran { end: End::Unconfined(why), .. } => {
+                    return Err(Fault::Refused(End::Unconfined(text::one_line(&why))));
+                }
+                _ => return Err(Fault::Said("a word before it was confined".to_owned())),
+            }
+        }
+        let now = Instant::now();
+        self.began = Some(now);
+        self.deadline = later(now, self.limits.time.saturating_add(GRACE));
+        Ok(())
+    }
+
+    /// Answers a question. If the process says something before it has the answer, that is returned.
+    async fn answer(&mut self, question: ToHost, broker: &mut dyn Broker) -> Result<Option<Vec<u8>>, Fault> {
+        if self.decided.is_some() {
+            return Err(Fault::Said("a question after its run was stopped".to_owned()));
+        }
+        let is_over = self.is_over();
+        let answer = match question {
+            ToHost::Fetch(request) => {
+                let asked = async { if is_over { Err(Stop) } else { broker.fetch(request).await } };
+                match self.beside(TO_HOST, caught(asked)).await? {
+                    First::Said(said) => return Ok(Some(said)),
+                    First::Done(answer) => self.fetched(answer?, broker).await?,
+                }
+            }
+            ToHost::FetchUrl(request) => {
+                let asked = async { if is_over { Err(Stop) } else { broker.fetch_url(request).await } };
+                match self.beside(TO_HOST, caught(asked)).await? {
+                    First::Said(said) => return Ok(Some(said)),
+                    First::Done(answer) => self.fetched(answer?, broker).await?,
+                }
+            }
+            ToHost::Perform(effect) => {
+                // Not beside anything: once begun it comes to its end, whatever becomes of the guest.
+                let answer =
+                    caught(async { if is_over { Err(Stop) } else { broker.perform(effect).await } }).await?;
+                self.deadline = self.deadline.max(later(Instant::now(), GRACE));
+                let moment = self.moment(answer.as_ref().err().copied(), broker).await?;
+                ToWorker::Answer(Box::new(Said::Performed(answer, moment)))
+            }
+            ToHost::Report(report) => {
+                let answer =
+                    caught(async { if is_over { Err(Stop) } else { broker.report(report).await } }).await?;
+                self.stopped(answer.err());
+                ToWorker::Answer(Box::new(Said::Told(answer)))
+            }
+            ToHost::Refused { method, why } => {
+                let why =
+                    REFUSALS.get(why).copied().ok_or_else(|| Fault::Said("no known refusal".to_owned()))?;
+                let method: String = method.chars().filter(char::is_ascii_graphic).take(32).collect();
+                let answer =
+                    caught(async { if is_over { Err(Stop) } else { broker.refused(&method, why) } }).await?;
+                self.stopped(answer.err());
+                ToWorker::Heard(answer)
+            }
+            ToHost::Confined(_) | ToHost::Described(_) | ToHost::Ran { .. } => {
+                return Err(Fault::Said("a word out of its turn".to_owned()));
+            }
+        };
+        let frame = wire::frame_of(&answer, TO_WORKER);
+        let frame =
+            frame.map_err(|error| Fault::Panicked(format!("an answer cannot be handed on: {error}")))?;
+        let stream = self.stream.clone();
+        match self.beside(TO_HOST, send(&stream, &frame)).await? {
+            First::Said(said) => Ok(Some(said)),
+            First::Done(sent) => sent.map(|()| None),
+        }
+    }
+
+    async fn fetched(
+        &mut self,
+        answer: Result<Result<ops_policy::message::Response, ops_policy::message::NetError>, Stop>,
+        broker: &mut dyn Broker,
+    ) -> Result<ToWorker, Fault> {
+        let moment = self.moment(answer.as_ref().err().copied(), broker).await?;
+        Ok(ToWorker::Answer(Box::new(Said::Fetched(answer, moment))))
+    }
+
+    /// Where the run stands after an answer. After one that stops it nobody asks.
+    async fn moment(
+        &mut self,
+        stop: Option<Stop>,
+        broker: &mut dyn Broker,
+    ) -> Result<crate::broker::Moment, Fault> {
+        self.stopped(stop);
+        match stop {
+            Some(Stop) => Ok(crate::broker::Moment { clock: 0, replaying: false }),
+            None => caught(async { broker.now() }).await,
+        }
+    }
+
+    /// Notes that the run ends with this answer, if it does.
+    fn stopped(&mut self, stop: Option<Stop>) {
+        if stop.is_some() {
+            self.decided = Some(match self.is_over() {
+                true if *self.cancel.borrow() => End::Cancelled,
+                true => End::OutOfTime,
+                false => End::Stopped,
+            });
+        }
+    }
+
+    /// Whether nothing more may be asked.
+    fn is_over(&self) -> bool {
+        *self.cancel.borrow() || self.began.is_some_and(|began| began.elapsed() >= self.limits.time)
+    }
+
+    /// What a process says at the end of a run, as far as it can be believed.
+    async fn last(&mut self, end: End, printed: [u64; 2], peak_memory: u64) -> Result<Told, Fault> {
+        let most = usize::try_from(self.limits.output).unwrap_or(usize::MAX);
+        let no_text = |_| Fault::Said("an output that is no text".to_owned());
+        let end = match end {
+            End::Output(_) => End::Output(String::from_utf8(self.hear(most).await?).map_err(no_text)?),
+            End::Trapped(why) => End::Trapped(text::one_line(&why)),
+            End::NotStarted(why) => End::NotStarted(text::one_line(&why)),
+            End::HostPanicked(why) => End::HostPanicked(text::one_line(&why)),
+            // These the host itself decides, and says so.
+            End::Stopped | End::Cancelled if self.decided.is_none() => {
+                return Err(Fault::Said("an end that nobody asked for".to_owned()));
+            }
+            End::Lost(_) | End::Unconfined(_) => {
+                return Err(Fault::Said("an end that it cannot have".to_owned()));
+            }
+            other => other,
+        };
+        let [stdout, stderr] = printed;
+        let stdout = printed_as(self.hear(KEPT_BYTES).await?, stdout);
+        let stderr = printed_as(self.hear(KEPT_BYTES).await?, stderr);
+        let returned = matches!(end, End::Output(_) | End::Failed(_));
+        let in_order = returned && self.decided.is_none() && self.received.is_empty();
+        let end = self.decided.take().unwrap_or(end);
+        Ok(Told { end, stdout, stderr, peak_memory: peak_memory.min(self.limits.memory), in_order })
+    }
+
+    /// The next frame.
+    async fn hear(&mut self, most: usize) -> Result<Vec<u8>, Fault> {
+        match self.beside(most, pending::<Infallible>()).await? {
+            First::Said(frame) => Ok(frame),
+            First::Done(never) => match never {},
+        }
+    }
+
+    async fn send(&mut self, frame: Vec<u8>) -> Result<(), Fault> {
+        let stream = self.stream.clone();
+        match self.beside(TO_HOST, send(&stream, &frame)).await? {
+            First::Done(sent) => sent,
+            // Said before there was anything to say it to.
+            First::Said(_) => Err(Fault::Said("a word before its job".to_owned())),
+        }
+    }
+
+    /// Waits for this, for the next frame, for the wish to cancel, and for the end of the time, whichever comes first.
+    async fn beside<T>(&mut self, most: usize, work: impl Future<Output = T>) -> Result<First<T>, Fault> {
+        let Self { stream, received, cancel, deadline, .. } = self;
+        tokio::select! {
+            biased;
+            done = work => Ok(First::Done(done)),
+            frame = frame(stream, received, most) => frame.map(First::Said),
+            () = cancelled(cancel) => Err(Fault::Cancelled),
+            () = sleep_until(*deadline) => Err(Fault::Overdue),
+        }
+    }
+}
+
+/// The next frame. What was received is kept if this is given up.
+async fn frame(stream: &UnixStream, received: &mut Vec<u8>, most: usize) -> Result<Vec<u8>, Fault> {
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        if let Some(header) = received.first_chunk::<4>() {
+            let length = wire::length_of(*header, most).map_err(|error| Fault::Said(error.to_string()))?;
+            if received.len() - 4 >= length {
+                let rest = received.split_off(4 + length);
+                let mut frame = std::mem::replace(received, rest);
+                frame.drain(..4);
+                return Ok(frame);
+            }
+        }
+        stream.readable().await.map_err(|_| Fault::Gone)?;
+        match stream.try_read(&mut chunk) {
+            Ok(0) => return Err(Fault::Gone),
+            Ok(count) => received.extend(chunk.iter().take(count)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return Err(Fault::Gone),
+        }
+    }
+}
+
+/// Sends a frame. What the process has said before it closed the socket can still be heard.
+async fn send(stream: &UnixStream, mut frame: &[u8]) -> Result<(), Fault> {
+    while !frame.is_empty() {
+        stream.writable().await.map_err(|_| Fault::Gone)?;
+        match stream.try_write(frame) {
+            Ok(count) => frame = frame.get(count..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return Err(Fault::Gone),
+        }
+    }
+    Ok(())
+}
+
+async fn cancelled(cancel: &mut watch::Receiver<bool>) {
+    // An error says that nobody is left who could cancel.
+    if cancel.wait_for(|cancelled| *cancelled).await.is_err() {
+        pending().await
+    }
+}
+
+/// Waits for the broker, and catches its panics.
+async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Fault> {
+    let mut work = pin!(work);
+    std::future::poll_fn(|context| {
+        catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))).map_or_else(
+            |panic| std::task::Poll::Ready(Err(Fault::Panicked(panic_text(&*panic)))),
+            |polled| polled.map(Ok),
+        )
+    })
+    .await
+}
+
+fn parsed(frame: &[u8]) -> Result<ToHost, Fault> {
+    serde_json::from_slice(frame).map_err(|_| Fault::Said("something that is no message".to_owned()))
+}
+
+/// What was printed, as far as it can be believed.
+fn printed_as(kept: Vec<u8>, total: u64) -> Printed {
+    let total = total.clamp(kept.len() as u64, MOST_PRINTED);
+    Printed { kept, total }
+}
+
+/// A time beyond what the clock can show is a century away, which is as good as never.
+fn later(now: Instant, by: Duration) -> Instant {
+    now.checked_add(by).unwrap_or(now + Duration::from_secs(3_153_600_000))
+}
