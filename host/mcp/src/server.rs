@@ -8,8 +8,8 @@ use std::sync::Arc;
 use ops_policy::message::Report;
 use ops_runner::broker::ReportSink;
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation,
-    JsonObject, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, Implementation, JsonObject,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
     ProgressNotificationParam, ProgressToken, ProtocolVersion, ReadResourceRequestParams,
     ReadResourceResponse, ServerCapabilities, ServerConfig,
 };
@@ -179,9 +179,7 @@ impl ServerHandler for Server {
             None => match self.aside(&context, move |front, caller| Ok(front.offer(caller, &name))).await? {
                 Ok(offer) => offer,
                 Err(Missing::Tool(why)) => return Err(ErrorData::invalid_params(why, None)),
-                Err(Missing::Lock(why)) => {
-                    return Ok(CallToolResult::error(vec![ContentBlock::text(why)]).into());
-                }
+                Err(Missing::Lock(why)) => return Ok(answer::unserved(&why).into()),
             },
         };
         let wish = match wish(&offer, arguments) {
