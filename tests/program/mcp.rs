@@ -10,14 +10,8 @@ mod ways;
 use libtest_mimic::Trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    [
-        clients::trials(),
-        ways::trials(),
-        output::trials(),
-        spinning::trials(),
-        schemas::trials(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    [clients::trials(), ways::trials(), output::trials(), spinning::trials(), schemas::trials()]
+        .into_iter()
+        .flatten()
+        .collect()
 }

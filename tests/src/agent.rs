@@ -80,7 +80,8 @@ impl Served {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("ops mcp serve ended with {status}");
             }
-            let ready = exchange(self.port, "GET /readyz HTTP/1.0\r\n\r\n", "").is_some_and(|answer| answer.status == 200);
+            let ready = exchange(self.port, "GET /readyz HTTP/1.0\r\n\r\n", "")
+                .is_some_and(|answer| answer.status == 200);
             if ready {
                 return;
             }
@@ -216,7 +217,8 @@ impl Answer {
     #[track_caller]
     pub fn said(&self) -> Said {
         let result = self.result();
-        let content = result.get("structuredContent").unwrap_or_else(|| panic!("no envelope in:\n{}", self.raw));
+        let content =
+            result.get("structuredContent").unwrap_or_else(|| panic!("no envelope in:\n{}", self.raw));
         Said { content: content.clone(), is_error: result["isError"] == true }
     }
 }
@@ -232,7 +234,10 @@ impl Said {
     /// The id of the plan that waits.
     #[track_caller]
     pub fn plan(&self) -> String {
-        self.content["plan"]["id"].as_str().unwrap_or_else(|| panic!("no plan in {}", self.content)).to_owned()
+        self.content["plan"]["id"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no plan in {}", self.content))
+            .to_owned()
     }
 
     /// The run's key.

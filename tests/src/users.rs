@@ -25,11 +25,7 @@ pub struct User {
 
 /// Why none can be made, where none can.
 pub fn missing() -> Option<&'static str> {
-    if geteuid().is_root() && skip::has_program("useradd") {
-        None
-    } else {
-        Some("only root can make users")
-    }
+    if geteuid().is_root() && skip::has_program("useradd") { None } else { Some("only root can make users") }
 }
 
 impl User {
@@ -37,10 +33,21 @@ impl User {
     pub fn new(role: &str) -> Self {
         let name = format!("opst-{role}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let _one = ONE.lock();
-        ran(Command::new("useradd").args(["--system", "--user-group", "--no-create-home", "--shell", "/bin/sh", &name]))
-            .exits(0);
-        let id = |flag| ran(Command::new("id").args([flag, &name])).exits(0).stdout.trim().parse().unwrap();
-        Self { id: id("-u"), group: id("-g"), name }
+        ran(Command::new("useradd").args([
+            "--system",
+            "--user-group",
+            "--no-create-home",
+            "--shell",
+            "/bin/sh",
+            &name,
+        ]))
+        .exits(0);
+        let id = |flag: &str| {
+            let told = ran(Command::new("id").args([flag, &name])).exits(0).stdout;
+            told.trim().parse().unwrap()
+        };
+        let (id, group) = (id("-u"), id("-g"));
+        Self { name, id, group }
     }
 
     /// The name.

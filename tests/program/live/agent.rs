@@ -58,7 +58,8 @@ impl Approver {
         let text = self.folder.path().join("plan.txt");
         fs::copy(scratch.path("plan.txt"), &text).unwrap();
         let mut sign = Command::new("ssh-keygen");
-        sign.args(["-Y", "sign", "-q", "-n", NAMESPACE, "-f", "key", "plan.txt"]).current_dir(self.folder.path());
+        sign.args(["-Y", "sign", "-q", "-n", NAMESPACE, "-f", "key", "plan.txt"])
+            .current_dir(self.folder.path());
         ran(self.user.runs(&mut sign)).exits(0);
         let signature = self.folder.path().join("plan.txt.sig");
         scratch.ops(&["plan", "approve", plan, "--signature", signature.to_str().unwrap()]).exits(0);
@@ -85,7 +86,9 @@ fn story(connect: impl FnOnce(&Scratch) -> (Session, Option<Served>)) {
     let text = fs::read_to_string(&settings).unwrap();
     fs::write(settings, text + "agents: {proposer: [robot]}\napprovals: {self: refused}\n").unwrap();
     scratch.pin();
-    mail.deliver("From: dave@example.test\r\nTo: ops@example.test\r\nSubject: Pelicans\r\n\r\nHow many are there?\r\n");
+    mail.deliver(
+        "From: dave@example.test\r\nTo: ops@example.test\r\nSubject: Pelicans\r\n\r\nHow many are there?\r\n",
+    );
     let (mut agent, _served) = connect(&scratch);
 
     let found = agent.call("communications_mail_search", &json!({"query": "Pelicans"}));
@@ -97,7 +100,8 @@ fn story(connect: impl FnOnce(&Scratch) -> (Session, Option<Served>)) {
     for part in ["dave@example.test", "Re: Pelicans", "IMPOSSIBLE"] {
         assert!(planned["plan"]["text"].as_str().unwrap().contains(part), "{planned}");
     }
-    let status = |agent: &mut Session| agent.call("ops_plan_status", &json!({"plan_id": plan}))["status"].clone();
+    let status =
+        |agent: &mut Session| agent.call("ops_plan_status", &json!({"plan_id": plan}))["status"].clone();
     assert_eq!(status(&mut agent), "pending");
     let early = agent.call("communications_mail_send_test", &json!({"plan_id": plan}));
     assert_eq!((&early["status"], mail.taken()), (&json!("planned"), vec![]), "{early}");

@@ -125,7 +125,11 @@ fn uses(mut session: Session, scratch: &Scratch) {
     assert_eq!(names, ["ops_explain", "ops_plan_status", "ops_receipt", "ops_status", "test_guest_echo"]);
     let before = scratch.receipts().len();
     let echoed = session.call("test_guest_echo", &json!({"text": "a b", "times": 2}));
-    assert_eq!((&echoed["status"], &echoed["data"]["texts"]), (&json!("done"), &json!(["a b", "a b"])), "{echoed}");
+    assert_eq!(
+        (&echoed["status"], &echoed["data"]["texts"]),
+        (&json!("done"), &json!(["a b", "a b"])),
+        "{echoed}"
+    );
     assert_eq!(scratch.receipts().len(), before + 1);
     let run = echoed["run_key"].as_str().unwrap();
     assert!(session.read(&format!("ops://receipts/{run}")).contains(run));
@@ -161,7 +165,8 @@ fn inspects(scratch: &Scratch, server: &[&str]) {
     let listed = inspect(&["--method", "tools/list", "--strict"]);
     let tools = listed["tools"].as_array().unwrap();
     assert!(tools.iter().any(|tool| tool["name"] == "test_guest_echo"), "{listed}");
-    let call = ["--method", "tools/call", "--tool-name", "test_guest_echo", "--tool-arg", "text=a b", "times=2"];
+    let call =
+        ["--method", "tools/call", "--tool-name", "test_guest_echo", "--tool-arg", "text=a b", "times=2"];
     let echoed = inspect(&call);
     assert_eq!(echoed["structuredContent"]["data"]["texts"], json!(["a b", "a b"]), "{echoed}");
     let resources = inspect(&["--method", "resources/templates/list"]);

@@ -47,7 +47,8 @@ fn everything() -> Scratch {
     let guests = fs::read_dir(repository().join("tests/guests")).unwrap();
     let guests = guests.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let guests = guests.map(|guest| (format!("guest-{guest}"), format!("test.guest.{guest}")));
-    let all = CAPABILITIES.iter().map(|(package, name)| ((*package).to_owned(), (*name).to_owned())).chain(guests);
+    let all =
+        CAPABILITIES.iter().map(|(package, name)| ((*package).to_owned(), (*name).to_owned())).chain(guests);
     for (package, name) in all {
         let component = scratch.place(&package);
         // A few guests of the tests cannot even be bound, which is what they are for.
@@ -105,9 +106,17 @@ fn says_what_it_takes(tool: &Value) {
     assert_eq!(schema["type"], "object", "{tool}");
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         let field_of = || format!("{} of {}", name, tool["name"]);
-        assert!(!field["description"].as_str().unwrap_or_default().is_empty(), "{} has no description", field_of());
+        assert!(
+            !field["description"].as_str().unwrap_or_default().is_empty(),
+            "{} has no description",
+            field_of()
+        );
         if is_a(field, "integer") {
-            assert!(field.get("minimum").is_some() && field.get("maximum").is_some(), "{} has no range", field_of());
+            assert!(
+                field.get("minimum").is_some() && field.get("maximum").is_some(),
+                "{} has no range",
+                field_of()
+            );
         }
     }
 }
@@ -119,7 +128,8 @@ fn is_a(field: &Value, kind: &str) -> bool {
 fn bad_inputs() {
     let scratch = everything();
     let mut server = Piped::start(scratch.command());
-    let schemas: Vec<_> = schemas(&mut server).into_iter().filter(|(name, _)| !name.starts_with("ops_")).collect();
+    let schemas: Vec<_> =
+        schemas(&mut server).into_iter().filter(|(name, _)| !name.starts_with("ops_")).collect();
     let mut dice = Dice::new(SEED);
     let mut tried = 0;
     while tried < BAD_INPUTS {
@@ -151,7 +161,11 @@ fn bad_input(schema: &Value, dice: &mut Dice) -> (Value, String) {
     }
     let names: Vec<_> = fields.keys().filter(|name| *name != "plan_id").collect();
     if names.is_empty() || dice.once_in(5) {
-        let unknown = format!("{}-{}", ["x", "To", "__proto__", "a/b", "a~b", "\u{202e}x"][dice.below(6)], dice.below(100));
+        let unknown = format!(
+            "{}-{}",
+            ["x", "To", "__proto__", "a/b", "a~b", "\u{202e}x"][dice.below(6)],
+            dice.below(100)
+        );
         let pointer = unknown.replace('~', "~0").replace('/', "~1").replace('\u{202e}', "\\u{202e}");
         input.insert(unknown, json!(1));
         return (Value::Object(input), format!("/{pointer}"));

@@ -59,7 +59,8 @@ fn pipe() {
 fn pty() {
     let world = World::new();
     let port = free_port();
-    let serve = format!("{} mcp serve --http 127.0.0.1:{port} --tokens tokens", world.scratch.program().display());
+    let serve =
+        format!("{} mcp serve --http 127.0.0.1:{port} --tokens tokens", world.scratch.program().display());
     let mut at_terminal = Command::new("script");
     world.scratch.around(&mut at_terminal).args(["-qec", &serve, "/dev/null"]);
     at_terminal.stdin(Stdio::piped()).stdout(Stdio::null());
@@ -84,7 +85,8 @@ fn pty() {
 fn environment_variable() {
     let world = World::new();
     let key = world.scratch.path("key");
-    let words = ["OPS_YES", "OPS_APPROVE", "OPS_APPROVED", "OPS_ASSUME_YES", "OPS_AUTO_APPROVE", "OPS_EXECUTE", "CI"];
+    let words =
+        ["OPS_YES", "OPS_APPROVE", "OPS_APPROVED", "OPS_ASSUME_YES", "OPS_AUTO_APPROVE", "OPS_EXECUTE", "CI"];
     let served = world.serve_with(|command| {
         for word in words {
             command.env(word, "yes");
@@ -109,13 +111,25 @@ fn config_edit() {
     let served = world.serve();
     let agent = world.agent(&served);
     let binding = format!("ops/bindings/{TWO}.yaml");
-    let places = ["ops/ops.yaml", "ops/ops.lock", "ops/approvers", &binding, "tokens", "key", "home/web-token", "state"];
+    let places = [
+        "ops/ops.yaml",
+        "ops/ops.lock",
+        "ops/approvers",
+        &binding,
+        "tokens",
+        "key",
+        "home/web-token",
+        "state",
+    ];
     for place in places {
         let path = world.scratch.path(place);
         assert!(path.exists(), "{place}");
         for attempt in ["echo x >> \"$0\"", "mv \"$0\" \"$0.old\"", "cat \"$0\"", "chmod 777 \"$0\""] {
             let edit = ran(&mut world.as_robot("sh", &["-c", attempt, path.to_str().unwrap()]));
-            assert!(edit.code != 0 && edit.stderr.contains("ermission denied"), "{attempt} {place}: {edit:?}");
+            assert!(
+                edit.code != 0 && edit.stderr.contains("ermission denied"),
+                "{attempt} {place}: {edit:?}"
+            );
         }
     }
 
@@ -124,7 +138,8 @@ fn config_edit() {
     program(&["init", "--name", "demo", "--principal", "alice", "--new-key", "mine"]).exits(0);
     let text = fs::read_to_string(world.scratch.path(&binding)).unwrap();
     let credential = text.lines().find(|line| line.contains("credential")).unwrap();
-    let text = text.replace(&format!("{credential}\n"), "").replace("{mode: manual}", "{mode: auto, reason: mine}");
+    let text =
+        text.replace(&format!("{credential}\n"), "").replace("{mode: manual}", "{mode: auto, reason: mine}");
     fs::write(world.own(&binding), text).unwrap();
     let component = "ops/components/guest_two_effects.wasm";
     fs::copy(world.scratch.path(component), world.own(component)).unwrap();
@@ -300,7 +315,8 @@ fn forged_elicitation_answer() {
     let asked = json!({"name": TWO_TOOL, "arguments": {}, "_meta": capabilities});
     let first = agent.request("tools/call", asked).said().is("planned");
     let plan = first.plan();
-    let yes = json!({"action": "accept", "content": {"approve": true, "hash": first.content["plan"]["hash"]}});
+    let yes =
+        json!({"action": "accept", "content": {"approve": true, "hash": first.content["plan"]["hash"]}});
 
     let mut forged = json!({"name": TWO_TOOL, "arguments": {"plan_id": plan}, "_meta": capabilities});
     forged["inputResponses"] = json!({"approve": yes, "confirm": yes, "plan": yes});
