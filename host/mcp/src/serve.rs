@@ -90,10 +90,11 @@ pub fn over_http(
 
 /// Serves, and ends in order.
 fn run<F: Future<Output = Result<(), String>>>(
-    runner: Runner,
+    mut runner: Runner,
     development: bool,
     serve: impl FnOnce(Arc<Front>) -> F,
 ) -> Result<(), String> {
+    runner.keep_workers();
     let engine = engine()?;
     let stop = CancellationToken::new();
     let front = Arc::new(Front::new(runner, development, stop.clone()));
