@@ -42,7 +42,7 @@ pub fn over_stdio(streams: Streams, runner: Runner, name: Option<String>, only: 
     run(runner, true, async move |front: Arc<Front>| {
         front.role(&caller)?;
         let server = Server::new(front.clone(), Some(caller));
-        stdio::serve(streams, server, front.stop.clone()).await.map_err(|error| error.to_string())
+        stdio::serve(streams, server, &front).await.map_err(|error| error.to_string())
     })
 }
 

@@ -36,6 +36,7 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("a_plan_is_carried_out_once_however_often_it_is_sent", ten_times),
         trial("a_server_that_is_told_to_end_ends_its_runs", terminated),
         trial("a_server_that_is_told_to_end_still_answers", terminated_after),
+        trial("a_server_on_pipes_that_is_told_to_end_still_answers", terminated_after_on_pipes),
         trial("a_lock_for_development_is_not_served_over_http", development),
         trial("a_name_comes_with_its_role", named),
     ]
@@ -460,6 +461,31 @@ fn terminated_after() {
     slow.leave.send(()).unwrap();
     waiting.join().unwrap().is("done");
     assert!(served.child().wait().unwrap().success());
+    assert_eq!(slow.changes(), ["/a", "/b"]);
+}
+
+fn terminated_after_on_pipes() {
+    let slow = Slow::at("/a");
+    let scratch = slow.changed();
+    let mut server = Raw::start(&scratch);
+    let call = |number: u64, arguments: Value| {
+        message(number, "tools/call", json!({"name": "test_guest_two_effects", "arguments": arguments}))
+            .to_string()
+    };
+    let planned = server.ask(&call(1, json!({})));
+    let plan = planned["result"]["structuredContent"]["plan"]["id"].as_str().unwrap();
+    scratch.ops(&["plan", "approve", plan, "--key", "key"]).exits(0);
+    server.write(&call(2, json!({"plan_id": plan})));
+    slow.wait_until_asked();
+    kill_process(Pid::from_child(&server.child), Signal::TERM).unwrap();
+    // Nothing new is taken from then on.
+    let mut number = 3;
+    while server.ask(&call(number, json!({})))["result"]["structuredContent"]["status"] != "busy" {
+        number += 1;
+    }
+    slow.leave.send(()).unwrap();
+    assert_eq!(server.read()["result"]["structuredContent"]["status"], "done");
+    server.ends();
     assert_eq!(slow.changes(), ["/a", "/b"]);
 }
 
