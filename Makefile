@@ -60,6 +60,10 @@ fuzz: ## fuzz the policy, FUZZ_TIME seconds (600) for each target; make test rep
 torture: host guests ## kill runs, cut the power, fail the disk, contend: TORTURE kills (1000; 10000 before a release)
 	TORTURE="$${TORTURE:-1000}" $(CARGO) test --workspace --test program -- torture::
 
+.PHONY: conformance
+conformance: host guests ## run the official MCP conformance suite; make live-deps installs it
+	@OPS=$(CURDIR)/$(OPS) MCP_FIXTURE=$(CURDIR)/target/debug/mcp-fixture GUESTS=$(CURDIR)/$(GUESTS) python3 tests/mcp/conformance.py
+
 .PHONY: bench
 bench: guests ## measure decisions, what the host adds to a request against curl, and a ledger of 100,000 receipts
 	$(CARGO) bench -p ops-policy --bench decide

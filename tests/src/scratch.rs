@@ -1,6 +1,7 @@
 //! A scratch workspace with a home and a state of its own, and the program `ops` run in it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -8,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::users::User;
 
 /// The repository.
 pub fn repository() -> PathBuf {
@@ -93,6 +96,8 @@ pub struct Scratch {
     folder: TempDir,
     /// Whether a test breaks it.
     broken: AtomicBool,
+    /// Who runs everything in it, where that is not the one who tests; and a folder that everybody may read.
+    host: Option<(User, TempDir)>,
 }
 
 impl Drop for Scratch {
@@ -120,9 +125,30 @@ impl Scratch {
 
     /// A folder with a home and a state, where no workspace has been made yet.
     pub fn without_workspace() -> Self {
-        let scratch = Self { folder: tempfile::tempdir().unwrap(), broken: AtomicBool::new(false) };
+        let folder = tempfile::tempdir().unwrap();
+        let scratch = Self { folder, broken: AtomicBool::new(false), host: None };
         fs::create_dir(scratch.path("home")).unwrap();
         scratch
+    }
+
+    /// A workspace named `demo` that belongs to another user, as its state, its keys and its secrets do. Nobody else
+    /// may enter its folder. Takes root.
+    pub fn of(host: User) -> Self {
+        let mut scratch = Self::without_workspace();
+        for folder in ["", "home"] {
+            host.owns(&scratch.path(folder));
+        }
+        let public = tempfile::tempdir().unwrap();
+        fs::set_permissions(public.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::copy(ops(), public.path().join("ops")).unwrap();
+        scratch.host = Some((host, public));
+        scratch.ops(&["init", "--name", "demo", "--principal", "alice", "--new-key", "key"]).exits(0);
+        scratch
+    }
+
+    /// The program, where everybody may run it.
+    pub fn program(&self) -> PathBuf {
+        self.host.as_ref().map_or_else(ops, |(_, public)| public.path().join("ops"))
     }
 
     /// Leaves everything where it is, for somebody who looks into a failure.
@@ -143,13 +169,16 @@ impl Scratch {
 
     /// The program, in the workspace, with nothing of the caller's environment that could change what it does.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(ops());
+        let mut command = Command::new(self.program());
         self.around(&mut command);
         command
     }
 
     /// Puts any program into the workspace, with the environment that `ops` has there.
     pub fn around<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        if let Some((host, _)) = &self.host {
+            host.runs(command);
+        }
         command
             .current_dir(self.folder.path())
             .env_clear()

@@ -46,3 +46,12 @@ pub fn trial(name: impl Into<String>, missing: Option<&str>, run: impl FnOnce() 
         }
     }
 }
+
+/// A test that cannot run here, and that nothing which could be installed would let run.
+pub fn unless(name: impl Into<String>, why_not: Option<&str>, run: impl FnOnce() + Send + 'static) -> Trial {
+    let name = name.into();
+    match why_not {
+        None => trial(name, None, run),
+        Some(why) => Trial::test(format!("{name} (not run: {why})"), || Ok(())).with_ignored_flag(true),
+    }
+}

@@ -80,6 +80,11 @@ pub(crate) fn refused(offer: &Offer, status: &str, message: &str) -> CallToolRes
     written(offer, envelope, true)
 }
 
+/// A result where no tool is served at all.
+pub(crate) fn unserved(why: &str) -> CallToolResult {
+    said(json!({"status": "denied", "message": clip(&visible::lines(why), MOST_MESSAGE)}), true)
+}
+
 /// Structured content, and the same as text for clients that know no other. In the text, what hides is written as JSON
 /// can.
 pub(crate) fn said(content: Value, is_error: bool) -> CallToolResult {

@@ -46,8 +46,8 @@ pub fn over_stdio(streams: Streams, runner: Runner, name: Option<String>, only: 
     })
 }
 
-/// Serves whoever has one of the tokens, until the process is told to stop. `tell` hears, for people, what is not
-/// served and why.
+/// Serves whoever has one of the tokens, until the process is told to stop. `tell` hears, for people, where, and what
+/// is not served and why.
 ///
 /// # Errors
 ///
@@ -60,13 +60,21 @@ pub fn over_http(
 ) -> Result<(), String> {
     run(runner, false, async move |front: Arc<Front>| {
         let shelf = front.look()?;
+        let fail = |error: std::io::Error| error.to_string();
+        let at = listener.local_addr().map_err(fail)?;
+        tell(&format!("serving MCP at http://{at}/mcp"));
+        if !at.ip().is_loopback() {
+            tell(&format!(
+                "warning: {at} can be reached from other machines, and what goes over it is not encrypted, tokens \
+                 included; let a proxy with TLS stand before it"
+            ));
+        }
         for (capability, why) in &shelf.hidden {
-            tell(&format!("{capability} is no tool: {why}"));
+            tell(&format!("warning: {capability} is no tool: {why}"));
         }
         for why in &shelf.refused {
-            tell(why);
+            tell(&format!("warning: {why}"));
         }
-        let fail = |error: std::io::Error| error.to_string();
         listener.set_nonblocking(true).map_err(fail)?;
         let listener = TcpListener::from_std(listener).map_err(fail)?;
         let ready = front.clone();

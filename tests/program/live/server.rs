@@ -2,15 +2,15 @@
 //! folder that goes with them.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use ops_tests::scratch::repository;
+use ops_tests::server::free_port;
 use rustix::process::{Pid, Signal, geteuid, kill_process_group};
 use tempfile::TempDir;
 
@@ -186,19 +186,6 @@ fn check(command: &mut Command) {
 
 fn free_ports() -> Ports {
     Ports { smtp: free_port(), lmtp: free_port(), imap: free_port(), http: free_port() }
-}
-
-/// A port that nobody listens on. It lies below those that the kernel hands out by itself, so that no connection of
-/// another test takes it before the server does; another run of the tests starts elsewhere.
-fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = 20_000 + u16::try_from(std::process::id() % 1000).unwrap() * 10;
-    loop {
-        let port = start + NEXT.fetch_add(1, Ordering::Relaxed);
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 /// Waits until somebody listens there.

@@ -35,15 +35,7 @@ fn serve_http(workspace: Option<&Path>, at: SocketAddr, tokens: &Path) -> Outcom
     let tokens = Tokens::load(tokens).map_err(|error| error.to_string())?;
     let runner = open(workspace)?;
     let listener = TcpListener::bind(at).map_err(|error| format!("{at}: {error}"))?;
-    let at = listener.local_addr().map_err(|error| format!("{at}: {error}"))?;
-    say::note(format!("serving MCP at http://{at}/mcp"));
-    if !at.ip().is_loopback() {
-        say::note(format!(
-            "warning: {at} can be reached from other machines, and what goes over it is not encrypted, tokens included; \
-             let a proxy with TLS stand before it"
-        ));
-    }
-    over_http(listener, runner, tokens, |told| say::note(format!("warning: {}", visible::lines(told))))?;
+    over_http(listener, runner, tokens, |told| say::note(visible::lines(told)))?;
     Ok(0)
 }
 

@@ -1,0 +1,226 @@
+//! Schemas: two validators that others wrote accept each, and a thousand inputs that break them are refused by the host,
+//! with the place that is wrong, before any guest sees them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+
+use libtest_mimic::Trial;
+use ops_tests::agent::Piped;
+use ops_tests::scratch::{Scratch, ran, repository};
+use ops_tests::skip;
+use ops_tests::torture::dice::Dice;
+use serde_json::{Map, Value, json};
+
+use super::clients;
+
+/// How many inputs are tried.
+const BAD_INPUTS: usize = 1000;
+/// What they are made from.
+const SEED: u64 = 20_261_122;
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![
+        skip::trial("mcp::schemas::two_validators_accept_each", clients::missing(), two_validators),
+        skip::trial("mcp::schemas::a_thousand_bad_inputs_reach_no_guest", None, bad_inputs),
+    ]
+}
+
+/// The capabilities of the repository, by their crates.
+const CAPABILITIES: [(&str, &str); 6] = [
+    ("communications-mail-search", "communications.mail.search"),
+    ("communications-mail-send-test", "communications.mail.send.test"),
+    ("communications-mailboxes-list", "communications.mailboxes.list"),
+    ("communications-stack-status", "communications.stack.status"),
+    ("infra-vm-bootstrap", "infra.vm.bootstrap"),
+    ("infra-vm-provision", "infra.vm.provision"),
+];
+
+/// A workspace in which every capability and every guest of the tests is bound, and granted nothing.
+fn everything() -> Scratch {
+    let folders = ["communications", "infra"].map(|domain| repository().join("capabilities").join(domain));
+    let crates = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap()));
+    let crates = crates.filter(|entry| entry.file_name() != "common").count();
+    assert_eq!(crates, CAPABILITIES.len(), "a capability is not in this test's list");
+
+    let scratch = Scratch::new();
+    let guests = fs::read_dir(repository().join("tests/guests")).unwrap();
+    let guests = guests.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let guests = guests.map(|guest| (format!("guest-{guest}"), format!("test.guest.{guest}")));
+    let all =
+        CAPABILITIES.iter().map(|(package, name)| ((*package).to_owned(), (*name).to_owned())).chain(guests);
+    for (package, name) in all {
+        let component = scratch.place(&package);
+        // A few guests of the tests cannot even be bound, which is what they are for.
+        let bound = scratch.ops(&["bind", &name, &format!("ops/{component}")]);
+        assert!(bound.code == 0 || name.starts_with("test.guest."), "{name}: {}", bound.stderr);
+    }
+    scratch.pin();
+    scratch
+}
+
+/// The input schemas by the names of their tools, as a client is told of them.
+fn schemas(server: &mut Piped) -> BTreeMap<String, Value> {
+    let listed = server.request("tools/list", json!({})).pop().unwrap();
+    let tools = listed.result()["tools"].as_array().unwrap();
+    let schemas: BTreeMap<_, _> = tools
+        .iter()
+        .map(|tool| (tool["name"].as_str().unwrap().to_owned(), tool["inputSchema"].clone()))
+        .collect();
+    for (_, name) in CAPABILITIES {
+        assert!(schemas.contains_key(&name.replace('.', "_")), "{name} is no tool: {:?}", schemas.keys());
+    }
+    schemas
+}
+
+fn two_validators() {
+    let scratch = everything();
+    let mut server = Piped::start(scratch.command());
+    let listed = server.request("tools/list", json!({})).pop().unwrap();
+    let tools = listed.result()["tools"].as_array().unwrap().clone();
+    assert!(tools.len() > CAPABILITIES.len() + 20, "{}", tools.len());
+    for tool in &tools {
+        for schema in [tool.get("inputSchema"), tool.get("outputSchema")].into_iter().flatten() {
+            let problem = jsonschema::draft202012::meta::validate(schema).err();
+            assert!(problem.is_none(), "{}: {problem:?}", tool["name"]);
+            jsonschema::draft202012::new(schema).unwrap();
+        }
+        says_what_it_takes(tool);
+    }
+
+    let file = scratch.path("tools.json");
+    fs::write(&file, Value::Array(tools).to_string()).unwrap();
+    let check = "
+import json, sys
+from jsonschema import Draft202012Validator
+for tool in json.load(open(sys.argv[1])):
+    for schema in (tool['inputSchema'], tool.get('outputSchema', {})):
+        Draft202012Validator.check_schema(schema)
+        assert '$schema' not in schema or schema['$schema'] == Draft202012Validator.META_SCHEMA['$id'], schema";
+    ran(Command::new(clients::tool("bin/python")).args(["-c", check]).arg(&file)).exits(0);
+}
+
+/// What the schemas promise: a description on each field, and a range on each integer.
+fn says_what_it_takes(tool: &Value) {
+    let schema = &tool["inputSchema"];
+    assert_eq!(schema["type"], "object", "{tool}");
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let field_of = || format!("{} of {}", name, tool["name"]);
+        assert!(
+            !field["description"].as_str().unwrap_or_default().is_empty(),
+            "{} has no description",
+            field_of()
+        );
+        if is_a(field, "integer") {
+            assert!(
+                field.get("minimum").is_some() && field.get("maximum").is_some(),
+                "{} has no range",
+                field_of()
+            );
+        }
+    }
+}
+
+fn is_a(field: &Value, kind: &str) -> bool {
+    field["type"] == kind || field["type"].as_array().is_some_and(|kinds| kinds.contains(&json!(kind)))
+}
+
+fn bad_inputs() {
+    let scratch = everything();
+    let mut server = Piped::start(scratch.command());
+    let schemas: Vec<_> =
+        schemas(&mut server).into_iter().filter(|(name, _)| !name.starts_with("ops_")).collect();
+    let mut dice = Dice::new(SEED);
+    let mut tried = 0;
+    while tried < BAD_INPUTS {
+        let (tool, schema) = &schemas[dice.below(schemas.len())];
+        let (input, place) = bad_input(schema, &mut dice);
+        let valid = jsonschema::draft202012::new(schema).unwrap().is_valid(&input);
+        if valid {
+            continue;
+        }
+        tried += 1;
+        let answer = server.request("tools/call", json!({"name": tool, "arguments": input})).pop().unwrap();
+        let said = answer.said();
+        assert!(said.is_error, "{tool} {input}: {}", said.content);
+        assert!(said.message().contains(&place), "{tool} {input}: no {place} in {}", said.message());
+        assert_eq!(said.content.get("run_key"), None, "{tool} {input}: {}", said.content);
+    }
+    assert_eq!(server.finish(), [""; 0]);
+    assert_eq!(scratch.receipts(), Vec::<std::path::PathBuf>::new(), "a guest was started");
+}
+
+/// An input in which one thing is wrong, and the JSON pointer to it.
+fn bad_input(schema: &Value, dice: &mut Dice) -> (Value, String) {
+    let fields = schema["properties"].as_object().cloned().unwrap_or_default();
+    let mut input: Map<String, Value> = Map::new();
+    for (name, field) in &fields {
+        if name != "plan_id" && (requires(schema, name) || dice.once_in(2)) {
+            input.insert(name.clone(), good(field));
+        }
+    }
+    let names: Vec<_> = fields.keys().filter(|name| *name != "plan_id").collect();
+    if names.is_empty() || dice.once_in(5) {
+        let unknown = format!(
+            "{}-{}",
+            ["x", "To", "__proto__", "a/b", "a~b", "\u{202e}x"][dice.below(6)],
+            dice.below(100)
+        );
+        let pointer = unknown.replace('~', "~0").replace('/', "~1").replace('\u{202e}', "\\u{202e}");
+        input.insert(unknown, json!(1));
+        return (Value::Object(input), format!("/{pointer}"));
+    }
+    let name = names[dice.below(names.len())];
+    if requires(schema, name) && dice.once_in(4) {
+        input.remove(name);
+    } else {
+        let field = &fields[name];
+        input.insert(name.clone(), bad(field, dice));
+    }
+    (Value::Object(input), format!("/{name}"))
+}
+
+fn requires(schema: &Value, name: &str) -> bool {
+    schema["required"].as_array().is_some_and(|required| required.contains(&json!(name)))
+}
+
+/// A value that a field takes.
+fn good(field: &Value) -> Value {
+    if let Some(value) = field.get("default").or(field["enum"].get(0)).or(field["examples"].get(0)) {
+        return value.clone();
+    }
+    if is_a(field, "string") {
+        let least = field["minLength"].as_u64().unwrap_or(1).max(1);
+        json!("a".repeat(usize::try_from(least).unwrap()))
+    } else if is_a(field, "integer") || is_a(field, "number") {
+        field.get("minimum").cloned().unwrap_or(json!(1))
+    } else if is_a(field, "boolean") {
+        json!(true)
+    } else if is_a(field, "array") {
+        json!([])
+    } else {
+        json!({})
+    }
+}
+
+/// A value that a field hardly takes: of another kind, too long, too large, or not one of those that there are.
+fn bad(field: &Value, dice: &mut Dice) -> Value {
+    let longest = field["maxLength"].as_u64().map(|most| usize::try_from(most).unwrap() + 1);
+    let most = field["maxItems"].as_u64().map(|most| usize::try_from(most).unwrap() + 1);
+    let above = field["maximum"].as_i64().map(|most| json!(most.saturating_add(1)));
+    let below = field["minimum"].as_i64().map(|least| json!(least - 1));
+    let mut all = vec![
+        json!(dice.number()),
+        json!(-1.5),
+        json!(true),
+        json!([[]]),
+        json!({"a": {}}),
+        json!([1, null]),
+        json!("no such word \u{1b}[2J"),
+        json!(""),
+    ];
+    all.extend(longest.map(|length| json!("x".repeat(length))));
+    all.extend(most.map(|count| json!(vec!["abc"; count])));
+    all.extend(above.into_iter().chain(below));
+    all[dice.below(all.len())].clone()
+}
