@@ -4,14 +4,22 @@ pub(crate) mod clients;
 mod output;
 mod schemas;
 mod separate;
+mod serving;
 mod spinning;
 mod ways;
 
 use libtest_mimic::Trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    [clients::trials(), ways::trials(), output::trials(), spinning::trials(), schemas::trials()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        clients::trials(),
+        ways::trials(),
+        serving::trials(),
+        output::trials(),
+        spinning::trials(),
+        schemas::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

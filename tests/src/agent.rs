@@ -152,7 +152,13 @@ impl Agent {
 impl Piped {
     /// Starts a server on pipes.
     pub fn start(mut command: Command) -> Self {
-        let child = command.args(["mcp", "serve"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        command.args(["mcp", "serve"]);
+        Self::started(command)
+    }
+
+    /// The same where the words are there already.
+    pub fn started(mut command: Command) -> Self {
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut child = child.unwrap();
         let (to, from) = (child.stdin.take(), child.stdout.take().unwrap());
         let (line, lines) = channel();
@@ -169,7 +175,12 @@ impl Piped {
 
     /// Sends a message as it is.
     pub fn send(&mut self, message: &Value) {
-        writeln!(self.to.as_mut().unwrap(), "{message}").unwrap();
+        self.send_line(&message.to_string());
+    }
+
+    /// Sends a line, whatever it is.
+    pub fn send_line(&mut self, line: &str) {
+        writeln!(self.to.as_mut().unwrap(), "{line}").unwrap();
     }
 
     /// The next line that the server writes.

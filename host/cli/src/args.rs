@@ -35,6 +35,9 @@ pub(crate) enum Command {
     Trust(Trust),
     /// Show what waits for a person: plans, runs without an end, a lock that does not hold.
     Status(Json),
+    /// Look at what this host can resist: who it runs as, what confines guests, whether lock and ledger hold. Exit 1 if
+    /// something is bad.
+    Doctor(Json),
     /// Write a binding for a component, with no rights in it.
     Bind(Bind),
     /// Show what changes in rights, and sign the lock.

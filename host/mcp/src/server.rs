@@ -111,10 +111,10 @@ impl Server {
                 ended = &mut run => return ended.unwrap_or_else(|_| lost(&offer)),
                 () = &mut stopped, if !*cancel.borrow() => drop(cancel.send_replace(true)),
                 Some((done, total, message)) = progress.recv() => if let Some(token) = &token
-                    && last.is_none_or(|last| done > last)
+                    && let Some(step) = further(last, done, total)
                 {
-                    last = Some(done);
-                    let told = context.peer.notify_progress(notification(token, done, total, message));
+                    last = Some(step);
+                    let told = context.peer.notify_progress(notification(token, step, total, message));
                     // A client that reads nothing any more must not keep its wish to cancel from being heard.
                     tokio::select! { _ = told => {} () = context.ct.cancelled() => {} }
                 },
@@ -255,6 +255,17 @@ fn client(context: &RequestContext<RoleServer>) -> String {
 /// How far a guest is: done, in all, and with what.
 type Progress = (u64, Option<u64>, String);
 
+/// How far a client is told that a run is: each time further than the time before, as the protocol wants it. A guest
+/// that counts its steps is taken at its word or not heard; of one that does not, each report is a step.
+fn further(last: Option<u64>, done: u64, total: Option<u64>) -> Option<u64> {
+    match (last, total) {
+        (None, _) => Some(done),
+        (Some(last), _) if done > last => Some(done),
+        (Some(last), None) => last.checked_add(1),
+        (Some(_), Some(_)) => None,
+    }
+}
+
 /// Where a run's reports go.
 fn report_sink(to: Option<mpsc::Sender<Progress>>) -> ReportSink {
     Arc::new(move |report| {
@@ -283,4 +294,25 @@ fn lost(offer: &Offer) -> CallToolResult {
     let message =
         "the host failed while it ran; on the host, `ops runs list --unknown` tells what became of it";
     answer::refused(offer, "unknown", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_only_goes_on() {
+        for (last, done, total, told) in [
+            (None, 0, None, Some(0)),
+            (Some(0), 0, None, Some(1)),
+            (Some(1), 5, None, Some(5)),
+            (Some(5), 0, None, Some(6)),
+            (Some(u64::MAX), 0, None, None),
+            (None, 0, Some(4), Some(0)),
+            (Some(0), 1, Some(4), Some(1)),
+            (Some(3), 1, Some(4), None),
+        ] {
+            assert_eq!(further(last, done, total), told, "{last:?} {done} {total:?}");
+        }
+    }
 }

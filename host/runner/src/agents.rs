@@ -193,7 +193,7 @@ impl Runner {
         let report = self.run(order, &mut Nobody).await;
         // Somebody else was faster with the same plan.
         if let Some(plan) = &plan
-            && report.ending.code == Some("plan-used")
+            && matches!(report.ending.code, Some("plan-used" | "approval" | "blocked"))
             && let Some(answer) = self.taken_up(plan, &actor, cancel).await
         {
             return answer;

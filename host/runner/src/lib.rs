@@ -13,6 +13,7 @@ mod carrying;
 pub mod catalogue;
 mod decide;
 mod deployment;
+pub mod doctor;
 pub mod ending;
 pub mod explain;
 pub mod fixture;

@@ -1,6 +1,7 @@
 //! One file for each group of commands. Each returns the exit code, or a text about wrong usage (exit 2).
 
 mod cap;
+mod doctor;
 mod explain;
 mod ledger;
 mod mcp;
@@ -29,6 +30,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
     match cli.command {
         Command::Init(init) => setup::init(&init),
         Command::Trust(trust) => setup::trust(&open_workspace(workspace)?, &trust),
+        Command::Doctor(json) => doctor::run(&open(workspace)?, json.json),
         Command::Bind(bind) => setup::bind(&open(workspace)?, &bind),
         Command::Pin(pin) => setup::pin(&open(workspace)?, &pin),
         Command::Status(json) => status::status(&open(workspace)?, json.json),

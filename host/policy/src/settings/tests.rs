@@ -42,7 +42,7 @@ fn refused() {
         ("workspace: demo\nagents: {approver: [ci]}", "unknown field `approver`"),
         ("workspace: demo\nagents: [ci]", "expected a map, such as {"),
         ("workspace: demo\nrequire: {landlocked: true}", "did you mean `landlock`?"),
-        ("workspace: demo\nrequire: true", "expected a map, such as {landlock: true"),
+        ("workspace: demo\nrequire: true", "expected a map, such as {"),
         ("workspace: demo\nrequire: {landlock: 1}", "a boolean is written true or false"),
         ("workspace: demo\nrequire: {user: a b}", "not the name of a user"),
         ("workspace: demo\nrequire: {user: ''}", "not the name of a user"),
