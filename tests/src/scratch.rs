@@ -135,6 +135,7 @@ impl Scratch {
     /// may enter its folder. Takes root.
     pub fn of(host: User) -> Self {
         let mut scratch = Self::without_workspace();
+        fs::set_permissions(scratch.path(""), fs::Permissions::from_mode(0o700)).unwrap();
         for folder in ["", "home"] {
             host.owns(&scratch.path(folder));
         }

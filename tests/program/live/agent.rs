@@ -68,8 +68,9 @@ impl Approver {
 
 fn over_http() {
     story(|scratch| {
+        let token = token(scratch, "robot");
         let served = Served::start(scratch.command(), free_port());
-        let session = Session::over_http(&served, STATELESS, &token(scratch, "robot"));
+        let session = Session::over_http(&served, STATELESS, &token);
         (session, Some(served))
     });
 }

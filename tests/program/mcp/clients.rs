@@ -116,13 +116,14 @@ fn workspace() -> Scratch {
 }
 
 fn serve(scratch: &Scratch) -> (Served, String) {
-    (Served::start(scratch.command(), free_port()), token(scratch, "tester"))
+    let token = token(scratch, "tester");
+    (Served::start(scratch.command(), free_port()), token)
 }
 
 fn uses(mut session: Session, scratch: &Scratch) {
     let tools = session.list();
     let names: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["ops_explain", "ops_plan_status", "ops_receipt", "ops_status", "test_guest_echo"]);
+    assert_eq!(names, ["test_guest_echo", "ops_plan_status", "ops_receipt", "ops_explain", "ops_status"]);
     let before = scratch.receipts().len();
     let echoed = session.call("test_guest_echo", &json!({"text": "a b", "times": 2}));
     assert_eq!(
@@ -175,7 +176,9 @@ fn inspects(scratch: &Scratch, server: &[&str]) {
 
 fn inspector_over_streams() {
     let scratch = workspace();
-    inspects(&scratch, &[path(&scratch.program()), "mcp", "serve"]);
+    // It hands nothing of its own environment on.
+    let state = format!("XDG_STATE_HOME={}", path(&scratch.path("state")));
+    inspects(&scratch, &[path(&scratch.program()), "mcp", "serve", "-e", &state]);
 }
 
 fn inspector_over_http() {

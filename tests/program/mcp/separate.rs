@@ -55,7 +55,7 @@ impl World {
         let robot = User::new("robot");
         let own = tempfile::tempdir().unwrap();
         robot.owns(own.path());
-        let ids = host.ids();
+        let (ids, name) = (host.ids(), host.name().to_owned());
         let scratch = Scratch::of(host);
         let secret = scratch.path("home/web-token");
         fs::write(&secret, SECRET).unwrap();
@@ -65,7 +65,7 @@ impl World {
             "ops/ops.yaml",
             &format!(
                 "workspace: demo\nsecrets:\n  web-token: {{from: \"file:{}\", origins: [\"{}\"]}}\n\
-                 agents: {{proposer: [{ROBOT}]}}\n{settings}\n",
+                 agents: {{proposer: [{ROBOT}]}}\nrequire: {{user: {name}}}\n{settings}\n",
                 secret.display(),
                 server.origin()
             ),
@@ -150,12 +150,6 @@ impl World {
         fs::read_dir(self.scratch.path("ops/state/outbox")).map_or(0, Iterator::count)
     }
 
-    /// The receipt of a run, which the agent was told of.
-    #[track_caller]
-    pub(super) fn receipt(&self, said: &Said) -> Value {
-        self.receipt_of(&said.run())
-    }
-
     /// The receipt of a run.
     #[track_caller]
     pub(super) fn receipt_of(&self, run: &str) -> Value {
@@ -170,7 +164,11 @@ impl World {
     pub(super) fn nothing_came_of_it(&self, status: &str) {
         assert_eq!((self.effects(), self.outbox()), (vec![], 0));
         self.receipts_hold();
-        assert_eq!(self.scratch.last_receipt()["run"]["status"], status);
+        let receipt = self.scratch.last_receipt();
+        assert_eq!(
+            (&receipt["run"]["status"], &receipt["host"]["deployment"]),
+            (&json!(status), &json!("separate-user"))
+        );
     }
 
     /// Checks every receipt and the ledger.
