@@ -76,10 +76,11 @@ impl Kept {
             return;
         }
         drop(shared);
-        let kept = self.clone();
+        let (kept, program) = (Arc::downgrade(self), self.program.clone());
         let start = component.file().try_clone().and_then(|compiled| {
             std::thread::Builder::new().name("ops-spare".to_owned()).spawn(move || {
-                let started = Process::start(&kept.program, &compiled, digest);
+                let started = Process::start(&program, &compiled, digest);
+                let Some(kept) = kept.upgrade() else { return };
                 kept.lock().starting.remove(&digest);
                 match started {
                     Ok(process) => kept.add(Waiting { component: digest, binding: None, process }),

@@ -74,7 +74,7 @@ pub(crate) const ATTACKS: &[(&str, Attack)] = &[
         done(unsafe { libc::shmctl(segment, libc::IPC_RMID, null_mut()) })
     }),
     ("be seen by others of its user", |_| done(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0) })),
-    ("a call of tomorrow", |_| {
+    ("make a call of tomorrow", |_| {
         // Advice on the memory of no process: a kernel that has the call knows no such descriptor.
         let answer = done_call(unsafe { libc::syscall(libc::SYS_process_madvise, -1, 0, 0, 0, 0) });
         match answer {
