@@ -28,7 +28,7 @@ use crate::tools::{Offer, Shelf};
 
 /// How long runs that may not be stopped any more are waited for once the server is to stop. One that takes longer is
 /// found, and told as unknown, at the next start.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Why a lock is not served over HTTP.
 const DEVELOPMENT: &str = "ops.lock was signed for development, and such a lock is not served over HTTP\n  \

@@ -39,7 +39,7 @@ const MOST_HEAD: usize = 32 * 1024;
 pub(crate) const MOST_BODY: usize = 2 * 1024 * 1024;
 /// How long requests in flight are waited for once the server is to stop. Runs that go on after that are waited for
 /// by whoever started them.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(30);
 
 type Body = BoxBody<Bytes, Infallible>;
 type Service<H> = StreamableHttpService<H, LocalSessionManager>;
@@ -75,7 +75,9 @@ pub async fn serve<H: ServerHandler>(
     stop: CancellationToken,
 ) -> io::Result<()> {
     let at = listener.local_addr()?;
-    let config = config(at, guard.sessions, stop.clone())?;
+    // Not `stop`: what is asked for is still answered then.
+    let over = CancellationToken::new();
+    let config = config(at, guard.sessions, over.clone())?;
     let service: Service<H> = StreamableHttpService::new(move || Ok(make()), Arc::default(), config);
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS as usize));
     loop {
@@ -110,6 +112,7 @@ pub async fn serve<H: ServerHandler>(
     drop(listener);
     // Once every place is free, nobody is connected any more.
     let _ = tokio::time::timeout(GRACE, places.acquire_many(MOST_CONNECTIONS)).await;
+    over.cancel();
     Ok(())
 }
 
@@ -137,7 +140,7 @@ async fn accept(
 }
 
 /// What the SDK is told: which names this server goes by, and that foreign web pages may not use it.
-fn config(at: SocketAddr, sessions: bool, stop: CancellationToken) -> io::Result<StreamableHttpServerConfig> {
+fn config(at: SocketAddr, sessions: bool, over: CancellationToken) -> io::Result<StreamableHttpServerConfig> {
     if at.ip().is_unspecified() {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -153,7 +156,7 @@ fn config(at: SocketAddr, sessions: bool, stop: CancellationToken) -> io::Result
         .with_legacy_session_mode(sessions)
         .with_json_response(true)
         .with_max_request_body_bytes(MOST_BODY)
-        .with_cancellation_token(stop))
+        .with_cancellation_token(over))
 }
 
 /// The names of this server with its port: an entry without one would match every port.

@@ -42,7 +42,7 @@ pub fn over_stdio(streams: Streams, runner: Runner, name: Option<String>, only: 
     run(runner, true, async move |front: Arc<Front>| {
         front.role(&caller)?;
         let server = Server::new(front.clone(), Some(caller));
-        stdio::serve(streams, server, front.stop.clone()).await.map_err(|error| error.to_string())
+        stdio::serve(streams, server, &front).await.map_err(|error| error.to_string())
     })
 }
 
@@ -90,10 +90,11 @@ pub fn over_http(
 
 /// Serves, and ends in order.
 fn run<F: Future<Output = Result<(), String>>>(
-    runner: Runner,
+    mut runner: Runner,
     development: bool,
     serve: impl FnOnce(Arc<Front>) -> F,
 ) -> Result<(), String> {
+    runner.keep_workers();
     let engine = engine()?;
     let stop = CancellationToken::new();
     let front = Arc::new(Front::new(runner, development, stop.clone()));

@@ -83,9 +83,10 @@ impl Server {
     ) -> CallToolResult {
         let front = self.front.clone();
         let place = tokio::select! {
-            place = front.gate.enter(&offer.capability) => place,
+            biased;
             () = context.ct.cancelled() => return answer::refused(&offer, "interrupted", "cancelled before it began"),
             () = front.stop.cancelled() => return answer::refused(&offer, "busy", "the server is stopping"),
+            place = front.gate.enter(&offer.capability) => place,
         };
         let place = match place {
             Ok(place) => place,

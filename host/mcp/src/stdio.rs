@@ -18,6 +18,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio_util::sync::CancellationToken;
 
+use crate::front::Front;
 use crate::server::Server;
 
 /// The protocol's streams, which nothing else in the process has.
@@ -54,15 +55,32 @@ impl Streams {
     }
 }
 
-/// Serves one client until it closes its side, or `stop`.
-pub(crate) async fn serve(streams: Streams, server: Server, stop: CancellationToken) -> io::Result<()> {
+/// Serves one client until it closes its side or the front stops. What it asked for before that is answered.
+pub(crate) async fn serve(streams: Streams, server: Server, front: &Front) -> io::Result<()> {
     let ((input, _), (output, copied)) = streams.open()?;
     let transport = AsyncRwTransport::new_server(input, output);
-    match serve_server_with_ct(server, transport, stop).await {
-        // It ends when the client has gone, after the answers that were still owed.
-        Ok(running) => drop(running.waiting().await),
-        // A client that never began, and one that is not wanted any more, is nothing to complain about.
-        Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => {}
+    let over = CancellationToken::new();
+    let started = tokio::select! {
+        started = serve_server_with_ct(server, transport, over.clone()) => started,
+        () = front.stop.cancelled() => return Ok(()),
+    };
+    match started {
+        Ok(running) => {
+            let mut gone = std::pin::pin!(running.waiting());
+            let stopped = async {
+                front.stop.cancelled().await;
+                front.finish().await;
+            };
+            tokio::select! {
+                _ = &mut gone => {}
+                () = stopped => {
+                    over.cancel();
+                    let _ = gone.await;
+                }
+            }
+        }
+        // A client that never began is nothing to complain about.
+        Err(ServerInitializeError::ConnectionClosed(_)) => {}
         Err(error) => return Err(io::Error::other(error.to_string())),
     }
     if let Some(copied) = copied {

@@ -13,7 +13,7 @@ use ops_ledger::content;
 use ops_ledger::runlock;
 use ops_ledger::store::RunRecord;
 use ops_policy::digest::Digest;
-use ops_policy::manifest::{Manifest, RuleEffect, Safety};
+use ops_policy::manifest::{Access, Manifest, RuleEffect, Safety};
 use ops_policy::plan::Plan;
 pub use ops_policy::settings::Role;
 use serde_json::Value;
@@ -311,6 +311,8 @@ fn under_way(run: RunRecord) -> Answer {
 
 fn tool(capability: Capability) -> Tool {
     let binding = &capability.binding;
+    // What is staged differs from run to run: a file more each time, for one.
+    let stages = binding.directories.values().any(|directory| directory.access == Access::Stage);
     let mut changing = binding
         .services
         .values()
@@ -319,7 +321,7 @@ fn tool(capability: Capability) -> Tool {
     Tool {
         safety: binding.safety,
         approval: ways(binding),
-        idempotent: changing.all(ops_policy::rule::Rule::is_repeatable),
+        idempotent: !stages && changing.all(ops_policy::rule::Rule::is_repeatable),
         reaches_services: !binding.services.is_empty(),
         capability: capability.name,
         manifest: capability.manifest,

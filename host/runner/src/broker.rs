@@ -92,6 +92,8 @@ pub(crate) struct RunBroker {
     tape: Tape,
     /// Since when the guest's clock follows the real one, and what it showed then.
     live: (Instant, u64),
+    /// Whether the guest runs. Its process takes a moment to come up, which is none of its time.
+    begun: bool,
     clock: u64,
     asked: u64,
     reports: u64,
@@ -119,6 +121,7 @@ impl RunBroker {
             },
             tape,
             live: (Instant::now(), 0),
+            begun: false,
             clock: 0,
             asked: 0,
             reports: 0,
@@ -387,6 +390,10 @@ impl Broker for RunBroker {
     }
 
     fn now(&mut self) -> Moment {
+        if !std::mem::replace(&mut self.begun, true) {
+            self.live = (Instant::now(), 0);
+            self.sender.begin();
+        }
         Moment { clock: self.clock, replaying: self.tape.is_playing() }
     }
 }

@@ -120,6 +120,11 @@ impl Sender {
         }
     }
 
+    /// Counts the run's time from now.
+    pub(crate) fn begin(&mut self) {
+        self.deadline = Instant::now() + self.limits.time;
+    }
+
     /// How many requests a phase may make, and how many effects a plan may have.
     pub(crate) fn max_requests(&self) -> u64 {
         self.limits.requests

@@ -63,18 +63,32 @@ fn gone() -> ! {
     std::process::exit(0)
 }
 
-/// Hands on what the host says: the next run, and answers.
-pub(crate) fn listen(host: Host) -> std::io::Result<(mpsc::Receiver<Next>, RemoteBroker)> {
-    let (tell_next, next) = mpsc::channel();
+/// What is to be done with the component.
+pub(crate) enum Order {
+    Run(Box<Task>),
+    Describe,
+}
+
+/// Hands on what the host says: each order when it is time to begin, and answers. `first` is an order that was read
+/// before.
+pub(crate) fn listen(
+    host: Host,
+    first: Order,
+) -> std::io::Result<(mpsc::Receiver<(Order, Moment)>, RemoteBroker)> {
+    let (tell_order, orders) = mpsc::channel();
     let (tell_answer, answers) = unbounded_channel();
     let (tell_heard, heard) = mpsc::channel();
     let broker =
         RemoteBroker { host: host.clone(), answers, heard, moment: Moment { clock: 0, replaying: false } };
     std::thread::Builder::new().name("ops-listener".to_owned()).spawn(move || {
+        let mut order = Some(first);
         loop {
             let handed_on = match host.read() {
-                ToWorker::Run(task) => tell_next.send(Next::Run(task)).is_ok(),
-                ToWorker::Describe => tell_next.send(Next::Describe).is_ok(),
+                ToWorker::Run(task) => order.replace(Order::Run(task)).is_none(),
+                ToWorker::Describe => order.replace(Order::Describe).is_none(),
+                ToWorker::Begin(moment) => {
+                    order.take().is_some_and(|order| tell_order.send((order, moment)).is_ok())
+                }
                 ToWorker::Answer(said) => tell_answer.send(*said).is_ok(),
                 ToWorker::Heard(heard) => tell_heard.send(heard).is_ok(),
             };
@@ -83,13 +97,7 @@ pub(crate) fn listen(host: Host) -> std::io::Result<(mpsc::Receiver<Next>, Remot
             }
         }
     })?;
-    Ok((next, broker))
-}
-
-/// What is to be done with the component.
-pub(crate) enum Next {
-    Run(Box<Task>),
-    Describe,
+    Ok((orders, broker))
 }
 
 /// Answers a guest with what the host says.

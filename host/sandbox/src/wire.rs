@@ -45,10 +45,13 @@ pub(crate) const REFUSALS: [&str; 11] = [
 /// From the host.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum ToWorker {
-    /// Run the component.
+    /// Run the component, when it is time to begin.
     Run(Box<Task>),
-    /// Ask the component what it is.
+    /// Ask the component what it is, when it is time to begin.
     Describe,
+    /// Begin. The process is confined as the host wants it; this is where the run stands before the guest's first
+    /// instruction.
+    Begin(Moment),
     /// What was asked last is answered.
     Answer(Box<Said>),
     /// The refusal that was told last was heard.
@@ -66,6 +69,12 @@ pub(crate) enum Said {
     Told(Result<(), Stop>),
 }
 
+impl From<Said> for ToWorker {
+    fn from(said: Said) -> Self {
+        Self::Answer(Box::new(said))
+    }
+}
+
 /// A job on its way.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Task {
@@ -76,8 +85,6 @@ pub(crate) struct Task {
     pub(crate) mounts: Vec<Place>,
     pub(crate) limits: Limits,
     pub(crate) needs_landlock: bool,
-    /// Where the run stands before the guest's first instruction.
-    pub(crate) moment: Moment,
 }
 
 /// A folder on its way: a path of the host is bytes, which need not be text.
@@ -103,7 +110,7 @@ impl From<&Place> for Mount {
 }
 
 impl Task {
-    pub(crate) fn of(job: &Job, moment: Moment) -> Self {
+    pub(crate) fn of(job: &Job) -> Self {
         Self {
             input: job.input.clone(),
             links: job.links,
@@ -112,7 +119,6 @@ impl Task {
             mounts: job.mounts.iter().map(Place::from).collect(),
             limits: job.limits,
             needs_landlock: job.needs_landlock,
-            moment,
         }
     }
 }
@@ -120,7 +126,7 @@ impl Task {
 /// To the host.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum ToHost {
-    /// The process is confined, and the guest's first instruction comes next. Said once, and before all else.
+    /// The process is confined, and has run no instruction of the guest's. Said once, and before all else.
     Confined(Confinement),
     /// As in [`crate::broker::Broker`].
     Fetch(Request),

@@ -20,12 +20,13 @@ use rustix::io::fcntl_dupfd_cloexec;
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, watch};
 
+use crate::broker::Moment;
 use crate::cache::{self, Compiled};
 use crate::component::Component;
 use crate::confine::confine;
 use crate::engine::{self, Guests};
 use crate::job::{End, Job, Mount, Printed, Ran};
-use crate::remote::{Host, Next, RemoteBroker, listen};
+use crate::remote::{Host, Order, RemoteBroker, listen};
 use crate::wire::{Task, ToHost, ToWorker};
 
 /// The word that makes a program a process for guests, when it is the first of its arguments.
@@ -48,28 +49,28 @@ pub fn serve_with(hook: Option<Hook>) -> ExitCode {
     };
     let host = Host::new(socket.into());
     let ready = mapped(compiled, digest);
-    let next = match host.read() {
-        ToWorker::Run(task) => Next::Run(task),
-        ToWorker::Describe => Next::Describe,
-        ToWorker::Answer(_) | ToWorker::Heard(_) => return ExitCode::FAILURE,
+    let order = match host.read() {
+        ToWorker::Run(task) => Order::Run(task),
+        ToWorker::Describe => Order::Describe,
+        ToWorker::Begin(_) | ToWorker::Answer(_) | ToWorker::Heard(_) => return ExitCode::FAILURE,
     };
     let worker = ready.and_then(|component| {
-        let (mounts, needs_landlock) = match &next {
-            Next::Run(task) => (task.mounts(), task.needs_landlock),
-            Next::Describe => (Vec::new(), false),
+        let (mounts, needs_landlock) = match &order {
+            Order::Run(task) => (task.mounts(), task.needs_landlock),
+            Order::Describe => (Vec::new(), false),
         };
         let confined = confine(&mounts, needs_landlock)?;
+        let worker = Worker::start(component, host.clone(), hook, order)?;
         host.tell(&ToHost::Confined(confined));
-        Worker::start(component, host.clone(), hook)
+        Ok(worker)
     });
     match worker {
-        Ok((mut worker, following)) => {
-            worker.work(next);
-            while let Ok(next) = following.recv() {
-                worker.work(next);
+        Ok((worker, orders)) => {
+            while let Ok((order, moment)) = orders.recv() {
+                worker.work(order, moment);
             }
         }
-        Err(end) => ran(&host, end, [Printed::default(), Printed::default()], 0),
+        Err(end) => ran(&host, end, Default::default(), 0),
     }
     host.close();
     ExitCode::SUCCESS
@@ -127,32 +128,32 @@ struct Worker {
 }
 
 impl Worker {
-    /// Starts the threads, and what runs guests. The runs after the first come through the channel.
+    /// Starts the threads, and what runs guests. Orders come through the channel, this one first.
     fn start(
         component: Component,
         host: Host,
         hook: Option<Hook>,
-    ) -> Result<(Self, mpsc::Receiver<Next>), End> {
+        order: Order,
+    ) -> Result<(Self, mpsc::Receiver<(Order, Moment)>), End> {
         let unfit = |error: std::io::Error| End::NotStarted(format!("its process cannot run it: {error}"));
         let guests = Guests::of(component.engine().clone()).map_err(unfit)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(unfit)?;
-        let (following, broker) = listen(host.clone()).map_err(unfit)?;
+        let (orders, broker) = listen(host.clone(), order).map_err(unfit)?;
         let broker = Arc::new(Mutex::new(broker));
-        Ok((Self { component, host, guests, runtime, broker, hook }, following))
+        Ok((Self { component, host, guests, runtime, broker, hook }, orders))
     }
 
-    fn work(&mut self, next: Next) {
-        match next {
-            Next::Run(task) => self.run(*task),
-            Next::Describe => {
+    fn work(&self, order: Order, moment: Moment) {
+        match order {
+            Order::Run(task) => self.run(*task, moment),
+            Order::Describe => {
                 let described = self.runtime.block_on(self.guests.describe(&self.component));
                 self.host.tell(&ToHost::Described(described));
             }
         }
     }
 
-    fn run(&self, task: Task) {
-        let moment = task.moment;
+    fn run(&self, task: Task, moment: Moment) {
         let (_nobody, cancel) = watch::channel(false);
         let job = task.into_job(cancel);
         if let Some(hook) = self.hook {

@@ -116,7 +116,8 @@ impl Workers {
     ///
     /// A component that has no manifest to give, or none within the bounds.
     pub async fn describe(&self, component: &Component) -> Result<Manifest, DescribeError> {
-        let mut process = Process::start(&self.program, component).map_err(DescribeError::Lost)?;
+        let mut process = Process::start(&self.program, component.file(), component.digest())
+            .map_err(DescribeError::Lost)?;
         let told = match Talk::describing(&mut process) {
             Ok(mut talk) => talk.describe().await,
             Err(fault) => Err(fault),
@@ -138,7 +139,7 @@ impl Workers {
     fn process(&self, component: &Component, job: &Job) -> Result<Process, String> {
         match &self.kept {
             Some(kept) => kept.take(component, job),
-            None => Process::start(&self.program, component),
+            None => Process::start(&self.program, component.file(), component.digest()),
         }
     }
 }

@@ -35,6 +35,8 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("a_full_lane_says_busy_and_delays_no_other", full_lane),
         trial("a_plan_is_carried_out_once_however_often_it_is_sent", ten_times),
         trial("a_server_that_is_told_to_end_ends_its_runs", terminated),
+        trial("a_server_that_is_told_to_end_still_answers", terminated_after),
+        trial("a_server_on_pipes_that_is_told_to_end_still_answers", terminated_after_on_pipes),
         trial("a_lock_for_development_is_not_served_over_http", development),
         trial("a_name_comes_with_its_role", named),
     ]
@@ -149,11 +151,6 @@ impl Raw {
     fn ask(&mut self, line: &str) -> Value {
         self.write(line);
         self.read()
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).unwrap();
-        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 
     /// Closes the server's input, if it is not closed yet, and waits for its end.
@@ -437,15 +434,64 @@ fn terminated() {
     let call = json!({"name": "test_guest_reads_service", "arguments": {}});
     server.write(&message(1, "tools/call", call).to_string());
     slow.wait_until_asked();
-    server.signal(Signal::TERM);
+    kill_process(Pid::from_child(&server.child), Signal::TERM).unwrap();
     server.ends();
     assert_eq!(last_status(&scratch), "interrupted");
 }
 
+fn terminated_after() {
+    let slow = Slow::at("/a");
+    let scratch = slow.changed();
+    scratch.write("ops/ops.yaml", "workspace: demo\nagents: {proposer: [robot]}\n");
+    scratch.pin();
+    let token = token(&scratch, "robot");
+    let port = free_port();
+    let mut served = Served::start(scratch.command(), port);
+    let agent = served.agent(&token);
+    let plan = agent.call("test_guest_two_effects", &json!({})).is("planned").plan();
+    scratch.ops(&["plan", "approve", &plan, "--key", "key"]).exits(0);
+    let waiting = std::thread::spawn(move || agent.call("test_guest_two_effects", &json!({"plan_id": plan})));
+    slow.wait_until_asked();
+    kill_process(Pid::from_child(served.child()), Signal::TERM).unwrap();
+    // It has heard that once nobody new is let in.
+    let end = std::time::Instant::now() + PATIENCE;
+    while TcpStream::connect(("127.0.0.1", port)).is_ok() {
+        assert!(std::time::Instant::now() < end, "it still listens");
+    }
+    slow.leave.send(()).unwrap();
+    waiting.join().unwrap().is("done");
+    assert!(served.child().wait().unwrap().success());
+    assert_eq!(slow.changes(), ["/a", "/b"]);
+}
+
+fn terminated_after_on_pipes() {
+    let slow = Slow::at("/a");
+    let scratch = slow.changed();
+    let mut server = Raw::start(&scratch);
+    let call = |number: u64, arguments: Value| {
+        message(number, "tools/call", json!({"name": "test_guest_two_effects", "arguments": arguments}))
+            .to_string()
+    };
+    let planned = server.ask(&call(1, json!({})));
+    let plan = planned["result"]["structuredContent"]["plan"]["id"].as_str().unwrap();
+    scratch.ops(&["plan", "approve", plan, "--key", "key"]).exits(0);
+    server.write(&call(2, json!({"plan_id": plan})));
+    slow.wait_until_asked();
+    kill_process(Pid::from_child(&server.child), Signal::TERM).unwrap();
+    // Nothing new is taken from then on.
+    let mut number = 3;
+    while server.ask(&call(number, json!({})))["result"]["structuredContent"]["status"] != "busy" {
+        number += 1;
+    }
+    slow.leave.send(()).unwrap();
+    assert_eq!(server.read()["result"]["structuredContent"]["status"], "done");
+    server.ends();
+    assert_eq!(slow.changes(), ["/a", "/b"]);
+}
+
 /// Asks a process to end, and waits until it has.
 fn terminate(child: &mut Child) {
-    let pid = i32::try_from(child.id()).unwrap();
-    kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+    kill_process(Pid::from_child(child), Signal::TERM).unwrap();
     assert!(child.wait().unwrap().success());
 }
 

@@ -116,6 +116,9 @@ pub(crate) fn drive(runner: &Runner, what: What<'_>, trace: &Trace) -> Result<Re
         .map_err(|error| format!("no runtime: {error}"))?;
     let (cancel, cancelled) = watch::channel(false);
     listen(cancel)?;
+    if let Some(lacking) = runner.unconfined() {
+        say::note(lacking);
+    }
     let progress = Progress::new();
     let mut terminal = Terminal::new(cancelled.clone());
     let order = Order {

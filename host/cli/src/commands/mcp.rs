@@ -8,6 +8,7 @@ use ops_mcp::serve::{over_http, over_stdio};
 use ops_mcp::stdio::Streams;
 use ops_mcp::tokens::Tokens;
 use ops_policy::visible;
+use ops_runner::runner::Runner;
 use serde_json::{Value, json};
 
 use super::{Outcome, open, open_workspace, print};
@@ -27,16 +28,24 @@ fn serve_stdio(workspace: Option<&Path>, name: Option<String>, only: Vec<String>
     // Before anything else: from here on nothing but the protocol comes out of standard output.
     let streams = Streams::take().map_err(|error| format!("standard input and output: {error}"))?;
     let only = Only::new(only)?;
-    over_stdio(streams, open(workspace)?, name, only)?;
+    over_stdio(streams, open_to_serve(workspace)?, name, only)?;
     Ok(0)
 }
 
 fn serve_http(workspace: Option<&Path>, at: SocketAddr, tokens: &Path) -> Outcome {
     let tokens = Tokens::load(tokens).map_err(|error| error.to_string())?;
-    let runner = open(workspace)?;
+    let runner = open_to_serve(workspace)?;
     let listener = TcpListener::bind(at).map_err(|error| format!("{at}: {error}"))?;
     over_http(listener, runner, tokens, |told| say::note(visible::lines(told)))?;
     Ok(0)
+}
+
+fn open_to_serve(workspace: Option<&Path>) -> Result<Runner, String> {
+    let runner = open(workspace)?;
+    if let Some(lack) = runner.unconfined() {
+        say::note(format!("warning: {lack}"));
+    }
+    Ok(runner)
 }
 
 fn token(name: &str, only: Vec<String>, file: &Path) -> Outcome {

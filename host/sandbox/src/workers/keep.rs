@@ -1,9 +1,10 @@
 //! Processes that wait for a run: spare ones, which have run nothing, and warm ones, which have run their binding.
 //!
-//! A spare process has mapped its component and is confined for whatever run comes first. A warm one was confined
-//! without any folder, and takes runs of the same component and binding only, and only those without folders.
-//! How many wait is bounded; the one that has waited longest goes first.
+//! A spare process has mapped its component and is confined for whatever run comes first; another takes its place, made
+//! beside the run that took it. A warm one was confined without any folder, and takes runs of the same component and
+//! binding only, and only those without folders. How many wait is bounded; the one that has waited longest goes first.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ops_policy::digest::Digest;
@@ -22,32 +23,41 @@ const MOST_WAITING: usize = 16;
 /// The processes that wait.
 pub(super) struct Kept {
     program: Program,
-    waiting: Mutex<Vec<Waiting>>,
+    shared: Mutex<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    waiting: Vec<Waiting>,
+    /// The components for which a spare process is being started.
+    starting: BTreeSet<Digest>,
 }
 
 struct Waiting {
     component: Digest,
-    /// What it has run; none for one that has run nothing.
+    /// What it has run; none for a spare one.
     binding: Option<Digest>,
     process: Process,
 }
 
 impl Kept {
     pub(super) fn new(program: Program) -> Self {
-        Self { program, waiting: Mutex::default() }
+        Self { program, shared: Mutex::default() }
     }
 
     /// A process for a run: a warm one, else a spare one, else a new one.
     pub(super) fn take(self: &Arc<Self>, component: &Component, job: &Job) -> Result<Process, String> {
         let digest = component.digest();
-        if job.mounts.is_empty()
-            && let Some(process) = self.waiting(digest, Some(job.binding))
-        {
+        let warm = if job.mounts.is_empty() { self.waiting(digest, Some(job.binding)) } else { None };
+        if let Some(process) = warm {
             return Ok(process);
         }
-        let spare = self.waiting(digest, None);
-        let started = spare.map_or_else(|| Process::start(&self.program, component), Ok);
-        started
+        let process = match self.waiting(digest, None) {
+            Some(spare) => spare,
+            None => Process::start(&self.program, component.file(), digest)?,
+        };
+        self.prepare(component);
+        Ok(process)
     }
 
     /// Puts a process back that has run this binding without folders and ended in order.
@@ -57,12 +67,39 @@ impl Kept {
         }
     }
 
+    /// Starts a spare process in the background, where there is none. Without one the next run waits for its own.
+    fn prepare(self: &Arc<Self>, component: &Component) {
+        let digest = component.digest();
+        let mut shared = self.lock();
+        let is_spare = |one: &Waiting| one.component == digest && one.binding.is_none();
+        if shared.waiting.iter().any(is_spare) || !shared.starting.insert(digest) {
+            return;
+        }
+        drop(shared);
+        let (kept, program) = (Arc::downgrade(self), self.program.clone());
+        let start = component.file().try_clone().and_then(|compiled| {
+            std::thread::Builder::new().name("ops-spare".to_owned()).spawn(move || {
+                let started = Process::start(&program, &compiled, digest);
+                let Some(kept) = kept.upgrade() else { return };
+                kept.lock().starting.remove(&digest);
+                match started {
+                    Ok(process) => kept.add(Waiting { component: digest, binding: None, process }),
+                    Err(why) => tracing::warn!(why, "no spare process"),
+                }
+            })
+        });
+        if start.is_err() {
+            self.lock().starting.remove(&digest);
+        }
+    }
+
     fn waiting(&self, component: Digest, binding: Option<Digest>) -> Option<Process> {
         loop {
-            let mut waiting = self.lock();
-            let at = waiting.iter().rposition(|one| one.component == component && one.binding == binding)?;
-            let mut process = waiting.remove(at).process;
-            drop(waiting);
+            let mut shared = self.lock();
+            let fits = |one: &Waiting| one.component == component && one.binding == binding;
+            let at = shared.waiting.iter().rposition(fits)?;
+            let mut process = shared.waiting.remove(at).process;
+            drop(shared);
             if process.is_alive() {
                 return Some(process);
             }
@@ -70,14 +107,15 @@ impl Kept {
     }
 
     fn add(&self, one: Waiting) {
-        let mut waiting = self.lock();
-        waiting.push(one);
-        let oldest = (waiting.len() > MOST_WAITING).then(|| waiting.remove(0));
-        drop(waiting);
+        let mut shared = self.lock();
+        shared.waiting.push(one);
+        let oldest = (shared.waiting.len() > MOST_WAITING).then(|| shared.waiting.remove(0));
+        drop(shared);
+        // It is waited for, and not by those who want one.
         drop(oldest);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

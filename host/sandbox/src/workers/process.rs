@@ -1,11 +1,13 @@
 //! One process for guests: how it is started, ended, and what is said of its end.
 
+use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use crate::component::Component;
+use ops_policy::digest::Digest;
+
 use crate::confine::Confinement;
 use crate::job::End;
 use crate::tree;
@@ -25,16 +27,15 @@ pub(super) struct Process {
 impl Process {
     /// Starts a process for a component: without an environment, in the root folder, out of the reach of a terminal's
     /// signals, with one end of a socket and the compiled component as its only descriptors.
-    pub(super) fn start(program: &Program, component: &Component) -> Result<Self, String> {
+    pub(super) fn start(program: &Program, compiled: &File, component: Digest) -> Result<Self, String> {
         let refuse = |what: &str, error: std::io::Error| format!("{what}: {error}");
         let (socket, theirs) =
             UnixStream::pair().map_err(|error| refuse("no socket for its process", error))?;
         socket.set_nonblocking(true).map_err(|error| refuse("no socket for its process", error))?;
-        let compiled =
-            component.file().try_clone().map_err(|error| refuse("its compiled component", error))?;
+        let compiled = compiled.try_clone().map_err(|error| refuse("its compiled component", error))?;
         let child = Command::new(&program.path)
             .args(&program.words)
-            .arg(component.digest().to_string())
+            .arg(component.to_string())
             .env_clear()
             .current_dir("/")
             .process_group(0)

@@ -1,10 +1,11 @@
 //! What host and guest's process say during one run. The process is not trusted: whatever it sends, or does not send, ends
 //! the run in order.
 //!
-//! The process asks, the broker answers, one question at a time. Each time, in this order: a question that comes after
-//! the broker has stopped the run is a fault; one that comes after the time is over or the run was cancelled is not
-//! asked; a read is given up if the process ends meanwhile; a change is never cut short. The host has a clock of its own,
-//! a little longer than the run's limit, and it does not run during a change.
+//! In this order: the process gets its order, says what it is confined by, and is told to begin; from there the time of
+//! the run counts. The process asks, the broker answers, one question at a time. Each time: a question that comes after
+//! the run was stopped is a fault; one that comes after the time is over or the run was cancelled is not asked; a read is
+//! given up if the process ends meanwhile; a change is never cut short; an answer that comes after the time is not handed
+//! on. A process that does not end its guest in time is ended from outside a little later, and not during a change.
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
@@ -21,7 +22,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::process::Process;
 use crate::bounds::panic_text;
-use crate::broker::{Broker, Stop};
+use crate::broker::{Broker, Moment, Stop};
 use crate::confine::Confinement;
 use crate::describe::{self, DescribeError};
 use crate::job::{End, Job, Limits, Printed};
@@ -139,8 +140,9 @@ impl<'a> Talk<'a> {
     /// One run, from its job to its end.
     pub(super) async fn run(&mut self, broker: &mut dyn Broker) -> Result<Told, Fault> {
         let Some(job) = self.job else { return Err(Fault::Said("no job".to_owned())) };
+        self.order(&ToWorker::Run(Box::new(Task::of(job)))).await?;
         let moment = caught(async { broker.now() }).await?;
-        self.begin(&ToWorker::Run(Box::new(Task::of(job, moment)))).await?;
+        self.begin(moment).await?;
         loop {
             let said = self.hear(TO_HOST).await?;
             let said = match parsed(&said)? {
@@ -163,28 +165,21 @@ impl<'a> Talk<'a> {
 
     /// Asks the component what it is.
     pub(super) async fn describe(&mut self) -> Result<Result<Manifest, DescribeError>, Fault> {
-        self.begin(&ToWorker::Describe).await?;
+        self.order(&ToWorker::Describe).await?;
+        self.begin(Moment { clock: 0, replaying: false }).await?;
         match parsed(&self.hear(TO_HOST).await?)? {
             ToHost::Described(said) => Ok(said),
             _ => Err(Fault::Said("no description".to_owned())),
         }
     }
 
-    /// Sends the order, and hears what the process is confined by, if it has not said so for an earlier run.
-    async fn begin(&mut self, order: &ToWorker) -> Result<(), Fault> {
-        let no_job =
-            |error: io::Error| Fault::Refused(End::NotStarted(format!("its job cannot be told: {error}")));
-        let frame = wire::frame_of(order, TO_WORKER).map_err(no_job)?;
-        self.send(frame).await.or_else(|fault| {
-            if matches!(fault, Fault::Overdue) { Err(Fault::Silent(START)) } else { Err(fault) }
-        })?;
+    /// Sends the order, and hears what the process is confined by, if it has not said so for an earlier run. From here
+    /// the run's time counts.
+    async fn order(&mut self, order: &ToWorker) -> Result<(), Fault> {
+        let silent = |fault| if matches!(fault, Fault::Overdue) { Fault::Silent(START) } else { fault };
+        self.send(order).await.map_err(silent)?;
         if self.confined.is_none() {
-            let said = self.hear(TO_HOST).await;
-            let said =
-                said.map_err(
-                    |fault| if matches!(fault, Fault::Overdue) { Fault::Silent(START) } else { fault },
-                )?;
-            match parsed(&said)? {
+            match parsed(&self.hear(TO_HOST).await.map_err(silent)?)? {
                 ToHost::Confined(confined) => *self.confined = Some(confined),
                 ToHost::Ran { end: End::NotStarted(why), .. } => {
                     return Err(Fault::Refused(End::NotStarted(text::one_line(&why))));
@@ -201,6 +196,11 @@ impl<'a> Talk<'a> {
         Ok(())
     }
 
+    /// Lets the guest begin.
+    async fn begin(&mut self, moment: Moment) -> Result<(), Fault> {
+        self.send(&ToWorker::Begin(moment)).await
+    }
+
     /// Answers a question. If the process says something before it has the answer, that is returned.
     async fn answer(&mut self, question: ToHost, broker: &mut dyn Broker) -> Result<Option<Vec<u8>>, Fault> {
         if self.decided.is_some() {
@@ -212,14 +212,20 @@ impl<'a> Talk<'a> {
                 let asked = async { if is_over { Err(Stop) } else { broker.fetch(request).await } };
                 match self.beside(TO_HOST, caught(asked)).await? {
                     First::Said(said) => return Ok(Some(said)),
-                    First::Done(answer) => self.fetched(answer?, broker).await?,
+                    First::Done(answer) => {
+                        let (answer, moment) = self.moment(answer?, broker).await?;
+                        Said::Fetched(answer, moment).into()
+                    }
                 }
             }
             ToHost::FetchUrl(request) => {
                 let asked = async { if is_over { Err(Stop) } else { broker.fetch_url(request).await } };
                 match self.beside(TO_HOST, caught(asked)).await? {
                     First::Said(said) => return Ok(Some(said)),
-                    First::Done(answer) => self.fetched(answer?, broker).await?,
+                    First::Done(answer) => {
+                        let (answer, moment) = self.moment(answer?, broker).await?;
+                        Said::Fetched(answer, moment).into()
+                    }
                 }
             }
             ToHost::Perform(effect) => {
@@ -227,14 +233,14 @@ impl<'a> Talk<'a> {
                 let answer =
                     caught(async { if is_over { Err(Stop) } else { broker.perform(effect).await } }).await?;
                 self.deadline = self.deadline.max(later(Instant::now(), GRACE));
-                let moment = self.moment(answer.as_ref().err().copied(), broker).await?;
-                ToWorker::Answer(Box::new(Said::Performed(answer, moment)))
+                let (answer, moment) = self.moment(answer, broker).await?;
+                Said::Performed(answer, moment).into()
             }
             ToHost::Report(report) => {
                 let answer =
                     caught(async { if is_over { Err(Stop) } else { broker.report(report).await } }).await?;
                 self.stopped(answer.err());
-                ToWorker::Answer(Box::new(Said::Told(answer)))
+                Said::Told(answer).into()
             }
             ToHost::Refused { method, why } => {
                 let why =
@@ -249,9 +255,14 @@ impl<'a> Talk<'a> {
                 return Err(Fault::Said("a word out of its turn".to_owned()));
             }
         };
-        let frame = wire::frame_of(&answer, TO_WORKER);
-        let frame =
-            frame.map_err(|error| Fault::Panicked(format!("an answer cannot be handed on: {error}")))?;
+        self.tell(&answer).await
+    }
+
+    /// Tells the process something. If it says something before it has heard it, that is returned.
+    async fn tell(&mut self, message: &ToWorker) -> Result<Option<Vec<u8>>, Fault> {
+        let too_long =
+            |error: io::Error| Fault::Refused(End::NotStarted(format!("it cannot be told: {error}")));
+        let frame = wire::frame_of(message, TO_WORKER).map_err(too_long)?;
         let stream = self.stream.clone();
         match self.beside(TO_HOST, send(&stream, &frame)).await? {
             First::Said(said) => Ok(Some(said)),
@@ -259,26 +270,20 @@ impl<'a> Talk<'a> {
         }
     }
 
-    async fn fetched(
+    /// Where the run stands after an answer. An answer that comes when the time is over, or that stops the run, is none,
+    /// and nobody asks.
+    async fn moment<T>(
         &mut self,
-        answer: Result<Result<ops_policy::message::Response, ops_policy::message::NetError>, Stop>,
+        answer: Result<T, Stop>,
         broker: &mut dyn Broker,
-    ) -> Result<ToWorker, Fault> {
-        let moment = self.moment(answer.as_ref().err().copied(), broker).await?;
-        Ok(ToWorker::Answer(Box::new(Said::Fetched(answer, moment))))
-    }
-
-    /// Where the run stands after an answer. After one that stops it nobody asks.
-    async fn moment(
-        &mut self,
-        stop: Option<Stop>,
-        broker: &mut dyn Broker,
-    ) -> Result<crate::broker::Moment, Fault> {
-        self.stopped(stop);
-        match stop {
-            Some(Stop) => Ok(crate::broker::Moment { clock: 0, replaying: false }),
-            None => caught(async { broker.now() }).await,
-        }
+    ) -> Result<(Result<T, Stop>, Moment), Fault> {
+        let moment = match &answer {
+            Ok(_) => caught(async { broker.now() }).await?,
+            Err(Stop) => Moment { clock: 0, replaying: false },
+        };
+        let answer = if self.is_over() { Err(Stop) } else { answer };
+        self.stopped(answer.as_ref().err().copied());
+        Ok((answer, moment))
     }
 
     /// Notes that the run ends with this answer, if it does.
@@ -332,12 +337,11 @@ impl<'a> Talk<'a> {
         }
     }
 
-    async fn send(&mut self, frame: Vec<u8>) -> Result<(), Fault> {
-        let stream = self.stream.clone();
-        match self.beside(TO_HOST, send(&stream, &frame)).await? {
-            First::Done(sent) => sent,
-            // Said before there was anything to say it to.
-            First::Said(_) => Err(Fault::Said("a word before its job".to_owned())),
+    /// Tells the process something while it has nothing to say.
+    async fn send(&mut self, message: &ToWorker) -> Result<(), Fault> {
+        match self.tell(message).await? {
+            None => Ok(()),
+            Some(_) => Err(Fault::Said("a word before it was asked to begin".to_owned())),
         }
     }
 

@@ -1,0 +1,177 @@
+//! Processes that take more than one run, for a host that stays.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use libtest_mimic::Trial;
+use ops_policy::digest::Digest;
+use ops_sandbox::component::Component;
+use ops_sandbox::engine::Sandbox;
+use ops_sandbox::job::{End, Job, Mount};
+use ops_sandbox::workers::Workers;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+
+use crate::ends::processes_of;
+use crate::testing::{Guest, Script, job, sandbox};
+use crate::{part, runtime, trial};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("kept::one process takes the runs of one binding", one_binding),
+        trial("kept::a run with folders has a process of its own", folders),
+        trial("kept::a process that did not end in order takes no more", faults),
+        trial("kept::a process takes a thousand runs", recycled),
+        trial("kept::a process that has died meanwhile is not asked", died),
+        trial("kept::a spare process is ready for the next run", spare),
+        trial("kept::many runs at once have a process each", at_once),
+        trial("kept::without a host that stays none is kept", not_kept),
+    ]
+}
+
+/// How many hosts there were.
+static HOUSES: AtomicU32 = AtomicU32::new(0);
+
+/// A host that stays, with one component.
+struct House {
+    workers: Workers,
+    component: Component,
+    _sandbox: (Sandbox, TempDir),
+}
+
+impl House {
+    fn new() -> Self {
+        Self::with(Workers::kept(part(&["attacker"])))
+    }
+
+    fn with(workers: Workers) -> Self {
+        let sandbox = sandbox();
+        // One of its own, so that its processes can be told from those of other tests.
+        let name = format!("tests.kept.n{}", HOUSES.fetch_add(1, Ordering::Relaxed));
+        let component = sandbox.0.load(&Guest { name, ..Guest::default() }.build()).unwrap();
+        Self { workers, component, _sandbox: sandbox }
+    }
+
+    fn end(&self, attack: &str, change: impl FnOnce(&mut Job)) -> End {
+        let (mut job, _cancel) = job();
+        job.input.arguments = serde_json::json!({"attack": attack, "at": "15"}).to_string();
+        change(&mut job);
+        let broker = Arc::new(Mutex::new(Script::default()));
+        runtime().block_on(self.workers.run(&self.component, job, broker)).end
+    }
+
+    /// The number of the process that took a run.
+    #[track_caller]
+    fn process(&self, change: impl FnOnce(&mut Job)) -> i32 {
+        let End::Output(said) = self.end("pid", change) else { panic!("no output") };
+        let said: Value = serde_json::from_str(&said).unwrap();
+        said["got"].as_str().unwrap().parse().unwrap()
+    }
+}
+
+fn is_there(process: i32) -> bool {
+    unsafe { libc::kill(process, 0) == 0 }
+}
+
+fn one_binding() {
+    let house = House::new();
+    let first = house.process(|_| ());
+    assert_eq!(house.process(|_| ()), first);
+    let other = |job: &mut Job| job.binding = Digest::of(b"another binding");
+    let second = house.process(other);
+    assert_ne!(second, first);
+    assert_eq!((house.process(|_| ()), house.process(other)), (first, second));
+    drop(house);
+    // They go with their host, which may be held for a moment by the start of a spare process.
+    while is_there(first) || is_there(second) {
+        std::thread::yield_now();
+    }
+}
+
+fn folders() {
+    let house = House::new();
+    let folder = tempfile::tempdir().unwrap();
+    let mounts = |job: &mut Job| {
+        let host = PathBuf::from(folder.path());
+        job.mounts = vec![Mount { guest: "/in".to_owned(), host, writable: true }];
+    };
+    let without = house.process(|_| ());
+    let with = house.process(mounts);
+    assert!(with != without && !is_there(with), "it is gone before anybody looks at the folder");
+    let again = house.process(mounts);
+    assert!(again != with && again != without && !is_there(again));
+    assert_eq!(house.process(|_| ()), without);
+}
+
+fn faults() {
+    let house = House::new();
+    let first = house.process(|_| ());
+    assert!(matches!(house.end("die", |_| ()), End::Lost(_)));
+    let second = house.process(|_| ());
+    assert!(second != first && !is_there(first));
+    assert!(matches!(house.end("nothing", |job| job.limits.output = 1), End::Lost(_)));
+    assert!(house.process(|_| ()) != second && !is_there(second));
+}
+
+fn recycled() {
+    let house = House::new();
+    let first = house.process(|_| ());
+    for _ in 1..1_000 {
+        assert_eq!(house.process(|_| ()), first);
+    }
+    assert_ne!(house.process(|_| ()), first);
+    assert!(!is_there(first));
+}
+
+fn died() {
+    let house = House::new();
+    let first = house.process(|_| ());
+    unsafe { libc::kill(first, libc::SIGKILL) };
+    // Once the signal has done its work, which others of its host's children are waited for as well.
+    let mut status = unsafe { std::mem::zeroed::<libc::siginfo_t>() };
+    let waited = unsafe {
+        libc::waitid(libc::P_PID, first.unsigned_abs(), &mut status, libc::WEXITED | libc::WNOWAIT)
+    };
+    assert_eq!(waited, 0);
+    assert_ne!(house.process(|_| ()), first);
+}
+
+fn spare() {
+    let house = House::new();
+    let folder = tempfile::tempdir().unwrap();
+    let mounts = |job: &mut Job| {
+        let host = PathBuf::from(folder.path());
+        job.mounts = vec![Mount { guest: "/in".to_owned(), host, writable: true }];
+    };
+    let first = house.process(mounts);
+    let component = house.component.digest().to_string();
+    let spare = loop {
+        // It is made beside the run, so it may take a moment.
+        if let Some(process) = processes_of(&component, std::process::id()).pop() {
+            break process;
+        }
+        std::thread::yield_now();
+    };
+    assert_ne!(spare, first);
+    assert_eq!(house.process(mounts), spare);
+}
+
+fn at_once() {
+    let house = House::new();
+    let run = async || {
+        let (mut job, _cancel) = job();
+        job.input.arguments = r#"{"attack":"pid","at":""}"#.to_owned();
+        let broker = Arc::new(Mutex::new(Script::default()));
+        format!("{:?}", house.workers.run(&house.component, job, broker).await.end)
+    };
+    let (one, two, three) = runtime().block_on(async { tokio::join!(run(), run(), run()) });
+    assert!(one != two && two != three && one != three, "{one} {two} {three}");
+}
+
+fn not_kept() {
+    let house = House::with(Workers::new(part(&["attacker"])));
+    let first = house.process(|_| ());
+    assert!(house.process(|_| ()) != first && !is_there(first));
+}
