@@ -184,7 +184,7 @@ pub(crate) fn schema_errors(schema: &Value, value: &Value) -> Result<Vec<String>
         .iter_errors(value)
         .take(MAX_ERRORS)
         .map(|error| {
-            let place = visible::clip(&visible::visible(&place(&error)), 300);
+            let place = visible::clip(&visible::visible(&place(&error, value)), 300);
             let text = visible::clip(&visible::visible(&error.to_string()), 300);
             if place.is_empty() { text } else { format!("{place}: {text}") }
         })
@@ -193,13 +193,18 @@ pub(crate) fn schema_errors(schema: &Value, value: &Value) -> Result<Vec<String>
 
 /// The JSON pointer to what is wrong: to a property that is missing or should not be there, and not to the object
 /// around it.
-fn place(error: &ValidationError<'_>) -> String {
+fn place(error: &ValidationError<'_>, value: &Value) -> String {
+    let within = error.instance_path().to_string();
     let property = match error.kind() {
         ValidationErrorKind::Required { property } => property.as_str(),
         ValidationErrorKind::AdditionalProperties { unexpected } => unexpected.first().map(String::as_str),
+        // Of an object that takes no property at all, the first one is what is wrong, and the path is the object's.
+        ValidationErrorKind::FalseSchema => {
+            let around = value.pointer(&within).filter(|around| *around != error.instance().as_ref());
+            around.and_then(Value::as_object).and_then(|fields| fields.keys().next()).map(String::as_str)
+        }
         _ => None,
     };
-    let within = error.instance_path().to_string();
     match property {
         Some(name) => format!("{within}/{}", name.replace('~', "~0").replace('/', "~1")),
         None => within,
