@@ -81,12 +81,12 @@ impl Run<'_> {
         let row = self.runner.plan_record(id)?;
         let plan = self.runner.plan(&row.id)?;
         let hash = plan.hash();
-        if self.role.is_some() && plan.requester != self.order.actor.id {
+        if self.role.is_some() && !agents::is_own(&plan, &self.order.actor) {
             // Knowing a plan's id is no right to it.
             return Err(Ending::denied(
                 "plan-elsewhere",
                 format!(
-                    "plan {} was not asked for by `{}`; an agent carries out its own plans",
+                    "plan {} was not asked for by the agent `{}`; an agent carries out its own plans only",
                     plan.id,
                     visible::visible(&self.order.actor.id)
                 ),
@@ -126,10 +126,12 @@ impl Run<'_> {
         }
         let resumed = self.record.continues.is_some();
         if row.status != PlanStatus::Waiting && !resumed {
-            return Err(Ending::denied(
-                "plan-used",
-                format!("plan {} is {} and cannot be carried out again", plan.id, row.status.word()),
-            ));
+            let again = match row.status {
+                PlanStatus::Applied => "is applied and cannot be carried out again",
+                PlanStatus::Rejected => "is rejected and cannot be carried out: a person said no to it",
+                _ => "is superseded and cannot be carried out: a newer plan took its place",
+            };
+            return Err(Ending::denied("plan-used", format!("plan {} {again}", plan.id)));
         }
         if let Some(why) = plan.unapprovable() {
             return Err(Ending::denied("plan", format!("plan {} cannot be carried out: {why}", plan.id)));

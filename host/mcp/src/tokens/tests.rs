@@ -1,5 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn only(globs: &[&str]) -> Only {
@@ -81,4 +83,15 @@ fn a_token_is_not_added_to_what_is_none() {
     assert!(Tokens::add(&file, "ci", &only(&[])).is_err());
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "tokens: []");
     assert!(Tokens::add(&folder.path().join("new"), "C I", &only(&[])).is_err());
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_somebody_writes_breaks_it(text in any::<String>(), token in "[ -~]{0,80}") {
+        for text in [text.clone(), format!("tokens: [{{name: {text}}}]"), format!("tokens: {text}")] {
+            if let Ok(tokens) = Tokens::parse(text.as_bytes()) {
+                prop_assert_eq!(tokens.caller(&token), None);
+            }
+        }
+    }
 }
