@@ -332,7 +332,7 @@ fn cancelled_after() {
     // Whoever asks again waits for the same run.
     let again = apply(&mut server, &plan);
     slow.leave.send(()).unwrap();
-    let answer = server.next();
+    let answer = server.line();
     assert_eq!(answer.message["id"], again, "{}", answer.raw);
     answer.said().is("done");
     server.finish();
@@ -399,7 +399,7 @@ fn full_lane() {
         .map(|_| server.ask("tools/call", json!({"name": "test_guest_reads_service", "arguments": {}})))
         .collect();
     // One of them is told so, whichever came last; others are served all the same.
-    let refused = server.next();
+    let refused = server.line();
     assert!(asked.contains(&refused.message["id"].as_u64().unwrap()), "{}", refused.raw);
     let refused = refused.said().is("busy");
     assert!(refused.is_error && refused.message().contains("try again later"), "{}", refused.message());
@@ -419,7 +419,7 @@ fn ten_times() {
     for _ in 0..10 {
         apply(&mut server, &plan);
     }
-    let answers: Vec<_> = (0..10).map(|_| server.next().said().is("done")).collect();
+    let answers: Vec<_> = (0..10).map(|_| server.line().said().is("done")).collect();
     let runs: std::collections::BTreeSet<_> = answers.iter().map(Said::run).collect();
     assert_eq!(runs.len(), 1, "each answer is the same receipt");
     assert!(answers.iter().all(|answer| answer.content["data"] == answers[0].content["data"]));
