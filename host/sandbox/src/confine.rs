@@ -16,7 +16,9 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, PathFd, RestrictionStatus,
     Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, make_bitflags,
 };
-use rustix::process::{DumpableBehavior, Resource, Rlimit, nice, set_dumpable_behavior, setrlimit};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, getrlimit, nice, set_dumpable_behavior, setrlimit,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::job::{End, Mount};
@@ -70,6 +72,8 @@ pub(crate) fn confine(mounts: &[Mount], needs_landlock: bool) -> Result<Confinem
     let _ = nice(NICE);
     let largest = tree::Limits::default().file;
     for (resource, most) in [(Resource::Core, 0), (Resource::Nofile, FILES), (Resource::Fsize, largest)] {
+        // Nobody may raise a limit that the host itself has.
+        let most = getrlimit(resource).maximum.map_or(most, |maximum| maximum.min(most));
         let limit = Rlimit { current: Some(most), maximum: Some(most) };
         setrlimit(resource, limit).map_err(|error| unconfined("its limits could not be set", &error))?;
     }
