@@ -68,7 +68,10 @@ fn every_other_end_is_an_error_but_two() {
         assert_eq!(has_receipt, status != "usage" && status != "applying", "{status}");
     }
     let busy = refused(&offer, "busy", "later");
-    assert_eq!(content(&offer, &busy), json!({"status": "busy", "message": "later"}));
+    assert_eq!(
+        content(&offer, &busy),
+        json!({"status": "busy", "message": "later", "error": {"code": "busy"}})
+    );
 }
 
 #[test]
