@@ -23,9 +23,10 @@ AGENT = "tester"
 
 
 class Workspace:
-    """A workspace in a temporary folder. It has one read-only capability for each pair of name and guest."""
+    """A workspace in a temporary folder. It has one read-only capability for each pair of name and guest; `more` has
+    what else the binding of a name says."""
 
-    def __init__(self, capabilities, limits=""):
+    def __init__(self, capabilities, more={}):
         self._folder = tempfile.TemporaryDirectory()
         self.folder = pathlib.Path(self._folder.name)
         keep = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
@@ -36,7 +37,7 @@ class Workspace:
         for name, guest in capabilities.items():
             file = f"guest_{guest.replace('-', '_')}.wasm"
             (components / file).write_bytes((GUESTS / file).read_bytes())
-            binding = f"capability: {name}\ncomponent: components/{file}\nsafety: read-only\n{limits}"
+            binding = f"capability: {name}\ncomponent: components/{file}\nsafety: read-only\n{more.get(name, '')}"
             (self.folder / f"ops/bindings/{name}.yaml").write_text(binding)
         settings = self.folder / "ops/ops.yaml"
         settings.write_text(settings.read_text() + f"agents: {{proposer: [{AGENT}]}}\n")
@@ -66,10 +67,11 @@ class Workspace:
             port = probe.getsockname()[1]
         words = ["mcp", "serve", "--http", f"127.0.0.1:{port}", "--tokens", "tokens"]
         server = subprocess.Popen([OPS, *words], cwd=self.folder, env=self.environment)
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         for _ in range(600):
             if server.poll() is not None:
                 raise SystemExit(f"ops {' '.join(words)}: exit {server.returncode}")
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz") as answer:
+            with contextlib.suppress(OSError), direct.open(f"http://127.0.0.1:{port}/readyz") as answer:
                 if answer.status == 200:
                     return server, f"http://127.0.0.1:{port}/mcp"
             time.sleep(0.05)

@@ -13,6 +13,7 @@
 
 mod audit;
 mod cli;
+mod confinement;
 mod contention;
 mod corpus;
 mod crash;
@@ -46,6 +47,7 @@ fn main() {
         hostile::trials(),
         refusals::trials(),
         cli::trials(),
+        confinement::trials(),
         contention::trials(),
         torture::trials(),
         unknown::trials(),

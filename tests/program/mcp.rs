@@ -2,6 +2,7 @@
 
 pub(crate) mod clients;
 mod output;
+mod same_user;
 mod schemas;
 mod separate;
 mod serving;
@@ -14,6 +15,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     [
         clients::trials(),
         ways::trials(),
+        same_user::trials(),
         serving::trials(),
         output::trials(),
         spinning::trials(),

@@ -9,10 +9,11 @@ use ops_policy::message::Report;
 use ops_runner::broker::ReportSink;
 use ops_runner::pinned::Refusal;
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult,
-    ErrorCode, Implementation, JsonObject, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, ProgressNotificationParam, ProgressToken, ProtocolVersion,
-    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod,
+    CompleteRequestParams, CompleteResult, CustomRequest, CustomResult, ErrorCode, Implementation,
+    JsonObject, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ProgressNotificationParam, ProgressToken, ProtocolVersion, ReadResourceRequestParams,
+    ReadResourceResponse, ServerCapabilities, ServerConfig,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -29,8 +30,14 @@ use crate::{answer, own, resources};
 /// The protocol's versions that are served.
 const VERSIONS: [ProtocolVersion; 2] = [ProtocolVersion::V_2025_11_25, ProtocolVersion::V_2026_07_28];
 /// The methods that are served and have parameters.
-const METHODS: [&str; 5] =
-    ["tools/list", "tools/call", "resources/list", "resources/templates/list", "resources/read"];
+const METHODS: [&str; 6] = [
+    "tools/list",
+    "tools/call",
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
+    "prompts/list",
+];
 /// How long a client may keep the list of tools, in milliseconds. What is called is checked against the lock anyhow.
 const FRESH: u64 = 30_000;
 /// Reports that wait for a slow client. Those beyond are dropped: the guest must not wait for it.
@@ -173,9 +180,12 @@ impl Server {
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         let ops = Implementation::new("ops", env!("CARGO_PKG_VERSION")).with_title("ops: vetted operations");
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().enable_resources().build())
-            .with_server_info(ops)
-            .with_instructions(INSTRUCTIONS)
+        // No prompts, and a list that says so: clients and the conformance suite ask for it whatever is declared.
+        ServerConfig::new(
+            ServerCapabilities::builder().enable_tools().enable_resources().enable_prompts().build(),
+        )
+        .with_server_info(ops)
+        .with_instructions(INSTRUCTIONS)
     }
 
     fn supported_protocol_versions(&self) -> Cow<'static, [ProtocolVersion]> {
@@ -259,6 +269,14 @@ impl ServerHandler for Server {
         });
         let read = read.await?.map_err(|why| ErrorData::resource_not_found(why, None))?;
         Ok(read.into())
+    }
+
+    async fn complete(
+        &self,
+        _request: CompleteRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        Err(ErrorData::method_not_found::<CompleteRequestMethod>())
     }
 
     /// A method that is none, or one of ours whose parameters the SDK could not read.

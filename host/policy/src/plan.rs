@@ -21,6 +21,29 @@ pub const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// The namespace of approval signatures (`ssh-keygen -Y sign -n`).
 pub const NAMESPACE: &str = "ops-plan";
 
+/// In what standing somebody asks for a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AskedAs {
+    /// A person at the program `ops`.
+    Person,
+    /// An agent that this user has started.
+    LocalAgent,
+    /// An agent that proved a name.
+    NamedAgent,
+}
+
+impl AskedAs {
+    /// What a name of somebody in this standing is a name of, for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Person => "a person",
+            Self::LocalAgent => "an agent that this user has started",
+            Self::NamedAgent => "an agent of that name",
+        }
+    }
+}
+
 /// What a run would change, and what that rests on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,6 +58,8 @@ pub struct Plan {
     pub run: String,
     /// Who asked for it.
     pub requester: String,
+    /// In what standing. Three who have one name are three.
+    pub asked_as: AskedAs,
     /// The capability.
     pub capability: String,
     /// The binding's safety class.
@@ -267,6 +292,7 @@ mod tests {
             ledger: "l".into(),
             run: "CAP-20260101-000000__a.b__Rabcdefghij".into(),
             requester: "op".into(),
+            asked_as: AskedAs::Person,
             capability: "a.b".into(),
             safety: Safety::Mutating,
             lock: digest,

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use ops_ledger::content;
 use ops_ledger::runlock;
 use ops_ledger::store::RunRecord;
+use ops_ledger::{content, receipt as ledger};
 use ops_policy::digest::Digest;
 use ops_policy::manifest::{Access, Manifest, RuleEffect, Safety};
 use ops_policy::plan::Plan;
@@ -19,6 +19,7 @@ pub use ops_policy::settings::Role;
 use serde_json::Value;
 
 use crate::ending::Ending;
+use crate::output::CHECK;
 use crate::pinned::{Capability, Pinned, Refusal};
 use crate::receipt::Report;
 use crate::rights_text::ways;
@@ -54,8 +55,8 @@ pub struct PlanState {
     pub id: String,
     /// The capability.
     pub capability: String,
-    /// `pending`, `approved`, `applying`, `applied`, `expired`, `rejected`, `superseded`, or `dry-run`: that can never
-    /// be approved.
+    /// `pending`, `approved`, `applying`, `applied`, `expired`, `rejected`, `superseded`, `stale`: what it rests on is not
+    /// so any more, or `dry-run`: that can never be approved.
     pub status: &'static str,
     /// How many people have approved it, not too long ago.
     pub approvals: u64,
@@ -67,6 +68,8 @@ pub struct PlanState {
     pub requester: String,
     /// The run that took it up, and how that ended where it has.
     pub applied_by: Option<(String, Option<String>)>,
+    /// The plan that takes its place, where that run made one.
+    pub new_plan: Option<String>,
 }
 
 /// What came of a call, now or earlier.
@@ -154,7 +157,16 @@ impl Runner {
     pub fn plan_state(&self, id: &str) -> Result<PlanState, Ending> {
         let row = self.plan_row(self.plan_record(id)?, Timestamp::now())?;
         let applied_by = self.ledger().run_of_plan(&row.id)?;
+        let plan = self.document(&row.id).ok();
+        let ended = applied_by.as_ref().and_then(|run| run.status);
+        let is_outdated = || {
+            let rests_on = plan.as_ref().map(|plan| plan.lock);
+            self.pinned(Timestamp::now())
+                .is_ok_and(|pinned| rests_on.is_some_and(|lock| lock != pinned.lock.digest))
+        };
         let status = match row.status.as_str() {
+            "waiting" | "approved" if is_outdated() => "stale",
+            "applied" if ended == Some(ledger::Status::Stale) => "stale",
             "waiting" => "pending",
             "never" => "dry-run",
             "applied" if applied_by.as_ref().is_some_and(|run| run.status.is_none()) => "applying",
@@ -164,14 +176,18 @@ impl Runner {
             "superseded" => "superseded",
             _ => "applied",
         };
+        let new_plan = applied_by.as_ref().and_then(|run| self.receipt(&run.run).ok());
+        let new_plan =
+            new_plan.and_then(|(statement, _)| statement.predicate.run.new_plan).map(|plan| plan.id);
         let applied_by = applied_by.map(|run| (run.run, run.status.map(|status| status.word().to_owned())));
         Ok(PlanState {
             status,
             approvals: row.approvals,
             needed: row.needed,
             expires: row.expires,
-            requester: self.document(&row.id).map_or_else(|_| String::new(), |plan| plan.requester),
+            requester: plan.map_or_else(String::new, |plan| plan.requester),
             applied_by,
+            new_plan,
             id: row.id,
             capability: row.capability,
         })
@@ -191,9 +207,8 @@ impl Runner {
             return answer;
         }
         let report = self.run(order, &mut Nobody).await;
-        // Somebody else was faster with the same plan.
+        // By this run, or by somebody who was faster with the same plan: whoever asks again hears the same.
         if let Some(plan) = &plan
-            && matches!(report.ending.code, Some("plan-used" | "approval" | "blocked"))
             && let Some(answer) = self.taken_up(plan, &actor, cancel).await
         {
             return answer;
@@ -209,8 +224,9 @@ impl Runner {
         mut cancel: tokio::sync::watch::Receiver<bool>,
     ) -> Option<Answer> {
         let plan = self.plan_record(plan).ok()?.id;
-        // Another's plan goes the usual way, where it is refused with a receipt.
-        if self.document(&plan).ok()?.requester != actor.id {
+        // Another's plan goes the usual way, where it is refused with a receipt; and so does an agent without the role.
+        let role = role(actor, &*self.pinned(Timestamp::now()).ok()?).ok()?;
+        if role != Some(Role::Proposer) || !is_own(&self.document(&plan).ok()?, actor) {
             return None;
         }
         loop {
@@ -236,7 +252,12 @@ impl Runner {
     fn ended(&self, run: &RunRecord) -> Result<Answer, Ending> {
         let (statement, _) = self.receipt(&run.run)?;
         let receipt = statement.predicate;
-        let output = content::get(self.workspace().state(), &run.run, OUTPUT).ok().flatten();
+        // What a capability returned in a plan's phase says what would be, and nothing of it is so.
+        let has_output = receipt.run.status == ledger::Status::Done
+            || receipt.outcome.error_code.as_deref() == Some(CHECK);
+        let output =
+            content::get(self.workspace().state(), &run.run, OUTPUT).ok().flatten().filter(|_| has_output);
+        let plan = receipt.run.new_plan.and_then(|plan| self.document(&plan.id).ok()).map(Arc::new);
         Ok(Answer {
             capability: receipt.run.capability,
             run: Some(run.run.clone()),
@@ -245,7 +266,7 @@ impl Runner {
             code: receipt.outcome.error_code,
             message: receipt.outcome.message,
             output: output.and_then(|bytes| serde_json::from_slice(&bytes).ok()),
-            plan: None,
+            plan,
             denied: Vec::new(),
         })
     }
@@ -276,6 +297,11 @@ impl From<Report> for Answer {
             denied: denied.collect(),
         }
     }
+}
+
+/// Whether somebody asked for a plan: by name and standing, since a person and a token may have one name.
+pub(crate) fn is_own(plan: &Plan, actor: &Actor) -> bool {
+    plan.requester == actor.id && plan.asked_as == actor.standing.asked_as()
 }
 
 /// The role that somebody comes with: none for a person, who needs none.

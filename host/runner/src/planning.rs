@@ -158,6 +158,7 @@ impl Run<'_> {
             ledger: self.runner.ledger_id(),
             run: self.key.clone(),
             requester: self.order.actor.id.clone(),
+            asked_as: self.order.actor.standing.asked_as(),
             capability: self.name.clone(),
             safety: decided.rights.safety,
             lock: decided.resolved.pinned.lock.digest,

@@ -81,12 +81,12 @@ impl Run<'_> {
         let row = self.runner.plan_record(id)?;
         let plan = self.runner.plan(&row.id)?;
         let hash = plan.hash();
-        if self.role.is_some() && plan.requester != self.order.actor.id {
+        if self.role.is_some() && !agents::is_own(&plan, &self.order.actor) {
             // Knowing a plan's id is no right to it.
             return Err(Ending::denied(
                 "plan-elsewhere",
                 format!(
-                    "plan {} was not asked for by `{}`; an agent carries out its own plans",
+                    "plan {} was not asked for by the agent `{}`; an agent carries out its own plans only",
                     plan.id,
                     visible::visible(&self.order.actor.id)
                 ),
@@ -126,10 +126,12 @@ impl Run<'_> {
         }
         let resumed = self.record.continues.is_some();
         if row.status != PlanStatus::Waiting && !resumed {
-            return Err(Ending::denied(
-                "plan-used",
-                format!("plan {} is {} and cannot be carried out again", plan.id, row.status.word()),
-            ));
+            let again = match row.status {
+                PlanStatus::Applied => "is applied and cannot be carried out again",
+                PlanStatus::Rejected => "is rejected and cannot be carried out: a person said no to it",
+                _ => "is superseded and cannot be carried out: a newer plan took its place",
+            };
+            return Err(Ending::denied("plan-used", format!("plan {} {again}", plan.id)));
         }
         if let Some(why) = plan.unapprovable() {
             return Err(Ending::denied("plan", format!("plan {} cannot be carried out: {why}", plan.id)));
@@ -182,7 +184,7 @@ pub(crate) fn schema_errors(schema: &Value, value: &Value) -> Result<Vec<String>
         .iter_errors(value)
         .take(MAX_ERRORS)
         .map(|error| {
-            let place = visible::clip(&visible::visible(&place(&error)), 300);
+            let place = visible::clip(&visible::visible(&place(&error, value)), 300);
             let text = visible::clip(&visible::visible(&error.to_string()), 300);
             if place.is_empty() { text } else { format!("{place}: {text}") }
         })
@@ -191,13 +193,18 @@ pub(crate) fn schema_errors(schema: &Value, value: &Value) -> Result<Vec<String>
 
 /// The JSON pointer to what is wrong: to a property that is missing or should not be there, and not to the object
 /// around it.
-fn place(error: &ValidationError<'_>) -> String {
+fn place(error: &ValidationError<'_>, value: &Value) -> String {
+    let within = error.instance_path().to_string();
     let property = match error.kind() {
         ValidationErrorKind::Required { property } => property.as_str(),
         ValidationErrorKind::AdditionalProperties { unexpected } => unexpected.first().map(String::as_str),
+        // Of an object that takes no property at all, the first one is what is wrong, and the path is the object's.
+        ValidationErrorKind::FalseSchema => {
+            let around = value.pointer(&within).filter(|around| *around != error.instance().as_ref());
+            around.and_then(Value::as_object).and_then(|fields| fields.keys().next()).map(String::as_str)
+        }
         _ => None,
     };
-    let within = error.instance_path().to_string();
     match property {
         Some(name) => format!("{within}/{}", name.replace('~', "~0").replace('/', "~1")),
         None => within,

@@ -10,7 +10,7 @@ use ops_ledger::runlock::RunLock;
 use ops_policy::limits::Limits;
 use ops_policy::manifest::{Manifest, Safety};
 use ops_policy::message::Input;
-use ops_policy::plan::Plan;
+use ops_policy::plan::{AskedAs, Plan};
 use ops_policy::rights::Rights;
 use ops_policy::settings::Role;
 use ops_sandbox::component::Component;
@@ -42,6 +42,17 @@ pub enum Standing {
     Named,
     /// An agent that this user started, with the role that the user gave it.
     Local(Role),
+}
+
+impl Standing {
+    /// What a plan says of it.
+    pub(crate) fn asked_as(self) -> AskedAs {
+        match self {
+            Self::Person => AskedAs::Person,
+            Self::Named => AskedAs::NamedAgent,
+            Self::Local(_) => AskedAs::LocalAgent,
+        }
+    }
 }
 
 /// Who wants a run.

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use ops_policy::manifest::RuleEffect;
 use ops_policy::message::{Request, Undo};
-use ops_policy::plan::{Plan, PlannedEffect, PlannedFile};
+use ops_policy::plan::{AskedAs, Plan, PlannedEffect, PlannedFile};
 use ops_policy::visible::{lines, visible};
 use similar::TextDiff;
 
@@ -44,7 +44,11 @@ fn head(text: &mut String, plan: &Plan) {
     line(text, &format!("Plan {} of {} ({})", plan.id, plan.capability, plan.safety.as_str()));
     line(text, &format!("  hash       {hash}"));
     line(text, &format!("  short      {}", hash.short()));
-    line(text, &format!("  asked by   {} in {}", visible(&plan.requester), plan.run));
+    let who = match plan.asked_as {
+        AskedAs::Person => visible(&plan.requester),
+        agent => format!("{}, {},", visible(&plan.requester), agent.words()),
+    };
+    line(text, &format!("  asked by   {who} in {}", plan.run));
     line(text, &format!("  good until {}", plan.expires));
     line(text, &format!("  arguments  {}", visible(&plan.input.arguments)));
     if let Some(run) = &plan.undoes {

@@ -133,9 +133,9 @@ impl Workspace {
         Ok(bytes)
     }
 
-    /// Whether there is such a regular file.
+    /// Whether there is such a file, or a link in its place. Where that leads nobody asks here: whoever reads it does.
     pub fn has(&self, relative: &str) -> bool {
-        self.dir.metadata(relative).is_ok_and(|about| about.is_file())
+        self.dir.symlink_metadata(relative).is_ok_and(|about| about.is_file() || about.is_symlink())
     }
 
     /// The file names in a folder of the workspace that end in `suffix`, sorted.

@@ -80,15 +80,20 @@ pub(crate) fn confine(mounts: &[Mount], needs_landlock: bool) -> Result<Confinem
         Err(_) => None,
     };
     if needs_landlock && landlock.is_none() {
-        return Err(End::Unconfined(
-            "this kernel has no Landlock, which ops.yaml requires; use a kernel of 5.13 or newer with Landlock enabled \
-             (`landlock` in its parameter `lsm`), or take `landlock: true` out of `require:`"
-                .to_owned(),
-        ));
+        return Err(no_landlock());
     }
     calls::deny(!mounts.is_empty())
         .map_err(|why| unconfined("seccomp refused the filter of system calls", &why))?;
     Ok(Confinement { landlock })
+}
+
+/// How a run ends that needs Landlock, where the kernel has none.
+pub(crate) fn no_landlock() -> End {
+    End::Unconfined(
+        "this kernel has no Landlock, which ops.yaml requires; use a kernel of 5.13 or newer with Landlock enabled \
+         (`landlock` in its parameter `lsm`), or take `landlock: true` out of `require:`"
+            .to_owned(),
+    )
 }
 
 type Folder = (PathFd, BitFlags<AccessFs>);

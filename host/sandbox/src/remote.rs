@@ -3,6 +3,7 @@
 //! Whole messages go out one after the other, so that the host never finds half of one before the next. What comes in is
 //! read by a thread of its own ([`listen`]): it ends the process as soon as the host is gone, whatever the guest does.
 
+use std::io::Write;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, mpsc};
@@ -32,22 +33,12 @@ impl Host {
 
     /// Tells the host something. `false` if it is too long.
     pub(crate) fn tell(&self, message: &ToHost) -> bool {
-        match wire::frame_of(message, TO_HOST) {
-            Ok(frame) => {
-                self.write(|mut socket| std::io::Write::write_all(&mut socket, &frame));
-                true
-            }
-            Err(_) => false,
-        }
+        wire::frame_of(message, TO_HOST).map(|frame| self.say(&frame)).is_ok()
     }
 
-    /// Hands plain bytes over.
-    pub(crate) fn hand_over(&self, bytes: &[u8]) {
-        self.write(|socket| wire::write_bytes(socket, bytes));
-    }
-
-    fn write(&self, write: impl FnOnce(&UnixStream) -> std::io::Result<()>) {
-        if write(&self.0).is_err() {
+    /// Sends whole frames.
+    pub(crate) fn say(&self, frames: &[u8]) {
+        if (&*self.0).write_all(frames).is_err() {
             gone();
         }
     }

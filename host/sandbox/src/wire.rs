@@ -7,7 +7,7 @@
 //! and the messages are plain values, whose meaning is for the host to judge. The process trusts its host.
 
 use std::ffi::OsString;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use ops_policy::manifest::Manifest;
@@ -189,11 +189,12 @@ pub(crate) fn read<T: DeserializeOwned>(mut from: impl Read) -> io::Result<T> {
     Ok(serde_json::from_slice(&frame)?)
 }
 
-/// Writes plain bytes as a frame.
-pub(crate) fn write_bytes(mut to: impl Write, bytes: &[u8]) -> io::Result<()> {
-    let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
-    to.write_all(&length.to_le_bytes())?;
-    to.write_all(bytes)
+/// Puts plain bytes after other frames, as a frame.
+pub(crate) fn extend(frames: &mut Vec<u8>, bytes: &[u8]) {
+    // What an engine of 32 bits holds is no longer than that.
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    frames.extend(length.to_le_bytes());
+    frames.extend(bytes);
 }
 
 #[cfg(test)]
@@ -210,6 +211,19 @@ mod tests {
         let Ok(ToWorker::Answer(said)) = read(&frame[..]) else { panic!("an answer") };
         let Said::Fetched(Ok(Err(NetError::Timeout(text))), moment) = *said else { panic!("a timeout") };
         assert_eq!((text.as_str(), moment.clock, moment.replaying), ("late", 7, true));
+    }
+
+    /// What the host says of a refused request is one of its own texts, so each text has to be known here.
+    #[test]
+    fn every_refusal_has_its_text() {
+        let sources = [include_str!("http/mod.rs"), include_str!("http/courier.rs")].concat();
+        let calls = sources.split("Refusal::new(").chain(sources.split("self.refuse(")).skip(1);
+        let texts = calls.filter_map(|call| call.trim_start().strip_prefix('"')?.split('"').next());
+        let texts: Vec<_> = texts.collect();
+        assert!(texts.len() >= REFUSALS.len() - 1, "{texts:?}");
+        for text in texts {
+            assert!(REFUSALS.contains(&text), "{text}");
+        }
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::confine::confine;
 use crate::engine::{self, Guests};
 use crate::job::{End, Job, Mount, Printed, Ran};
 use crate::remote::{Host, Order, RemoteBroker, listen};
-use crate::wire::{Task, ToHost, ToWorker};
+use crate::wire::{self, TO_HOST, Task, ToHost, ToWorker};
 
 /// The word that makes a program a process for guests, when it is the first of its arguments.
 pub const WORD: &str = "guest-worker";
@@ -175,16 +175,20 @@ fn ran(host: &Host, end: End, [stdout, stderr]: [Printed; 2], peak_memory: u64) 
         end => (end, None),
     };
     let printed = [stdout.total, stderr.total];
-    if !host.tell(&ToHost::Ran { end, printed, peak_memory }) {
-        // Nothing else of an end is as long.
+    // Nothing of an end is too long but the text of a guest's failure.
+    let too_long = || {
         let end = End::Trapped("it returned a failure whose text is too long".to_owned());
-        host.tell(&ToHost::Ran { end, printed, peak_memory });
+        framed(&ToHost::Ran { end, printed, peak_memory })
+    };
+    let Some(mut said) = framed(&ToHost::Ran { end, printed, peak_memory }).or_else(too_long) else { return };
+    for bytes in output.iter().map(String::as_bytes).chain([&stdout.kept[..], &stderr.kept[..]]) {
+        wire::extend(&mut said, bytes);
     }
-    if let Some(output) = output {
-        host.hand_over(output.as_bytes());
-    }
-    host.hand_over(&stdout.kept);
-    host.hand_over(&stderr.kept);
+    host.say(&said);
+}
+
+fn framed(message: &ToHost) -> Option<Vec<u8>> {
+    wire::frame_of(message, TO_HOST).ok()
 }
 
 impl Task {

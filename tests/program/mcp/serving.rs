@@ -197,7 +197,7 @@ fn client_of_2025() {
     assert!(began["serverInfo"]["version"].is_string() && began["serverInfo"]["title"].is_string());
     let mut kinds: Vec<_> = began["capabilities"].as_object().unwrap().keys().collect();
     kinds.sort();
-    assert_eq!(kinds, ["resources", "tools"], "and nothing that is deprecated");
+    assert_eq!(kinds, ["prompts", "resources", "tools"], "and nothing that is deprecated");
     server.write(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
 
     let listed = server.ask(r#"{"jsonrpc":"2.0","id":2,"method":"tools/list"}"#);

@@ -77,7 +77,7 @@ fn pty() {
     let program = world.scratch.program();
     let direct = format!("{} plan apply {}", program.display(), planned.plan());
     let own = ran(&mut world.as_robot("script", &["-qec", &direct, "/dev/null"]));
-    assert!(own.code != 0 && own.stdout.contains("ermission denied"), "{own:?}");
+    assert!(own.code == 2 && own.stdout.contains("is no workspace"), "{own:?}");
 
     world.nothing_came_of_it("planned");
 }
@@ -234,11 +234,9 @@ fn swapped_component() {
     // It is not vouched for any more, so it is no tool; and what the agent remembers of it is refused.
     let tools = agent.tools();
     assert!(tools.iter().all(|tool| tool["name"] != TWO_TOOL), "{tools:?}");
-    let refused = agent.request("tools/call", json!({"name": TWO_TOOL, "arguments": {"plan_id": plan}}));
-    assert!(refused.message["error"].is_object() || refused.said().is_error, "{}", refused.raw);
-    // The same question by a person has its receipt.
+    let refused = world.apply(&agent, &plan).is("denied");
+    assert_eq!(world.receipt_of(&refused.run())["outcome"]["stopped"], "component");
     world.scratch.breaks("its component");
-    world.scratch.ops(&["plan", "apply", &plan]).exits(4);
 
     world.nothing_came_of_it("denied");
 }
@@ -298,10 +296,9 @@ fn binding_swapped_by_symlink() {
     fs::remove_file(&binding).unwrap();
     std::os::unix::fs::symlink(&other, &binding).unwrap();
 
-    let refused = agent.request("tools/call", json!({"name": TWO_TOOL, "arguments": {"plan_id": plan}}));
-    assert!(refused.message["error"].is_object() || refused.said().is_error, "{}", refused.raw);
+    let refused = world.apply(&agent, &plan).is("denied");
+    assert_eq!(world.receipt_of(&refused.run())["outcome"]["stopped"], "lock");
     world.scratch.breaks("its binding");
-    world.scratch.ops(&["plan", "apply", &plan]).exits(4);
 
     world.nothing_came_of_it("denied");
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use ops_policy::manifest::{RuleEffect, Safety};
 use ops_policy::message::{Input, Request, Undo};
-use ops_policy::plan::{Clock, PlannedEffect, VERSION};
+use ops_policy::plan::{AskedAs, Clock, PlannedEffect, VERSION};
 use tempfile::TempDir;
 
 use ops_ledger::store::{Durability, NewIntent};
@@ -35,6 +35,7 @@ fn plan(effects: &[&str], reads: Vec<PlannedRead>, incomplete: bool) -> Plan {
         ledger: String::new(),
         run: String::new(),
         requester: String::new(),
+        asked_as: AskedAs::Person,
         capability: "a.b".into(),
         safety: Safety::Mutating,
         lock: digest,

@@ -7,10 +7,12 @@
 //!
 //! The list is closed upwards: calls that are newer than it ([`NEWER`]) are not there at all for this process.
 
+use std::collections::BTreeMap;
+
 use libc::{c_long, c_ulong};
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    TargetArch, sock_filter,
+    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch, sock_filter,
 };
 
 /// The number of `process_madvise`, from Linux 5.10. All calls of this number and above are newer than what the C library and the
@@ -217,20 +219,128 @@ pub(super) fn deny(with_files: bool) -> Result<(), seccompiler::Error> {
     seccompiler::apply_filter_all_threads(&program)
 }
 
-fn program(with_files: bool) -> Result<BpfProgram, seccompiler::BackendError> {
-    let always = REFUSED.iter().chain(REFUSED_HERE);
-    let files = FILES.iter().chain(FILES_HERE).filter(|_| !with_files);
-    let mut rules: std::collections::BTreeMap<_, _> =
-        always.chain(files).map(|number| (*number, Vec::new())).collect();
-    rules.extend(refused_by_argument()?);
+/// What becomes of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Allowed,
+    Refused,
+    /// It is not there at all.
+    Absent,
+    /// Its arguments decide.
+    ByArgument,
+}
+
+/// The program: what the kernel asks of each call, and, once for each number, when it takes the program in. So it finds
+/// a number in a few steps, and only the calls whose arguments decide go on to the crate's list of comparisons.
+fn program(with_files: bool) -> Result<BpfProgram, BackendError> {
+    let by_argument = refused_by_argument()?;
+    let ranges = ranges(with_files, by_argument.iter().map(|(number, _)| *number));
     let arch = TargetArch::try_from(std::env::consts::ARCH)?;
-    let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refused, arch)?;
-    Ok([absent(), filter.try_into()?].concat())
+    let tail = SeccompFilter::new(
+        by_argument.into_iter().collect(),
+        SeccompAction::Allow,
+        SeccompAction::Errno(libc::EPERM.unsigned_abs()),
+        arch,
+    )?;
+    let mut program = head(audit(arch));
+    program.extend(search(&ranges)?);
+    let length = u32::try_from(program.len()).unwrap_or(u32::MAX);
+    for (place, step) in (1_u32..).zip(&mut program) {
+        if step.code == short(libc::BPF_JMP | libc::BPF_JA) {
+            step.k = length.saturating_sub(place);
+        }
+    }
+    let tail: BpfProgram = tail.try_into()?;
+    Ok([program, tail].concat())
+}
+
+/// What becomes of all numbers, each range by its first.
+fn ranges(with_files: bool, by_argument: impl Iterator<Item = c_long>) -> Vec<(u32, Verdict)> {
+    let refused = REFUSED.iter().chain(REFUSED_HERE);
+    let files = FILES.iter().chain(FILES_HERE).filter(|_| !with_files);
+    let mut listed: BTreeMap<u32, Verdict> =
+        refused.chain(files).map(|number| (numbered(*number), Verdict::Refused)).collect();
+    listed.extend(by_argument.map(|number| (numbered(number), Verdict::ByArgument)));
+    // `clone3` has its flags where no filter can see them; the C library goes on with `clone`.
+    listed.insert(numbered(libc::SYS_clone3), Verdict::Absent);
+    let mut all: Vec<_> = (0..NEWER)
+        .map(|number| (number, listed.get(&number).copied().unwrap_or(Verdict::Allowed)))
+        .chain([(NEWER, Verdict::Absent)])
+        .collect();
+    all.dedup_by_key(|(_, verdict)| *verdict);
+    all
+}
+
+/// The number of a call. All that are listed are below [`NEWER`], and a test says so.
+fn numbered(call: c_long) -> u32 {
+    u32::try_from(call).unwrap_or(NEWER)
+}
+
+/// The steps that find the range of a number, which is loaded already.
+fn search(ranges: &[(u32, Verdict)]) -> Result<BpfProgram, BackendError> {
+    let (low, high) = ranges.split_at(ranges.len() / 2);
+    match (low, high) {
+        (_, [(_, verdict)]) if low.is_empty() => Ok(vec![verdict.step()]),
+        (_, [(from, _), ..]) => {
+            let (low, high) = (search(low)?, search(high)?);
+            let over = u8::try_from(low.len()).map_err(|_| BackendError::FilterTooLarge(low.len()))?;
+            Ok([vec![jump(libc::BPF_JGE, *from, over, 0)], low, high].concat())
+        }
+        (_, []) => Ok(Vec::new()),
+    }
+}
+
+impl Verdict {
+    fn step(self) -> sock_filter {
+        let answer = |action: u32| statement(libc::BPF_RET | libc::BPF_K, action);
+        match self {
+            Self::Allowed => answer(libc::SECCOMP_RET_ALLOW),
+            Self::Refused => answer(libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs()),
+            Self::Absent => answer(libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs()),
+            // To the end of the search; how far that is, is known when it is whole.
+            Self::ByArgument => statement(libc::BPF_JMP | libc::BPF_JA, 0),
+        }
+    }
+}
+
+/// Ends a process that calls as another processor would (its numbers mean something else), and loads the number of the
+/// call, which is the first word of what a filter sees; the second is the processor.
+fn head(audit: u32) -> BpfProgram {
+    vec![
+        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 4),
+        jump(libc::BPF_JEQ, audit, 1, 0),
+        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_KILL_PROCESS),
+        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0),
+    ]
+}
+
+/// A processor as a filter sees it: its number in ELF files, with the marks for 64 bits and little-endian
+/// (`linux/audit.h`).
+fn audit(arch: TargetArch) -> u32 {
+    const MARKS: u32 = 0xc000_0000;
+    let machine = match arch {
+        TargetArch::x86_64 => libc::EM_X86_64,
+        TargetArch::aarch64 => libc::EM_AARCH64,
+        TargetArch::riscv64 => libc::EM_RISCV,
+    };
+    MARKS | u32::from(machine)
+}
+
+fn statement(code: u32, k: u32) -> sock_filter {
+    sock_filter { code: short(code), jt: 0, jf: 0, k }
+}
+
+fn jump(comparison: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
+    sock_filter { code: short(libc::BPF_JMP | comparison | libc::BPF_K), jt, jf, k }
+}
+
+/// A code of an instruction; all are below 256.
+fn short(code: u32) -> u16 {
+    u16::try_from(code).unwrap_or_default()
 }
 
 /// The calls of which some uses are refused. The rules of a call are alternatives; the conditions of a rule hold together.
-fn refused_by_argument() -> Result<Vec<(c_long, Vec<SeccompRule>)>, seccompiler::BackendError> {
+fn refused_by_argument() -> Result<Vec<(c_long, Vec<SeccompRule>)>, BackendError> {
     use SeccompCmpArgLen::{Dword, Qword};
     use SeccompCmpOp::{Eq, MaskedEq, Ne};
     let when = |argument, length, comparison, value| {
@@ -278,40 +388,63 @@ fn refused_by_argument() -> Result<Vec<(c_long, Vec<SeccompRule>)>, seccompiler:
 const FIOSETOWN: c_ulong = 0x8901;
 const SIOCSPGRP: c_ulong = 0x8902;
 
-/// The head of the program: what is not there at all. `clone3` has its flags where no filter can see them; the C
-/// library goes on with `clone`.
-fn absent() -> BpfProgram {
-    let statement = |code: u32, k: u32| sock_filter { code: short(code), jt: 0, jf: 0, k };
-    let jump = |code: u32, k: u32, jt, jf| sock_filter {
-        code: short(libc::BPF_JMP | code | libc::BPF_K),
-        jt,
-        jf,
-        k,
-    };
-    let missing = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs();
-    vec![
-        // the number of the call is the first word of what a filter sees
-        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0),
-        jump(libc::BPF_JEQ, u32::try_from(libc::SYS_clone3).unwrap_or(NEWER), 1, 0),
-        jump(libc::BPF_JGE, NEWER, 0, 1),
-        statement(libc::BPF_RET | libc::BPF_K, missing),
-    ]
-}
-
-/// A code of an instruction; all are below 256.
-fn short(code: u32) -> u16 {
-    u16::try_from(code).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// What a program says of a call without arguments: the kernel's reading of it, as far as the head and the search go.
+    fn answer(program: &[sock_filter], processor: u32, number: u32) -> Option<u32> {
+        let (mut at, mut loaded) = (0, 0);
+        loop {
+            let step = &program[at];
+            at += 1;
+            match (u32::from(step.code), step.k) {
+                (code, place) if code == libc::BPF_LD | libc::BPF_W | libc::BPF_ABS => {
+                    loaded = [number, processor][usize::try_from(place / 4).unwrap()];
+                }
+                (code, k) if code == libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K => {
+                    at += usize::from(if loaded == k { step.jt } else { step.jf });
+                }
+                (code, k) if code == libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K => {
+                    at += usize::from(if loaded >= k { step.jt } else { step.jf });
+                }
+                (code, action) if code == libc::BPF_RET | libc::BPF_K => return Some(action),
+                (code, far) if code == libc::BPF_JMP | libc::BPF_JA => {
+                    at += usize::try_from(far).unwrap();
+                    // The list of comparisons begins as the head does.
+                    assert_eq!((program[at].code, program[at].k), (program[0].code, 4));
+                    return None;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
     #[test]
-    fn a_program_is_made_for_both_kinds_of_runs() {
-        let (files, none) = (program(true).unwrap(), program(false).unwrap());
-        assert!(none.len() > files.len() && none.len() < 4096, "the kernel takes 4096 instructions");
-        assert_eq!(files.first().map(|first| first.k), Some(0));
+    fn each_number_has_its_answer() {
+        let here = audit(TargetArch::try_from(std::env::consts::ARCH).unwrap());
+        let errno = |errno: i32| Some(libc::SECCOMP_RET_ERRNO | errno.unsigned_abs());
+        for with_files in [true, false] {
+            let program = program(with_files).unwrap();
+            let refused: Vec<_> =
+                REFUSED.iter().chain(REFUSED_HERE).map(|number| numbered(*number)).collect();
+            let files: Vec<_> = FILES.iter().chain(FILES_HERE).map(|number| numbered(*number)).collect();
+            let by_argument: Vec<_> =
+                refused_by_argument().unwrap().into_iter().map(|(number, _)| numbered(number)).collect();
+            for number in (0..600).chain([u32::MAX, 0x4000_0000, 0x4000_003b]) {
+                let expected = if number >= NEWER || number == numbered(libc::SYS_clone3) {
+                    errno(libc::ENOSYS)
+                } else if refused.contains(&number) || (!with_files && files.contains(&number)) {
+                    errno(libc::EPERM)
+                } else if by_argument.contains(&number) {
+                    None
+                } else {
+                    Some(libc::SECCOMP_RET_ALLOW)
+                };
+                assert_eq!(answer(&program, here, number), expected, "{number}");
+                assert_eq!(answer(&program, 0x4000_0003, number), Some(libc::SECCOMP_RET_KILL_PROCESS));
+            }
+        }
     }
 
     #[test]

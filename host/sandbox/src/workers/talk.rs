@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep_until};
 use super::process::Process;
 use crate::bounds::panic_text;
 use crate::broker::{Broker, Moment, Stop};
-use crate::confine::Confinement;
+use crate::confine::{self, Confinement};
 use crate::describe::{self, DescribeError};
 use crate::job::{End, Job, Limits, Printed};
 use crate::stdio::KEPT_BYTES;
@@ -140,9 +140,9 @@ impl<'a> Talk<'a> {
     /// One run, from its job to its end.
     pub(super) async fn run(&mut self, broker: &mut dyn Broker) -> Result<Told, Fault> {
         let Some(job) = self.job else { return Err(Fault::Said("no job".to_owned())) };
-        self.order(&ToWorker::Run(Box::new(Task::of(job)))).await?;
+        let unsent = self.come_up(framed(&ToWorker::Run(Box::new(Task::of(job))))?).await?;
         let moment = caught(async { broker.now() }).await?;
-        self.begin(moment).await?;
+        self.begin(unsent, moment).await?;
         loop {
             let said = self.hear(TO_HOST).await?;
             let said = match parsed(&said)? {
@@ -165,40 +165,49 @@ impl<'a> Talk<'a> {
 
     /// Asks the component what it is.
     pub(super) async fn describe(&mut self) -> Result<Result<Manifest, DescribeError>, Fault> {
-        self.order(&ToWorker::Describe).await?;
-        self.begin(Moment { clock: 0, replaying: false }).await?;
+        let unsent = self.come_up(framed(&ToWorker::Describe)?).await?;
+        self.begin(unsent, Moment { clock: 0, replaying: false }).await?;
         match parsed(&self.hear(TO_HOST).await?)? {
             ToHost::Described(said) => Ok(said),
             _ => Err(Fault::Said("no description".to_owned())),
         }
     }
 
-    /// Sends the order, and hears what the process is confined by, if it has not said so for an earlier run. From here
-    /// the run's time counts.
-    async fn order(&mut self, order: &ToWorker) -> Result<(), Fault> {
-        let silent = |fault| if matches!(fault, Fault::Overdue) { Fault::Silent(START) } else { fault };
-        self.send(order).await.map_err(silent)?;
+    /// Hears what the process is confined by, for which it has to have its order. One that has said so for an earlier run
+    /// has not got its order yet; that is returned. From here the run's time counts.
+    async fn come_up(&mut self, order: Vec<u8>) -> Result<Vec<u8>, Fault> {
+        let mut unsent = order;
         if self.confined.is_none() {
-            match parsed(&self.hear(TO_HOST).await.map_err(silent)?)? {
-                ToHost::Confined(confined) => *self.confined = Some(confined),
-                ToHost::Ran { end: End::NotStarted(why), .. } => {
-                    return Err(Fault::Refused(End::NotStarted(text::one_line(&why))));
+            let silent = |fault| if matches!(fault, Fault::Overdue) { Fault::Silent(START) } else { fault };
+            self.send(&unsent).await.map_err(silent)?;
+            unsent.clear();
+            let end = match parsed(&self.hear(TO_HOST).await.map_err(silent)?)? {
+                ToHost::Confined(confined) => {
+                    *self.confined = Some(confined);
+                    None
                 }
-                ToHost::Ran { end: End::Unconfined(why), .. } => {
-                    return Err(Fault::Refused(End::Unconfined(text::one_line(&why))));
-                }
+                ToHost::Ran { end: End::NotStarted(why), .. } => Some(End::NotStarted(text::one_line(&why))),
+                ToHost::Ran { end: End::Unconfined(why), .. } => Some(End::Unconfined(text::one_line(&why))),
                 _ => return Err(Fault::Said("a word before it was confined".to_owned())),
+            };
+            if let Some(end) = end {
+                return Err(Fault::Refused(end));
             }
+        }
+        let has_landlock = self.confined.is_some_and(|confined| confined.landlock.is_some());
+        if self.job.is_some_and(|job| job.needs_landlock) && !has_landlock {
+            return Err(Fault::Refused(confine::no_landlock()));
         }
         let now = Instant::now();
         self.began = Some(now);
         self.deadline = later(now, self.limits.time.saturating_add(GRACE));
-        Ok(())
+        Ok(unsent)
     }
 
-    /// Lets the guest begin.
-    async fn begin(&mut self, moment: Moment) -> Result<(), Fault> {
-        self.send(&ToWorker::Begin(moment)).await
+    /// Lets the guest begin, after the order if that is not sent yet.
+    async fn begin(&mut self, mut unsent: Vec<u8>, moment: Moment) -> Result<(), Fault> {
+        unsent.extend(framed(&ToWorker::Begin(moment))?);
+        self.send(&unsent).await
     }
 
     /// Answers a question. If the process says something before it has the answer, that is returned.
@@ -255,16 +264,13 @@ impl<'a> Talk<'a> {
                 return Err(Fault::Said("a word out of its turn".to_owned()));
             }
         };
-        self.tell(&answer).await
+        self.tell(&framed(&answer)?).await
     }
 
     /// Tells the process something. If it says something before it has heard it, that is returned.
-    async fn tell(&mut self, message: &ToWorker) -> Result<Option<Vec<u8>>, Fault> {
-        let too_long =
-            |error: io::Error| Fault::Refused(End::NotStarted(format!("it cannot be told: {error}")));
-        let frame = wire::frame_of(message, TO_WORKER).map_err(too_long)?;
+    async fn tell(&mut self, frames: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
         let stream = self.stream.clone();
-        match self.beside(TO_HOST, send(&stream, &frame)).await? {
+        match self.beside(TO_HOST, send(&stream, frames)).await? {
             First::Said(said) => Ok(Some(said)),
             First::Done(sent) => sent.map(|()| None),
         }
@@ -338,8 +344,8 @@ impl<'a> Talk<'a> {
     }
 
     /// Tells the process something while it has nothing to say.
-    async fn send(&mut self, message: &ToWorker) -> Result<(), Fault> {
-        match self.tell(message).await? {
+    async fn send(&mut self, frames: &[u8]) -> Result<(), Fault> {
+        match self.tell(frames).await? {
             None => Ok(()),
             Some(_) => Err(Fault::Said("a word before it was asked to begin".to_owned())),
         }
@@ -356,6 +362,12 @@ impl<'a> Talk<'a> {
             () = sleep_until(*deadline) => Err(Fault::Overdue),
         }
     }
+}
+
+/// A message as a frame. None is as long as to be refused: the longest has an answer of a binding's largest size.
+fn framed(message: &ToWorker) -> Result<Vec<u8>, Fault> {
+    wire::frame_of(message, TO_WORKER)
+        .map_err(|error| Fault::Refused(End::NotStarted(format!("its process cannot be told: {error}"))))
 }
 
 /// The next frame. What was received is kept if this is given up.
