@@ -46,9 +46,12 @@ pub(crate) fn result(offer: &Offer, answer: agents::Answer, waiting: Option<&Wai
         envelope.insert("error".into(), json!({"code": code}));
     }
     if let Some(waiting) = waiting {
-        if answer.status == "planned" {
-            message = how_to_approve(offer, &waiting.plan.id);
-        }
+        let next = how_to_approve(offer, &waiting.plan.id);
+        message = match answer.status.as_str() {
+            "planned" => format!("Nothing was changed. {next}"),
+            // What a person types to see the new plan is told in what follows.
+            _ => format!("{}\n{next}", message.split("\na new plan is stored").next().unwrap_or_default()),
+        };
         envelope.insert("plan".into(), plan(waiting));
     }
     if !answer.denied.is_empty() {
@@ -129,7 +132,7 @@ fn with(message: &str, why: &str) -> String {
 
 fn how_to_approve(offer: &Offer, id: &str) -> String {
     format!(
-        "Nothing was changed. Plan {id} waits for approval ({}). On the host, a person looks at it and approves it:\n  \
+        "Plan {id} waits for approval ({}). On the host, a person looks at it and approves it:\n  \
          ops plan show {id}\n  ops plan approve {id} --key KEY\n\
          ops_plan_status tells when that is done. Then call this tool again with {{\"plan_id\": \"{id}\"}}.",
         visible::visible(&offer.approval)

@@ -215,6 +215,10 @@ impl Front {
         reports: ReportSink,
         cancel: watch::Receiver<bool>,
     ) -> (Answer, Option<Waiting>) {
+        let asked = match &wish {
+            Wish::Apply(plan, _) => Some(plan.clone()),
+            Wish::Call(_) => None,
+        };
         let what = match wish {
             Wish::Call(arguments) => {
                 let values = Value::Object(arguments);
@@ -235,7 +239,10 @@ impl Front {
         };
         let mut answer = engine.block_on(self.runner.serve(order));
         answer.message = self.without_folders(&answer.message);
-        let waiting = answer.plan.clone().map(|plan| {
+        // One that was asked for too early waits still.
+        let early = asked.filter(|_| answer.status == "planned");
+        let early = early.and_then(|id| self.runner.plan(&id).ok()).map(Arc::new);
+        let waiting = answer.plan.clone().or(early).map(|plan| {
             let last = self.runner.last_applied(&plan.capability, &plan.id);
             Waiting { text: plan_text(&plan, last.as_ref()), plan }
         });

@@ -29,7 +29,7 @@ const SPEAKING: usize = 2;
 const LOOK: Duration = Duration::from_secs(20);
 /// How long nothing is said of refused requests after something was.
 const QUIET: Duration = Duration::from_secs(60);
-/// The codes of what this process cannot become fit for.
+/// The codes of a host that is not what `ops.yaml` requires.
 const UNFIT: [&str; 2] = ["deployment", "landlock"];
 /// How long a thread of a run waits for the next one.
 const IDLE: Duration = Duration::from_secs(60);
@@ -146,7 +146,7 @@ fn run<F: Future<Output = Result<(), String>>>(
     serve: impl FnOnce(Arc<Front>) -> F,
 ) -> Result<(), String> {
     runner.keep_workers();
-    // What is not so now will not be so while this process lives: nothing would run.
+    // Every call would be refused, and whoever starts the server is there to hear why.
     if let Some(refusal) = runner.fit().err().filter(|refusal| UNFIT.contains(&refusal.code)) {
         return Err(refusal.message);
     }

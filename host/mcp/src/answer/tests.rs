@@ -75,6 +75,19 @@ fn every_other_end_is_an_error_but_two() {
 }
 
 #[test]
+fn wrong_arguments_are_listed_where_an_agent_can_look() {
+    let offer = offer();
+    let mut answer = answered("usage", None);
+    answer.message =
+        "the arguments of a.b are not right:\n  /x: no\n`ops cap run a.b --help` lists them".into();
+    let content = content(&offer, &result(&offer, answer, None));
+    assert_eq!(
+        content["message"],
+        "the arguments of a.b are not right:\n  /x: no\nthe tool's inputSchema lists them"
+    );
+}
+
+#[test]
 fn what_a_guest_says_hides_nothing() {
     let offer = offer();
     let output = json!({"sent": "a\u{202e}b", "more": ["\u{1b}[2J", {"k\u{7f}": "x\r\ny\tz"}]});
