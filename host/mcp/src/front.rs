@@ -341,3 +341,37 @@ fn usage(offer: &Offer, message: String) -> Answer {
         denied: Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ops_policy::manifest::Safety;
+
+    use super::*;
+    use crate::tools::tests::capability;
+
+    #[test]
+    fn what_changes_is_told_once() {
+        let shelf = |names: &[&str], refused: &[&str]| {
+            let mut shelf = Shelf::new(names.iter().map(|name| capability(name, Safety::ReadOnly)).collect());
+            shelf.refused = refused.iter().map(ToString::to_string).collect();
+            Ok((Digest::of(b"lock"), Arc::new(shelf)))
+        };
+        let unlocked = || Err(Refusal { code: "lock", message: "it is gone".to_owned() });
+        let mut known = Known::default();
+        for (looked, news) in [
+            (shelf(&["a.b", "a.c"], &[]), vec![]),
+            (
+                shelf(&["a.b"], &["the binding has changed"]),
+                vec!["warning: the binding has changed", "a.c is no longer served"],
+            ),
+            (shelf(&["a.b"], &["the binding has changed"]), vec![]),
+            (unlocked(), vec!["warning: nothing is served: it is gone"]),
+            (unlocked(), vec![]),
+            (shelf(&["a.b"], &[]), vec!["1 capabilities are served again"]),
+            (shelf(&["a.b", "a.c"], &[]), vec!["a.c is served now"]),
+        ] {
+            assert_eq!(known.news(looked.as_ref().map(|(_, shelf)| &**shelf)), news);
+            let _ = known.take(looked);
+        }
+    }
+}

@@ -54,7 +54,8 @@ pub fn over_stdio(
     run(runner, true, tell, async move |front: Arc<Front>| {
         front.role(&caller).map_err(|refusal| refusal.message)?;
         // A lock that does not hold may do so later; the look says so.
-        let _ = front.look();
+        let first = front.clone();
+        tokio::task::spawn_blocking(move || first.look().map(drop));
         let server = Server::new(front.clone(), Some(caller));
         stdio::serve(streams, server, &front).await.map_err(|error| error.to_string())
     })
@@ -76,6 +77,7 @@ pub fn over_http(
     let fail = |error: std::io::Error| error.to_string();
     let at = listener.local_addr().map_err(fail)?;
     http::check_address(at).map_err(fail)?;
+    let door = tell.clone();
     run(runner, false, tell, async move |front: Arc<Front>| {
         front.look().map_err(|refusal| refusal.message)?;
         front.tell(&format!("serving MCP at http://{at}/mcp"));
@@ -88,7 +90,7 @@ pub fn over_http(
         names_without_role(&front, &tokens);
         listener.set_nonblocking(true).map_err(fail)?;
         let listener = TcpListener::from_std(listener).map_err(fail)?;
-        let (ready, door) = (front.clone(), Door::new(front.clone()));
+        let (ready, door) = (front.clone(), Door::new(door));
         let guard = Guard {
             admit: Some(Arc::new(move |token| tokens.caller(token))),
             turned_away: Arc::new(move || door.turned_away(Instant::now())),
@@ -117,14 +119,14 @@ fn names_without_role(front: &Front, tokens: &Tokens) {
 
 /// Tells of requests that were refused for their token, now and then and not of each.
 struct Door {
-    front: Arc<Front>,
+    tell: Tell,
     /// When that was told last, and how many there were since.
     told: Mutex<(Option<Instant>, u64)>,
 }
 
 impl Door {
-    fn new(front: Arc<Front>) -> Self {
-        Self { front, told: Mutex::default() }
+    fn new(tell: Tell) -> Self {
+        Self { tell, told: Mutex::default() }
     }
 
     fn turned_away(&self, now: Instant) {
@@ -134,7 +136,7 @@ impl Door {
             return;
         }
         let (_, many) = std::mem::replace(&mut *told, (Some(now), 0));
-        self.front.tell(&format!("warning: {many} requests had no token of this server's"));
+        (self.tell)(&format!("warning: requests without a token of this server's: {many}"));
     }
 }
 
@@ -196,4 +198,22 @@ fn stop_on_signal(stop: CancellationToken) -> std::io::Result<tokio::task::JoinH
         }
         stop.cancel();
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_refused_requests_is_told_now_and_then() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let kept = told.clone();
+        let door = Door::new(Arc::new(move |line: &str| kept.lock().unwrap().push(line.to_owned())));
+        let start = Instant::now();
+        (0..1000).for_each(|_| door.turned_away(start));
+        assert_eq!(told.lock().unwrap().len(), 1);
+        door.turned_away(start + QUIET);
+        let told = told.lock().unwrap();
+        assert!(told.len() == 2 && told[1].ends_with(": 1000"), "{told:?}");
+    }
 }
