@@ -403,7 +403,7 @@ fn cold() {
         server.ask("tools/call", json!({"name": "test_guest_echo", "arguments": {"text": "hi"}}));
     }
     for _ in 0..80 {
-        let said = server.next().said();
+        let said = server.line().said();
         let status = said.content["status"].as_str().unwrap();
         assert!(
             status == "done" || (status == "busy" && said.message().contains("test.guest.echo")),
