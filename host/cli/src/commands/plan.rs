@@ -120,11 +120,11 @@ fn export(runner: &Runner, id: &str, to: &Path) -> Outcome {
     Ok(0)
 }
 
+/// Makes a plan's signature, or brings it.
+type Signer = Box<dyn Fn(&Document, String) -> Result<Signed, String>>;
+
 /// How a plan's text comes to be signed: here, or where the approver's key is.
-fn signer(
-    key: Option<PathBuf>,
-    signature: Option<PathBuf>,
-) -> Result<Box<dyn Fn(&Document, String) -> Result<Signed, String>>, String> {
+fn signer(key: Option<PathBuf>, signature: Option<PathBuf>) -> Result<Signer, String> {
     match (key, signature) {
         (Some(key), _) => Ok(Box::new(move |_, text| {
             let signature = signing::sign_with(&key, NAMESPACE, text.as_bytes())?;
