@@ -10,7 +10,7 @@ use std::time::Duration;
 use ops_policy::digest::Digest;
 use ops_policy::settings::Role;
 use ops_policy::visible;
-use ops_runner::agents::Answer;
+use ops_runner::agents::{Answer, is_own};
 use ops_runner::broker::ReportSink;
 use ops_runner::pinned::Refusal;
 use ops_runner::run::{Actor, Arguments, Order, Standing, What};
@@ -227,7 +227,7 @@ impl Front {
                     arguments: Box::new(move |_| Ok(Arguments { values: values.clone(), dry_run: false })),
                 }
             }
-            Wish::Apply(plan, beside) => match self.applicable(offer, &plan, beside) {
+            Wish::Apply(plan, beside) => match self.applicable(offer, &actor, &plan, beside) {
                 Ok(()) => What::Apply { plan },
                 Err(why) => return (usage(offer, why), None),
             },
@@ -250,7 +250,13 @@ impl Front {
     }
 
     /// Whether a plan is one of this tool's, and the arguments beside its id are those that it was made with.
-    fn applicable(&self, offer: &Offer, id: &str, beside: Map<String, Value>) -> Result<(), String> {
+    fn applicable(
+        &self,
+        offer: &Offer,
+        actor: &Actor,
+        id: &str,
+        beside: Map<String, Value>,
+    ) -> Result<(), String> {
         let unknown = || {
             format!(
                 "/{PLAN_ID}: there is no plan `{}` of this tool",
@@ -261,6 +267,10 @@ impl Front {
         let plan = self.runner.plan(id).map_err(|_| unknown())?;
         if plan.id != id || plan.capability != offer.capability {
             return Err(unknown());
+        }
+        // What another's was made with is nothing to compare with: the run refuses it, with a receipt.
+        if !is_own(&plan, actor) {
+            return Ok(());
         }
         let made_with: Value =
             serde_json::from_str(&plan.input.arguments).map_err(|error| error.to_string())?;

@@ -23,6 +23,7 @@ use rmcp::transport::streamable_http_server::session::local::LocalSessionManager
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::caller::Caller;
@@ -31,6 +32,8 @@ use crate::caller::Caller;
 const MOST_CONNECTIONS: u32 = 256;
 /// How long the head of a request may take, and how long a connection may lie idle before it.
 const HEAD_TIME: Duration = Duration::from_secs(30);
+/// How long a client may take until it reads on. One that sends requests and reads no answer would keep its place.
+const READ_ON_TIME: Duration = Duration::from_secs(30);
 /// How long the body of a request may take.
 const BODY_TIME: Duration = Duration::from_secs(30);
 /// The longest head, in bytes.
@@ -80,6 +83,7 @@ pub async fn serve<H: ServerHandler>(
     // Not `stop`: what is asked for is still answered then.
     let over = CancellationToken::new();
     let config = config(at, guard.sessions, over.clone())?;
+    let names: Arc<[String]> = names(at).into();
     let service: Service<H> = StreamableHttpService::new(move || Ok(make()), Arc::default(), config);
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS as usize));
     loop {
@@ -88,13 +92,16 @@ pub async fn serve<H: ServerHandler>(
             accepted = accept(&listener, &places) => accepted,
         };
         let Some((stream, place)) = accepted else { continue };
-        let (service, guard) = (service.clone(), guard.clone());
-        let answer = service_fn(move |request| answer(service.clone(), guard.clone(), request));
+        let (service, guard, names) = (service.clone(), guard.clone(), names.clone());
+        let answer =
+            service_fn(move |request| answer(service.clone(), guard.clone(), names.clone(), request));
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(READ_ON_TIME));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIME)
             .max_buf_size(MOST_HEAD)
-            .serve_connection(TokioIo::new(stream), answer);
+            .serve_connection(TokioIo::new(Box::pin(stream)), answer);
         let stop = stop.clone();
         tokio::spawn(async move {
             let mut connection = std::pin::pin!(connection);
@@ -185,8 +192,13 @@ fn names(at: SocketAddr) -> Vec<String> {
 async fn answer<H: ServerHandler>(
     service: Service<H>,
     guard: Guard,
+    names: Arc<[String]>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    if !host.is_some_and(|host| names.iter().any(|name| name.eq_ignore_ascii_case(host))) {
+        return Ok(words(StatusCode::FORBIDDEN, "this server has another name\n"));
+    }
     Ok(match (request.uri().path(), request.method()) {
         ("/mcp", _) => match admitted(&guard, request).await {
             Ok(request) => service.handle(request).await,
@@ -245,11 +257,13 @@ fn unauthorised() -> Response<Body> {
     response
 }
 
+/// A plain answer, to anybody. It ends the connection: who has no token keeps no place.
 fn words(status: StatusCode, text: &'static str) -> Response<Body> {
     let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())).boxed());
     *response.status_mut() = status;
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, plain);
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

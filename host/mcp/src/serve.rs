@@ -31,6 +31,8 @@ const LOOK: Duration = Duration::from_secs(20);
 const QUIET: Duration = Duration::from_secs(60);
 /// The codes of a host that is not what `ops.yaml` requires.
 const UNFIT: [&str; 2] = ["deployment", "landlock"];
+/// How long what `/readyz` was answered holds.
+const READY_TIME: Duration = Duration::from_secs(1);
 /// How long a thread of a run waits for the next one.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -94,11 +96,27 @@ pub fn over_http(
         let guard = Guard {
             admit: Some(Arc::new(move |token| tokens.caller(token))),
             turned_away: Arc::new(move || door.turned_away(Instant::now())),
-            is_ready: Arc::new(move || ready.is_ready()),
+            is_ready: for_a_while(move || ready.is_ready()),
             sessions: false,
         };
         let server = Server::new(front.clone(), None);
         http::serve(listener, move || server.clone(), guard, front.stop.clone()).await.map_err(fail)
+    })
+}
+
+/// Anybody may ask whether the server is ready, so it is not looked at more often than once in a while.
+fn for_a_while(ask: impl Fn() -> bool + Send + Sync + 'static) -> Arc<dyn Fn() -> bool + Send + Sync> {
+    let last = Mutex::new(None);
+    Arc::new(move || {
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        match *last {
+            Some((at, ready)) if Instant::now().duration_since(at) < READY_TIME => ready,
+            _ => {
+                let ready = ask();
+                *last = Some((Instant::now(), ready));
+                ready
+            }
+        }
     })
 }
 

@@ -161,8 +161,8 @@ impl Server {
                 {
                     last = Some(step);
                     let told = context.peer.notify_progress(notification(token, step, total, message));
-                    // A client that reads nothing any more must not keep its wish to cancel from being heard.
-                    tokio::select! { _ = told => {} () = context.ct.cancelled() => {} }
+                    // A client that reads nothing any more must not keep a wish to stop from being heard.
+                    tokio::select! { _ = told => {} () = self.stopped(context) => {} }
                 },
             }
         }

@@ -303,7 +303,7 @@ impl From<Report> for Answer {
 }
 
 /// Whether somebody asked for a plan: by name and standing, since a person and a token may have one name.
-pub(crate) fn is_own(plan: &Plan, actor: &Actor) -> bool {
+pub fn is_own(plan: &Plan, actor: &Actor) -> bool {
     plan.requester == actor.id && plan.asked_as == actor.standing.asked_as()
 }
 

@@ -85,6 +85,22 @@ impl Server {
     }
 }
 
+/// Nobody has shown a token there, so nobody may be led there by a web page, or stay.
+#[tokio::test]
+async fn what_anybody_may_ask_is_asked_by_name_and_ends_the_connection() {
+    let server = server(tokens()).await;
+    for path in ["/healthz", "/readyz", "/nothing"] {
+        let foreign = server.send(&format!("GET {path} HTTP/1.1\r\nhost: evil.example\r\n"), "").await;
+        assert!(foreign.starts_with("HTTP/1.1 403 "), "{foreign}");
+        let mut stream = TcpStream::connect(server.at).await.unwrap();
+        let twice = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", server.at).repeat(2);
+        stream.write_all(twice.as_bytes()).await.unwrap();
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).await.unwrap();
+        assert_eq!(answers.matches("HTTP/1.1").count(), 1, "{answers}");
+    }
+}
+
 #[tokio::test]
 async fn host_and_origin_must_be_this_server() {
     let server = server(None).await;
