@@ -1,7 +1,8 @@
 //! `ops mcp serve`, and a small client of it that speaks protocol 2026-07-28: one message there, one back. It sends
 //! whatever a test wants, right or wrong, and sees every byte that comes back.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -68,17 +69,21 @@ impl Served {
 
     /// The same where the words are there already, for one who starts it through another program.
     pub fn started(mut command: Command, port: u16) -> Self {
-        let child = command.spawn().unwrap();
+        let mut told = tempfile::tempfile().unwrap();
+        let child = command.stderr(told.try_clone().unwrap()).spawn().unwrap();
         let mut served = Self { child, port };
-        served.wait_until_ready();
+        served.wait_until_ready(&mut told);
         served
     }
 
-    fn wait_until_ready(&mut self) {
+    fn wait_until_ready(&mut self, told: &mut File) {
         let end = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
-                panic!("ops mcp serve ended with {status}");
+                let mut why = String::new();
+                told.rewind().unwrap();
+                told.read_to_string(&mut why).unwrap();
+                panic!("ops mcp serve ended with {status}: {why}");
             }
             let ready = exchange(self.port, "GET /readyz HTTP/1.0\r\n\r\n", "")
                 .is_some_and(|answer| answer.status == 200);

@@ -100,7 +100,11 @@ impl World {
     /// A plan that waits, for which the agent asked.
     #[track_caller]
     pub(super) fn plan(&self, agent: &Agent) -> String {
-        agent.call(TWO_TOOL, &json!({})).is("planned").plan()
+        let said = agent.call(TWO_TOOL, &json!({})).is("planned");
+        let receipt = self.receipt_of(&said.run());
+        assert_eq!((&receipt["actor"]["id"], &receipt["actor"]["via"]), (&json!(ROBOT), &json!("mcp")));
+        assert_eq!(receipt["host"]["deployment"], "separate-user");
+        said.plan()
     }
 
     /// A plan that a person has approved.
