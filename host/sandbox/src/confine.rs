@@ -16,7 +16,9 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, PathFd, RestrictionStatus,
     Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, make_bitflags,
 };
-use rustix::process::{DumpableBehavior, Resource, Rlimit, nice, set_dumpable_behavior, setrlimit};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, getrlimit, nice, set_dumpable_behavior, setrlimit,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::job::{End, Mount};
@@ -70,15 +72,17 @@ pub(crate) fn confine(mounts: &[Mount], needs_landlock: bool) -> Result<Confinem
     let _ = nice(NICE);
     let largest = tree::Limits::default().file;
     for (resource, most) in [(Resource::Core, 0), (Resource::Nofile, FILES), (Resource::Fsize, largest)] {
+        // A lower one cannot be raised, and is as good.
+        let most = getrlimit(resource).maximum.map_or(most, |now| now.min(most));
         let limit = Rlimit { current: Some(most), maximum: Some(most) };
         setrlimit(resource, limit).map_err(|error| unconfined("its limits could not be set", &error))?;
     }
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|error| unconfined("it could not be closed to others of its user", &error))?;
-    let landlock = match restrict(&folders(mounts)?) {
-        Ok(status) => version(&status),
-        Err(_) => None,
-    };
+    // Where the kernel has no Landlock this is no error, and holds nothing. Where it has it, it has to hold.
+    let status =
+        restrict(&folders(mounts)?).map_err(|error| unconfined("Landlock did not take hold", &error))?;
+    let landlock = version(&status);
     if needs_landlock && landlock.is_none() {
         return Err(no_landlock());
     }
