@@ -129,23 +129,25 @@ fn recycled() {
     assert!(!is_there(first));
 }
 
+/// Signals a process, and waits until that has done its work. Whoever waits for the process later still can.
+fn signal(process: i32, signal: i32, work: i32) {
+    unsafe { libc::kill(process, signal) };
+    let mut status = unsafe { std::mem::zeroed::<libc::siginfo_t>() };
+    let id = process.unsigned_abs();
+    assert_eq!(unsafe { libc::waitid(libc::P_PID, id, &mut status, work | libc::WNOWAIT) }, 0);
+}
+
 fn died() {
     let house = House::new();
     let first = house.process(|_| ());
-    unsafe { libc::kill(first, libc::SIGKILL) };
-    // Once the signal has done its work, which others of its host's children are waited for as well.
-    let mut status = unsafe { std::mem::zeroed::<libc::siginfo_t>() };
-    let waited = unsafe {
-        libc::waitid(libc::P_PID, first.unsigned_abs(), &mut status, libc::WEXITED | libc::WNOWAIT)
-    };
-    assert_eq!(waited, 0);
+    signal(first, libc::SIGKILL, libc::WEXITED);
     assert_ne!(house.process(|_| ()), first);
 }
 
 fn stuck() {
     let house = House::new();
     let first = house.process(|_| ());
-    unsafe { libc::kill(first, libc::SIGSTOP) };
+    signal(first, libc::SIGSTOP, libc::WSTOPPED);
     assert_ne!(house.process(|_| ()), first);
     assert!(!is_there(first));
 }
