@@ -184,7 +184,7 @@ impl Piped {
     }
 
     /// The next line that the server writes.
-    pub fn next(&mut self) -> Answer {
+    pub fn line(&mut self) -> Answer {
         let raw = self.lines.recv_timeout(PATIENCE).expect("the server writes nothing");
         Answer { status: 200, message: serde_json::from_str(&raw).unwrap_or_default(), raw }
     }
@@ -194,7 +194,7 @@ impl Piped {
         let number = self.ask(method, params);
         let mut all = Vec::new();
         loop {
-            all.push(self.next());
+            all.push(self.line());
             if all.last().is_some_and(|answer| answer.message["id"] == number) {
                 return all;
             }

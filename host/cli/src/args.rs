@@ -199,9 +199,9 @@ pub(crate) enum Plan {
         /// The plan's id.
         id: String,
         /// Your private key, or a .pub file whose private key an agent holds.
-        #[arg(long, value_name = "KEY", required_unless_present = "signature")]
+        #[arg(long, value_name = "KEY")]
         key: Option<PathBuf>,
-        /// A signature made elsewhere: `ssh-keygen -Y sign -n ops-plan -f KEY plan.txt`.
+        /// A signature made elsewhere: `ssh-keygen -Y sign -n ops-plan -f KEY plan.txt`; plan.txt must lie beside it.
         #[arg(long, value_name = "plan.txt.sig", conflicts_with = "key")]
         signature: Option<PathBuf>,
         /// Then carry it out.

@@ -6,9 +6,11 @@
 
 use ops_policy::visible::{self, clip};
 use ops_runner::agents;
+use ops_runner::pinned::Refusal;
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::{Map, Value, json};
 
+use crate::front::Front;
 use crate::tools::Offer;
 
 /// The longest message, in bytes.
@@ -29,7 +31,7 @@ pub(crate) struct Waiting {
 /// The result of a tool from what the runner answered.
 pub(crate) fn result(offer: &Offer, answer: agents::Answer, waiting: Option<&Waiting>) -> CallToolResult {
     let is_error = !matches!(answer.status.as_str(), "done" | "planned" | "applying");
-    let mut message = clip(&visible::lines(&answer.message), MOST_MESSAGE);
+    let mut message = clip(&visible::lines(&for_agents(&answer.message)), MOST_MESSAGE);
     let mut envelope = Map::new();
     envelope.insert("status".into(), answer.status.as_str().into());
     envelope.insert("message".into(), Value::Null);
@@ -44,9 +46,12 @@ pub(crate) fn result(offer: &Offer, answer: agents::Answer, waiting: Option<&Wai
         envelope.insert("error".into(), json!({"code": code}));
     }
     if let Some(waiting) = waiting {
-        if answer.status == "planned" {
-            message = how_to_approve(offer, &waiting.plan.id);
-        }
+        let next = how_to_approve(offer, &waiting.plan.id);
+        message = match answer.status.as_str() {
+            "planned" => format!("Nothing was changed. {next}"),
+            // What a person types to see the new plan is told in what follows.
+            _ => format!("{}\n{next}", message.split("\na new plan is stored").next().unwrap_or_default()),
+        };
         envelope.insert("plan".into(), plan(waiting));
     }
     if !answer.denied.is_empty() {
@@ -71,18 +76,34 @@ pub(crate) fn result(offer: &Offer, answer: agents::Answer, waiting: Option<&Wai
     said(Value::Object(envelope), is_error)
 }
 
+/// The last line about wrong arguments is for people at a terminal.
+fn for_agents(message: &str) -> String {
+    match message.rsplit_once('\n') {
+        Some((text, last)) if last.starts_with("`ops cap run ") && last.ends_with("` lists them") => {
+            format!("{text}\nthe tool's inputSchema lists them")
+        }
+        _ => message.to_owned(),
+    }
+}
+
 /// A result for a call that did not come as far as a run.
 pub(crate) fn refused(offer: &Offer, status: &str, message: &str) -> CallToolResult {
     let message = clip(&visible::lines(message), MOST_MESSAGE);
     let mut envelope = Map::new();
     envelope.insert("status".into(), status.into());
     envelope.insert("message".into(), message.into());
+    envelope.insert("error".into(), json!({"code": status}));
     written(offer, envelope, true)
 }
 
-/// A result where no tool is served at all.
-pub(crate) fn unserved(why: &str) -> CallToolResult {
-    said(json!({"status": "denied", "message": clip(&visible::lines(why), MOST_MESSAGE)}), true)
+/// A result where no tool is served at all, and of the host's own tools where they have nothing to tell.
+pub(crate) fn unserved(front: &Front, refusal: &Refusal) -> CallToolResult {
+    let status = match refusal.code {
+        word @ ("usage" | "busy") => word,
+        _ => "denied",
+    };
+    let message = clip(&visible::lines(&front.without_folders(&refusal.message)), MOST_MESSAGE);
+    said(json!({"status": status, "message": message, "error": {"code": refusal.code}}), true)
 }
 
 /// Structured content, and the same as text for clients that know no other. In the text, what hides is written as JSON
@@ -111,7 +132,7 @@ fn with(message: &str, why: &str) -> String {
 
 fn how_to_approve(offer: &Offer, id: &str) -> String {
     format!(
-        "Nothing was changed. Plan {id} waits for approval ({}). On the host, a person looks at it and approves it:\n  \
+        "Plan {id} waits for approval ({}). On the host, a person looks at it and approves it:\n  \
          ops plan show {id}\n  ops plan approve {id} --key KEY\n\
          ops_plan_status tells when that is done. Then call this tool again with {{\"plan_id\": \"{id}\"}}.",
         visible::visible(&offer.approval)

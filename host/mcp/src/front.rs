@@ -3,7 +3,7 @@
 //! Each run has a thread of its own, since a guest's answers are waited for in it, and a place in its capability's
 //! lane. What a call asks for is checked by the runner, in the run, so that whatever is refused there has its receipt.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,11 +12,12 @@ use ops_policy::settings::Role;
 use ops_policy::visible;
 use ops_runner::agents::Answer;
 use ops_runner::broker::ReportSink;
+use ops_runner::pinned::Refusal;
 use ops_runner::run::{Actor, Arguments, Order, Standing, What};
 use ops_runner::runner::Runner;
 use ops_runner::show::plan_text;
 use serde_json::{Map, Value};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::Waiting;
@@ -34,6 +35,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const DEVELOPMENT: &str = "ops.lock was signed for development, and such a lock is not served over HTTP\n  \
                            `ops pin --key KEY` signs one that is";
 
+/// The word for that.
+const NOT_HERE: &str = "development-lock";
+
+/// Says something to whoever runs the server.
+pub type Tell = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// What all calls share.
 pub(crate) struct Front {
     pub(crate) runner: Runner,
@@ -42,6 +49,9 @@ pub(crate) struct Front {
     pub(crate) stop: CancellationToken,
     /// Whether a lock that was signed for development is served.
     development: bool,
+    /// One place: whoever finds the tools unknown waits for the one that looks at them.
+    pub(crate) looking: Arc<Semaphore>,
+    tell: Tell,
     known: Mutex<Known>,
 }
 
@@ -53,6 +63,10 @@ struct Known {
     shelf: Arc<Shelf>,
     /// Tools that were there once. A call of one goes to the runner, which refuses it with a receipt, and says why.
     former: BTreeMap<String, Arc<Offer>>,
+    /// What was wrong, as it was told.
+    faults: BTreeSet<String>,
+    /// Whether the tools were looked at before.
+    is_known: bool,
 }
 
 /// Why there is no tool for a call. All are for people.
@@ -61,7 +75,7 @@ pub(crate) enum Missing {
     /// There is none of that name, for this caller.
     Tool(String),
     /// The lock does not hold, or is not served here.
-    Lock(String),
+    Lock(Refusal),
 }
 
 /// What a call wants.
@@ -73,8 +87,24 @@ pub(crate) enum Wish {
 }
 
 impl Front {
-    pub(crate) fn new(runner: Runner, development: bool, stop: CancellationToken) -> Self {
-        Self { runner, gate: Gate::new(), stop, development, known: Mutex::default() }
+    pub(crate) fn new(runner: Runner, development: bool, stop: CancellationToken, tell: Tell) -> Self {
+        let looking = Arc::new(Semaphore::new(1));
+        Self { runner, gate: Gate::new(), stop, development, looking, tell, known: Mutex::default() }
+    }
+
+    /// Says something to whoever runs the server.
+    pub(crate) fn tell(&self, what: &str) {
+        (self.tell)(what);
+    }
+
+    /// A text for an agent, to whom this host's folders are nothing.
+    pub(crate) fn without_folders(&self, text: &str) -> String {
+        let workspace = self.runner.workspace();
+        let folders = [(workspace.state(), "(state folder)"), (workspace.root(), "(workspace)")];
+        folders.iter().fold(text.to_owned(), |text, (folder, word)| match folder.to_str() {
+            Some(folder) if folder.len() > 1 => text.replace(folder, word),
+            _ => text,
+        })
     }
 
     /// The tools, as of now.
@@ -82,35 +112,34 @@ impl Front {
     /// # Errors
     ///
     /// The lock does not hold, or is not served here.
-    pub(crate) fn look(&self) -> Result<Arc<Shelf>, String> {
+    pub(crate) fn look(&self) -> Result<Arc<Shelf>, Refusal> {
         let looked = self.lock().and_then(|lock| Ok((lock, self.shelf()?)));
-        let mut known = self.known();
-        known.lock = looked.as_ref().ok().map(|(lock, _)| *lock);
-        let (_, shelf) = looked?;
-        let before = std::mem::replace(&mut known.shelf, shelf.clone());
-        known.former.extend(before.offers.iter().map(|(name, offer)| (name.clone(), offer.clone())));
-        // A name that would now be that of two is nobody's.
-        known.former.retain(|_, offer| shelf.hidden.iter().all(|(hidden, _)| *hidden != offer.capability));
-        Ok(shelf)
+        let (shelf, news) = {
+            let mut known = self.known();
+            let news = known.news(looked.as_ref().map(|(_, shelf)| &**shelf));
+            (known.take(looked), news)
+        };
+        news.iter().for_each(|line| self.tell(line));
+        shelf
     }
 
-    fn shelf(&self) -> Result<Arc<Shelf>, String> {
+    fn shelf(&self) -> Result<Arc<Shelf>, Refusal> {
+        self.runner.fit()?;
         let everything =
             Caller { name: String::new(), standing: Standing::Local(Role::Proposer), only: Only::default() };
-        let (tools, refused) = self.runner.tools(&everything.actor("")).map_err(|refusal| refusal.message)?;
+        let (tools, refused) = self.runner.tools(&everything.actor(""))?;
         let mut shelf = Shelf::new(tools);
         shelf.refused = refused.into_iter().map(|refusal| refusal.message).collect();
-        for (capability, why) in &shelf.hidden {
-            tracing::warn!(%capability, %why, "not a tool");
-        }
         Ok(Arc::new(shelf))
     }
 
     /// The hash of the lock, if it is one that is served here: one for development is for the machine on which it was
     /// signed.
-    fn lock(&self) -> Result<Digest, String> {
-        match self.runner.lock_in_force().map_err(|refusal| refusal.message)? {
-            (_, true) if !self.development => Err(DEVELOPMENT.to_owned()),
+    fn lock(&self) -> Result<Digest, Refusal> {
+        match self.runner.lock_in_force()? {
+            (_, true) if !self.development => {
+                Err(Refusal { code: NOT_HERE, message: DEVELOPMENT.to_owned() })
+            }
             (lock, _) => Ok(lock),
         }
     }
@@ -130,7 +159,7 @@ impl Front {
     /// There is none.
     pub(crate) fn offer(&self, caller: &Caller, name: &str) -> Result<Arc<Offer>, Missing> {
         let shelf = match self.look() {
-            Err(why) if why == DEVELOPMENT => return Err(Missing::Lock(why)),
+            Err(why) if why.code == NOT_HERE => return Err(Missing::Lock(why)),
             looked => looked,
         };
         let known = self.known();
@@ -157,19 +186,18 @@ impl Front {
     /// # Errors
     ///
     /// The lock does not hold, or the caller has none.
-    pub(crate) fn role(&self, caller: &Caller) -> Result<Role, String> {
+    pub(crate) fn role(&self, caller: &Caller) -> Result<Role, Refusal> {
+        let refuse = |message: String| Refusal { code: "role", message };
         match caller.standing {
             Standing::Local(role) => Ok(role),
-            Standing::Person => Err("a person has no role here".to_owned()),
-            Standing::Named => {
-                let role = self.runner.role_of(&caller.name).map_err(|refusal| refusal.message)?;
-                role.ok_or_else(|| {
-                    format!(
-                        "`{}` has no role in ops.yaml: `agents:` lists readers and proposers",
-                        caller.name
-                    )
-                })
-            }
+            Standing::Person => Err(refuse("a person has no role here".to_owned())),
+            // In the words of the runner, which refuses a call for the same reason.
+            Standing::Named => self.runner.role_of(&caller.name)?.ok_or_else(|| {
+                refuse(format!(
+                    "`{}` has no role in ops.yaml; add it to `agents: {{reader: […], proposer: […]}}` and pin",
+                    visible::visible(&caller.name)
+                ))
+            }),
         }
     }
 
@@ -187,6 +215,10 @@ impl Front {
         reports: ReportSink,
         cancel: watch::Receiver<bool>,
     ) -> (Answer, Option<Waiting>) {
+        let asked = match &wish {
+            Wish::Apply(plan, _) => Some(plan.clone()),
+            Wish::Call(_) => None,
+        };
         let what = match wish {
             Wish::Call(arguments) => {
                 let values = Value::Object(arguments);
@@ -205,8 +237,12 @@ impl Front {
             Ok(engine) => engine,
             Err(error) => return (usage(offer, format!("no runtime: {error}")), None),
         };
-        let answer = engine.block_on(self.runner.serve(order));
-        let waiting = answer.plan.clone().map(|plan| {
+        let mut answer = engine.block_on(self.runner.serve(order));
+        answer.message = self.without_folders(&answer.message);
+        // One that was asked for too early waits still.
+        let early = asked.filter(|_| answer.status == "planned");
+        let early = early.and_then(|id| self.runner.plan(&id).ok()).map(Arc::new);
+        let waiting = answer.plan.clone().or(early).map(|plan| {
             let last = self.runner.last_applied(&plan.capability, &plan.id);
             Waiting { text: plan_text(&plan, last.as_ref()), plan }
         });
@@ -244,6 +280,49 @@ impl Front {
     }
 }
 
+impl Known {
+    /// What whoever runs the server is to hear about what was seen now.
+    fn news(&mut self, looked: Result<&Shelf, &Refusal>) -> Vec<String> {
+        let faults: BTreeSet<String> = match looked {
+            Ok(shelf) => {
+                let hidden = shelf.hidden.iter().map(|(name, why)| format!("{name} is no tool: {why}"));
+                hidden.chain(shelf.refused.iter().cloned()).collect()
+            }
+            Err(refusal) => BTreeSet::from([format!("nothing is served: {}", refusal.message)]),
+        };
+        let mut news: Vec<_> =
+            faults.difference(&self.faults).map(|fault| format!("warning: {fault}")).collect();
+        if let Ok(shelf) = looked
+            && self.is_known
+        {
+            let names = |shelf: &Shelf| -> BTreeSet<String> {
+                shelf.offers.values().map(|offer| offer.capability.clone()).collect()
+            };
+            let (before, now) = (names(&self.shelf), names(shelf));
+            news.extend(before.difference(&now).map(|name| format!("{name} is no longer served")));
+            news.extend(now.difference(&before).map(|name| format!("{name} is served now")));
+            let mended = self.faults.iter().any(|fault| fault.starts_with("nothing is served"));
+            if mended && before == now {
+                news.push(format!("{} capabilities are served again", now.len()));
+            }
+        }
+        self.is_known |= looked.is_ok();
+        self.faults = faults;
+        news
+    }
+
+    /// Keeps what was seen now.
+    fn take(&mut self, looked: Result<(Digest, Arc<Shelf>), Refusal>) -> Result<Arc<Shelf>, Refusal> {
+        self.lock = looked.as_ref().ok().map(|(lock, _)| *lock);
+        let (_, shelf) = looked?;
+        let before = std::mem::replace(&mut self.shelf, shelf.clone());
+        self.former.extend(before.offers.iter().map(|(name, offer)| (name.clone(), offer.clone())));
+        // A name that would now be that of two is nobody's.
+        self.former.retain(|_, offer| shelf.hidden.iter().all(|(hidden, _)| *hidden != offer.capability));
+        Ok(shelf)
+    }
+}
+
 /// Whether a role may call a tool at all.
 pub(crate) fn may_call(role: Role, offer: &Offer) -> bool {
     role >= Role::Proposer || !offer.changes
@@ -260,5 +339,39 @@ fn usage(offer: &Offer, message: String) -> Answer {
         output: None,
         plan: None,
         denied: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ops_policy::manifest::Safety;
+
+    use super::*;
+    use crate::tools::tests::capability;
+
+    #[test]
+    fn what_changes_is_told_once() {
+        let shelf = |names: &[&str], refused: &[&str]| {
+            let mut shelf = Shelf::new(names.iter().map(|name| capability(name, Safety::ReadOnly)).collect());
+            shelf.refused = refused.iter().map(ToString::to_string).collect();
+            Ok((Digest::of(b"lock"), Arc::new(shelf)))
+        };
+        let unlocked = || Err(Refusal { code: "lock", message: "it is gone".to_owned() });
+        let mut known = Known::default();
+        for (looked, news) in [
+            (shelf(&["a.b", "a.c"], &[]), vec![]),
+            (
+                shelf(&["a.b"], &["the binding has changed"]),
+                vec!["warning: the binding has changed", "a.c is no longer served"],
+            ),
+            (shelf(&["a.b"], &["the binding has changed"]), vec![]),
+            (unlocked(), vec!["warning: nothing is served: it is gone"]),
+            (unlocked(), vec![]),
+            (shelf(&["a.b"], &[]), vec!["1 capabilities are served again"]),
+            (shelf(&["a.b", "a.c"], &[]), vec!["a.c is served now"]),
+        ] {
+            assert_eq!(known.news(looked.as_ref().map(|(_, shelf)| &**shelf)), news);
+            let _ = known.take(looked);
+        }
     }
 }

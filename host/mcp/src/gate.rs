@@ -34,21 +34,21 @@ pub(crate) struct Place {
 }
 
 /// The lane is full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{RUNNING} calls of it are running and {WAITING} wait; try again later")]
-pub(crate) struct Busy;
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{RUNNING} calls of {0} are running and {WAITING} wait; try again later")]
+pub(crate) struct Busy(String);
 
 impl Gate {
     pub(crate) fn new() -> Self {
         Self { lanes: Mutex::default(), places: watch::Sender::default() }
     }
 
-    /// Waits for a place. `lane` is a name that this host knows, so that lanes are as few as those.
-    pub(crate) async fn enter(&self, lane: &str) -> Result<Place, Busy> {
-        let lane = self.lane(lane);
-        let queue = lane.queue.try_acquire_owned().map_err(|_| Busy)?;
+    /// Waits for a place. `name` is a name that this host knows, so that lanes are as few as those.
+    pub(crate) async fn enter(&self, name: &str) -> Result<Place, Busy> {
+        let (lane, busy) = (self.lane(name), || Busy(name.to_owned()));
+        let queue = lane.queue.try_acquire_owned().map_err(|_| busy())?;
         // Nobody closes it.
-        let running = lane.running.acquire_owned().await.map_err(|_| Busy)?;
+        let running = lane.running.acquire_owned().await.map_err(|_| busy())?;
         Ok(Place { _running: running, _queue: queue, _place: self.places.subscribe() })
     }
 
@@ -95,7 +95,7 @@ mod tests {
         for one in &mut waiting {
             assert!(look(&mut one.as_mut()).is_pending());
         }
-        assert_eq!(gate.enter("a.b").await.err(), Some(Busy));
+        assert_eq!(gate.enter("a.b").await.err(), Some(Busy("a.b".to_owned())));
         gate.enter("a.c").await.unwrap();
         // One that goes away while it waits makes room in the queue, and one that ends makes room to run.
         waiting.pop();

@@ -53,6 +53,8 @@ pub struct Guard {
     /// Whose token a bearer token is. The [`Caller`] is handed to the tools in the request's extensions. `None` lets
     /// everybody in, as nobody: for a server whose tools do nothing, such as the fixtures of a conformance suite.
     pub admit: Option<Admit>,
+    /// Hears of each request that was refused for its token.
+    pub turned_away: Arc<dyn Fn() + Send + Sync>,
     /// What `/readyz` answers; asked on a thread that may block.
     pub is_ready: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Whether clients of 2025-11-25 get a session, which a tool needs that asks its client for something. Ours ask
@@ -139,14 +141,24 @@ async fn accept(
     }
 }
 
-/// What the SDK is told: which names this server goes by, and that foreign web pages may not use it.
-fn config(at: SocketAddr, sessions: bool, over: CancellationToken) -> io::Result<StreamableHttpServerConfig> {
+/// Whether there is a name for this address that a `Host` header can have.
+///
+/// # Errors
+///
+/// There is none.
+pub(crate) fn check_address(at: SocketAddr) -> io::Result<()> {
     if at.ip().is_unspecified() {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             format!("{at} is every address of this machine; name the one that clients use"),
         ));
     }
+    Ok(())
+}
+
+/// What the SDK is told: which names this server goes by, and that foreign web pages may not use it.
+fn config(at: SocketAddr, sessions: bool, over: CancellationToken) -> io::Result<StreamableHttpServerConfig> {
+    check_address(at)?;
     let names = names(at);
     let origins: Vec<_> = names.iter().map(|name| format!("http://{name}")).collect();
     Ok(StreamableHttpServerConfig::default()
@@ -198,7 +210,10 @@ async fn answer<H: ServerHandler>(
 async fn admitted(guard: &Guard, request: Request<Incoming>) -> Result<Request<Full<Bytes>>, Response<Body>> {
     let (mut parts, body) = request.into_parts();
     if let Some(admit) = &guard.admit {
-        let caller = bearer(&parts.headers).and_then(|token| admit(token)).ok_or_else(unauthorised)?;
+        let caller = bearer(&parts.headers).and_then(|token| admit(token)).ok_or_else(|| {
+            (guard.turned_away)();
+            unauthorised()
+        })?;
         parts.extensions.insert(caller);
         // The tools need not see it.
         parts.headers.remove(header::AUTHORIZATION);

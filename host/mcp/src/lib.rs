@@ -3,7 +3,7 @@
 
 mod answer;
 pub mod caller;
-mod front;
+pub mod front;
 mod gate;
 pub mod http;
 pub mod only;

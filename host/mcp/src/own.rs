@@ -3,21 +3,28 @@
 //! All of them read, for every role, and each looks at the capabilities of its caller alone: another's plans and
 //! receipts are not there for it.
 
+use std::sync::Arc;
+
+use jsonschema::ValidationError;
+use jsonschema::error::ValidationErrorKind;
 use ops_policy::message::Header;
 use ops_policy::visible::{self, clip};
 use ops_runner::agents::PlanState;
-use ops_runner::explain::Question;
-use rmcp::model::{CallToolResult, JsonObject, Tool, ToolAnnotations};
+use ops_runner::ending::Ending;
+use ops_runner::explain::{NO_SERVICE, Question};
+use ops_runner::pinned::Refusal;
+use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::answer;
 use crate::caller::Caller;
 use crate::front::Front;
 
 /// The lane of the host's own work.
-pub(crate) const LANE: &str = "ops";
+pub(crate) const LANE: &str = "the host's own tools";
+/// The code of what is wrong with a call.
+pub(crate) const USAGE: &str = "usage";
 
 const PLAN_STATUS: &str = "ops_plan_status";
 const RECEIPT: &str = "ops_receipt";
@@ -26,6 +33,8 @@ const STATUS: &str = "ops_status";
 
 /// The longest text of a message or a receipt, in bytes.
 const MOST_TEXT: usize = 64 * 1024;
+/// Faults of arguments that are told at most.
+const MOST_FAULTS: usize = 20;
 /// Plans and runs that are listed at most.
 const MOST_LISTED: usize = 50;
 
@@ -121,26 +130,62 @@ fn tool(name: &'static str, about: &'static str, properties: &Value, required: &
 }
 
 /// Calls one of them. Blocks.
-pub(crate) fn call(front: &Front, caller: &Caller, name: &str, arguments: JsonObject) -> CallToolResult {
-    let answered = front.role(caller).and_then(|_| match name {
-        PLAN_STATUS => plan_status(front, caller, read(arguments)?),
-        RECEIPT => receipt(front, caller, read(arguments)?),
-        EXPLAIN => explain(front, caller, read(arguments)?),
-        _ => read(arguments).and_then(|Nothing {}| status(front, caller)),
-    });
-    match answered {
-        Ok(content) => answer::said(content, false),
-        Err(message) => {
-            let message = clip(&visible::lines(&message), MOST_TEXT);
-            answer::said(json!({"status": "usage", "message": message}), true)
-        }
+///
+/// # Errors
+///
+/// The arguments do not fit, the caller has no role, or the host cannot answer.
+pub(crate) fn call(
+    front: &Front,
+    caller: &Caller,
+    name: &str,
+    arguments: JsonObject,
+) -> Result<Value, Refusal> {
+    front.role(caller)?;
+    match name {
+        PLAN_STATUS => plan_status(front, caller, read(name, arguments)?),
+        RECEIPT => receipt(front, caller, read(name, arguments)?),
+        EXPLAIN => explain(front, caller, read(name, arguments)?),
+        _ => read(name, arguments).and_then(|Nothing {}| status(front, caller)),
     }
 }
 
-/// Arguments, read strictly.
-fn read<T: DeserializeOwned>(arguments: JsonObject) -> Result<T, String> {
-    serde_json::from_value(Value::Object(arguments))
-        .map_err(|error| format!("the arguments are not right: {error}"))
+/// A refusal of what the caller sent.
+pub(crate) fn usage(message: String) -> Refusal {
+    Refusal { code: USAGE, message: clip(&message, MOST_TEXT) }
+}
+
+/// An end without a run, as a refusal.
+pub(crate) fn of_ending(ending: Ending) -> Refusal {
+    Refusal { code: ending.code.unwrap_or(USAGE), message: ending.message }
+}
+
+/// Arguments, read strictly. What does not fit is named by its JSON pointer.
+fn read<T: DeserializeOwned>(tool: &str, arguments: JsonObject) -> Result<T, Refusal> {
+    let wrong = |why: &dyn std::fmt::Display| usage(format!("the arguments are not right:\n  {why}"));
+    let arguments = Value::Object(arguments);
+    let own = tools().into_iter().find(|own| own.name == tool);
+    let schema = own.map_or(Value::Bool(true), |own| Value::Object((*own.input_schema).clone()));
+    let validator = jsonschema::draft202012::new(&schema).map_err(|error| wrong(&error))?;
+    let faults: Vec<_> =
+        validator.iter_errors(&arguments).take(MOST_FAULTS).map(|error| fault(&error)).collect();
+    if !faults.is_empty() {
+        return Err(wrong(&faults.join("\n  ")));
+    }
+    serde_json::from_value(arguments).map_err(|error| wrong(&error))
+}
+
+/// What is wrong, after the pointer to the property that is missing, too much or not right.
+fn fault(error: &ValidationError<'_>) -> String {
+    let property = match error.kind() {
+        ValidationErrorKind::Required { property } => property.as_str(),
+        ValidationErrorKind::AdditionalProperties { unexpected } => unexpected.first().map(String::as_str),
+        _ => None,
+    };
+    let mut place = error.instance_path().to_string();
+    if let Some(property) = property {
+        place = format!("{place}/{}", property.replace('~', "~0").replace('/', "~1"));
+    }
+    format!("{}: {}", clip(&visible::visible(&place), 300), clip(&visible::visible(&error.to_string()), 300))
 }
 
 /// A plan that this caller may see, by its whole id.
@@ -148,14 +193,14 @@ fn read<T: DeserializeOwned>(arguments: JsonObject) -> Result<T, String> {
 /// # Errors
 ///
 /// There is none.
-pub(crate) fn plan_of(front: &Front, caller: &Caller, id: &str) -> Result<PlanState, String> {
+pub(crate) fn plan_of(front: &Front, caller: &Caller, id: &str) -> Result<PlanState, Refusal> {
     let found = front.runner.plan_state(id).ok();
     found
         .filter(|plan| plan.id == id && caller.only.admits(&plan.capability))
-        .ok_or_else(|| format!("/plan_id: there is no plan `{}`", clip(&visible::visible(id), 100)))
+        .ok_or_else(|| usage(format!("/plan_id: there is no plan `{}`", clip(&visible::visible(id), 100))))
 }
 
-fn plan_status(front: &Front, caller: &Caller, OfPlan { plan_id }: OfPlan) -> Result<Value, String> {
+fn plan_status(front: &Front, caller: &Caller, OfPlan { plan_id }: OfPlan) -> Result<Value, Refusal> {
     let plan = plan_of(front, caller, &plan_id)?;
     let next = match plan.status {
         "pending" => format!("a person approves it on the host: ops plan approve {} --key KEY", plan.id),
@@ -183,7 +228,7 @@ fn plan_status(front: &Front, caller: &Caller, OfPlan { plan_id }: OfPlan) -> Re
     Ok(status)
 }
 
-fn receipt(front: &Front, caller: &Caller, OfRun { run_key }: OfRun) -> Result<Value, String> {
+fn receipt(front: &Front, caller: &Caller, OfRun { run_key }: OfRun) -> Result<Value, Refusal> {
     let Receipt { capability, status, text, .. } = receipt_of(front, caller, &run_key)?;
     Ok(json!({
         "run_key": run_key,
@@ -209,19 +254,20 @@ pub(crate) struct Receipt {
 /// # Errors
 ///
 /// There is none.
-pub(crate) fn receipt_of(front: &Front, caller: &Caller, key: &str) -> Result<Receipt, String> {
-    let none = || format!("/run_key: there is no receipt `{}`", clip(&visible::visible(key), 100));
+pub(crate) fn receipt_of(front: &Front, caller: &Caller, key: &str) -> Result<Receipt, Refusal> {
+    let none = || usage(format!("/run_key: there is no receipt `{}`", clip(&visible::visible(key), 100)));
     let (statement, text) = front.runner.receipt(key).map_err(|_| none())?;
     let run = &statement.predicate.run;
     if run.id != key || !caller.only.admits(&run.capability) {
         return Err(none());
     }
     let (capability, status) = (run.capability.clone(), run.status.word());
-    let statement = serde_json::to_value(&statement).map_err(|error| error.to_string())?;
+    let statement = serde_json::to_value(&statement)
+        .map_err(|error| Refusal { code: "host", message: error.to_string() })?;
     Ok(Receipt { capability, status, statement, text })
 }
 
-fn explain(front: &Front, caller: &Caller, asked: OfRequest) -> Result<Value, String> {
+fn explain(front: &Front, caller: &Caller, asked: OfRequest) -> Result<Value, Refusal> {
     let OfRequest { capability, method, url, headers, body } = asked;
     // The runner would suggest names of others.
     let is_seen = caller.only.globs().is_empty() || {
@@ -230,30 +276,41 @@ fn explain(front: &Front, caller: &Caller, asked: OfRequest) -> Result<Value, St
     };
     if !is_seen {
         let capability = clip(&visible::visible(&capability), 100);
-        return Err(format!("/capability: there is no capability `{capability}`"));
+        return Err(usage(format!("/capability: there is no capability `{capability}`")));
     }
     let headers = headers.into_iter().map(|OneHeader { name, value }| Header { name, value }).collect();
     let body = body.map(String::into_bytes);
     let method = method.to_ascii_uppercase();
     let explanation = front.runner.explain(Question { capability, method, url, headers, body });
-    explanation.map(|explanation| explanation.json()).map_err(|ending| ending.message)
+    match explanation {
+        Ok(explanation) => Ok(explanation.json()),
+        // To ask about a service that is not granted is no mistake.
+        Err(ending) if ending.code == Some(NO_SERVICE) => {
+            Ok(json!({"allowed": false, "why": ending.message}))
+        }
+        Err(ending) if ending.status.is_none() => Err(usage(format!("/url: {}", ending.message))),
+        Err(ending) => Err(of_ending(ending)),
+    }
 }
 
-fn status(front: &Front, caller: &Caller) -> Result<Value, String> {
-    let shelf = front.look()?;
+fn status(front: &Front, caller: &Caller) -> Result<Value, Refusal> {
+    // What is wrong with the lock is what is asked for here.
+    let (shelf, mut not_tools) = match front.look() {
+        Ok(shelf) => (shelf, Vec::new()),
+        Err(refusal) => {
+            let why = front.without_folders(&refusal.message);
+            (Arc::default(), vec![visible::lines(&format!("nothing is served: {why}"))])
+        }
+    };
     let sees = |capability: &str| caller.only.admits(capability);
     let offers = shelf.offers.values().filter(|offer| sees(&offer.capability)).count();
-    let mut not_tools: Vec<_> = shelf
-        .hidden
-        .iter()
-        .filter(|(capability, _)| sees(capability))
-        .map(|(capability, why)| visible::visible(&format!("{capability}: {why}")))
-        .collect();
+    let hidden = shelf.hidden.iter().filter(|(capability, _)| sees(capability));
+    not_tools.extend(hidden.map(|(capability, why)| visible::visible(&format!("{capability}: {why}"))));
     // The runner's words name no capability, so they are for those who see every one.
     if caller.only.globs().is_empty() {
         not_tools.extend(shelf.refused.iter().map(|why| visible::lines(why)));
     }
-    let plans = front.runner.plans().map_err(|ending| ending.message)?;
+    let plans = front.runner.plans().map_err(of_ending)?;
     let plans = plans.into_iter().filter(|row| row.status == "waiting" || row.status == "approved");
     let plans = plans.filter(|row| sees(&row.capability)).take(MOST_LISTED);
     let plans: Vec<_> = plans
@@ -262,7 +319,7 @@ fn status(front: &Front, caller: &Caller) -> Result<Value, String> {
             json!({"plan_id": row.id, "capability": row.capability, "status": status, "expires": row.expires})
         })
         .collect();
-    let unknown = front.runner.runs(true, 1000).map_err(|ending| ending.message)?;
+    let unknown = front.runner.runs(true, 1000).map_err(of_ending)?;
     let unknown = unknown.into_iter().filter(|run| run.status == "unknown" && sees(&run.capability));
     let unknown: Vec<_> = unknown
         .take(MOST_LISTED)

@@ -4,8 +4,8 @@
 //! nothing yet are stopped and leave their receipts, and those that have are waited for.
 
 use std::future::Future;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use ops_policy::settings::Role;
 use ops_runner::run::Standing;
@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::caller::Caller;
-use crate::front::Front;
+use crate::front::{Front, Tell};
 use crate::http::{self, Guard};
 use crate::only::Only;
 use crate::server::Server;
@@ -25,22 +25,37 @@ use crate::tokens::Tokens;
 
 /// Threads that speak with clients. Runs have their own, so two are enough for one of them to be free.
 const SPEAKING: usize = 2;
+/// How often the tools are looked at while nobody asks.
+const LOOK: Duration = Duration::from_secs(20);
+/// How long nothing is said of refused requests after something was.
+const QUIET: Duration = Duration::from_secs(60);
+/// The codes of a host that is not what `ops.yaml` requires.
+const UNFIT: [&str; 2] = ["deployment", "landlock"];
 /// How long a thread of a run waits for the next one.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// Serves one client over the process's own streams, until it goes. `name` is who it is, with a role in `ops.yaml`;
-/// without one it is this user, as a proposer.
+/// without one it is this user, as a proposer. `tell` hears, for people, what is not served and why.
 ///
 /// # Errors
 ///
-/// For people: the name has no role, or the streams cannot be used.
-pub fn over_stdio(streams: Streams, runner: Runner, name: Option<String>, only: Only) -> Result<(), String> {
+/// For people: the name has no role, this host is not what `ops.yaml` requires, or the streams cannot be used.
+pub fn over_stdio(
+    streams: Streams,
+    runner: Runner,
+    name: Option<String>,
+    only: Only,
+    tell: Tell,
+) -> Result<(), String> {
     let caller = match name {
         None => Caller { name: ops_runner::user_name(), standing: Standing::Local(Role::Proposer), only },
         Some(name) => Caller { name, standing: Standing::Named, only },
     };
-    run(runner, true, async move |front: Arc<Front>| {
-        front.role(&caller)?;
+    run(runner, true, tell, async move |front: Arc<Front>| {
+        front.role(&caller).map_err(|refusal| refusal.message)?;
+        // A lock that does not hold may do so later; the look says so.
+        let first = front.clone();
+        tokio::task::spawn_blocking(move || first.look().map(drop));
         let server = Server::new(front.clone(), Some(caller));
         stdio::serve(streams, server, &front).await.map_err(|error| error.to_string())
     })
@@ -51,35 +66,34 @@ pub fn over_stdio(streams: Streams, runner: Runner, name: Option<String>, only: 
 ///
 /// # Errors
 ///
-/// For people: the lock does not hold or was signed for development, or the listener cannot be used.
+/// For people: the lock does not hold or was signed for development, this host is not what `ops.yaml` requires, or the
+/// listener cannot be used.
 pub fn over_http(
     listener: std::net::TcpListener,
     runner: Runner,
     tokens: Tokens,
-    tell: impl Fn(&str),
+    tell: Tell,
 ) -> Result<(), String> {
-    run(runner, false, async move |front: Arc<Front>| {
-        let shelf = front.look()?;
-        let fail = |error: std::io::Error| error.to_string();
-        let at = listener.local_addr().map_err(fail)?;
-        tell(&format!("serving MCP at http://{at}/mcp"));
+    let fail = |error: std::io::Error| error.to_string();
+    let at = listener.local_addr().map_err(fail)?;
+    http::check_address(at).map_err(fail)?;
+    let door = tell.clone();
+    run(runner, false, tell, async move |front: Arc<Front>| {
+        front.look().map_err(|refusal| refusal.message)?;
+        front.tell(&format!("serving MCP at http://{at}/mcp"));
         if !at.ip().is_loopback() {
-            tell(&format!(
+            front.tell(&format!(
                 "warning: {at} can be reached from other machines, and what goes over it is not encrypted, tokens \
                  included; let a proxy with TLS stand before it"
             ));
         }
-        for (capability, why) in &shelf.hidden {
-            tell(&format!("warning: {capability} is no tool: {why}"));
-        }
-        for why in &shelf.refused {
-            tell(&format!("warning: {why}"));
-        }
+        names_without_role(&front, &tokens);
         listener.set_nonblocking(true).map_err(fail)?;
         let listener = TcpListener::from_std(listener).map_err(fail)?;
-        let ready = front.clone();
+        let (ready, door) = (front.clone(), Door::new(door));
         let guard = Guard {
             admit: Some(Arc::new(move |token| tokens.caller(token))),
+            turned_away: Arc::new(move || door.turned_away(Instant::now())),
             is_ready: Arc::new(move || ready.is_ready()),
             sessions: false,
         };
@@ -88,27 +102,81 @@ pub fn over_http(
     })
 }
 
+/// Says which tokens are for nothing.
+fn names_without_role(front: &Front, tokens: &Tokens) {
+    let names = tokens.names();
+    if names.is_empty() {
+        front.tell("warning: there is no token in the file, so nobody can call; `ops mcp token` makes one");
+    }
+    for name in names {
+        if let Ok(None) = front.runner.role_of(name) {
+            front.tell(&format!(
+                "warning: the token of {name} is refused: the name has no role; add it to `agents:` of ops.yaml and pin"
+            ));
+        }
+    }
+}
+
+/// Tells of requests that were refused for their token, now and then and not of each.
+struct Door {
+    tell: Tell,
+    /// When that was told last, and how many there were since.
+    told: Mutex<(Option<Instant>, u64)>,
+}
+
+impl Door {
+    fn new(tell: Tell) -> Self {
+        Self { tell, told: Mutex::default() }
+    }
+
+    fn turned_away(&self, now: Instant) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.1 += 1;
+        if told.0.is_some_and(|last| now.duration_since(last) < QUIET) {
+            return;
+        }
+        let (_, many) = std::mem::replace(&mut *told, (Some(now), 0));
+        (self.tell)(&format!("warning: requests without a token of this server's: {many}"));
+    }
+}
+
 /// Serves, and ends in order.
 fn run<F: Future<Output = Result<(), String>>>(
     mut runner: Runner,
     development: bool,
+    tell: Tell,
     serve: impl FnOnce(Arc<Front>) -> F,
 ) -> Result<(), String> {
     runner.keep_workers();
+    // Every call would be refused, and whoever starts the server is there to hear why.
+    if let Some(refusal) = runner.fit().err().filter(|refusal| UNFIT.contains(&refusal.code)) {
+        return Err(refusal.message);
+    }
     let engine = engine()?;
     let stop = CancellationToken::new();
-    let front = Arc::new(Front::new(runner, development, stop.clone()));
+    let front = Arc::new(Front::new(runner, development, stop.clone(), tell));
     let served = engine.block_on(async {
         let asked =
             stop_on_signal(stop).map_err(|error| format!("signals cannot be listened to: {error}"))?;
+        let watch = tokio::spawn(watch(front.clone()));
         let served = serve(front.clone()).await;
         front.finish().await;
         asked.abort();
+        watch.abort();
         served
     });
     // What is still running then is found at the next start.
     engine.shutdown_background();
     served
+}
+
+/// Looks at the tools now and then, so that whoever runs the server hears of one that is gone.
+async fn watch(front: Arc<Front>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let front = front.clone();
+        let _ = tokio::task::spawn_blocking(move || front.look().map(drop)).await;
+    }
 }
 
 fn engine() -> Result<Runtime, String> {
@@ -130,4 +198,22 @@ fn stop_on_signal(stop: CancellationToken) -> std::io::Result<tokio::task::JoinH
         }
         stop.cancel();
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_refused_requests_is_told_now_and_then() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let kept = told.clone();
+        let door = Door::new(Arc::new(move |line: &str| kept.lock().unwrap().push(line.to_owned())));
+        let start = Instant::now();
+        (0..1000).for_each(|_| door.turned_away(start));
+        assert_eq!(told.lock().unwrap().len(), 1);
+        door.turned_away(start + QUIET);
+        let told = told.lock().unwrap();
+        assert!(told.len() == 2 && told[1].ends_with(": 1000"), "{told:?}");
+    }
 }

@@ -7,25 +7,37 @@ use std::sync::Arc;
 
 use ops_policy::message::Report;
 use ops_runner::broker::ReportSink;
+use ops_runner::pinned::Refusal;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod,
-    CompleteRequestParams, CompleteResult, Implementation, JsonObject, ListResourceTemplatesResult,
-    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, ProgressToken,
-    ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
+    CompleteRequestParams, CompleteResult, CustomRequest, CustomResult, ErrorCode, Implementation,
+    JsonObject, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ProgressNotificationParam, ProgressToken, ProtocolVersion, ReadResourceRequestParams,
+    ReadResourceResponse, ServerCapabilities, ServerConfig,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
 use crate::caller::Caller;
 use crate::front::{Front, Missing, Wish, may_call};
+use crate::gate::Busy;
 use crate::schema::PLAN_ID;
 use crate::tools::Offer;
 use crate::{answer, own, resources};
 
 /// The protocol's versions that are served.
 const VERSIONS: [ProtocolVersion; 2] = [ProtocolVersion::V_2025_11_25, ProtocolVersion::V_2026_07_28];
+/// The methods that are served and have parameters.
+const METHODS: [&str; 6] = [
+    "tools/list",
+    "tools/call",
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
+    "prompts/list",
+];
 /// How long a client may keep the list of tools, in milliseconds. What is called is checked against the lock anyhow.
 const FRESH: u64 = 30_000;
 /// Reports that wait for a slow client. Those beyond are dropped: the guest must not wait for it.
@@ -59,18 +71,51 @@ impl Server {
     /// Does something that may block, on a thread for that, in the lane of the host's own tools.
     async fn aside<T: Send + 'static>(
         &self,
-        context: &RequestContext<RoleServer>,
-        work: impl FnOnce(&Front, &Caller) -> Result<T, String> + Send + 'static,
-    ) -> Result<T, ErrorData> {
-        let (front, caller) = (self.front.clone(), self.caller(context)?);
-        let refused = |why: String| ErrorData::invalid_request(why, None);
-        let place = front.gate.enter(own::LANE).await.map_err(|busy| refused(busy.to_string()))?;
+        caller: Caller,
+        work: impl FnOnce(&Front, &Caller) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let front = self.front.clone();
+        let busy = |busy: Busy| Refusal { code: "busy", message: busy.to_string() };
+        let place = front.gate.enter(own::LANE).await.map_err(busy)?;
         let work = tokio::task::spawn_blocking(move || {
             let done = work(&front, &caller);
             drop(place);
             done
         });
-        work.await.map_err(|_| ErrorData::internal_error("the host failed", None))?.map_err(refused)
+        work.await.map_err(|_| Refusal { code: "host", message: "the host failed".to_owned() })?
+    }
+
+    /// The same for a list or a resource. That it cannot be had is no fault of the request.
+    async fn read<T: Send + 'static>(
+        &self,
+        context: &RequestContext<RoleServer>,
+        work: impl FnOnce(&Front, &Caller) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, ErrorData> {
+        let read = self.aside(self.caller(context)?, work).await;
+        read.map_err(|refusal| {
+            let words = self.front.without_folders(&refusal.message);
+            ErrorData::internal_error(words, Some(json!({"code": refusal.code})))
+        })
+    }
+
+    /// A tool of this caller's. The first call of all looks at what there is, and those beside it wait for that, and not
+    /// in a lane.
+    async fn offer(&self, caller: &Caller, name: &str) -> Result<Arc<Offer>, Missing> {
+        if let Some(offer) = self.front.offer_at_hand(caller, name) {
+            return Ok(offer);
+        }
+        let (front, caller, name) = (self.front.clone(), caller.clone(), name.to_owned());
+        let failed = || Missing::Lock(Refusal { code: "host", message: "the host failed".to_owned() });
+        let turn = front.looking.clone().acquire_owned().await.map_err(|_| failed())?;
+        let look = tokio::task::spawn_blocking(move || {
+            let offer = match front.offer_at_hand(&caller, &name) {
+                Some(offer) => Ok(offer),
+                None => front.offer(&caller, &name),
+            };
+            drop(turn);
+            offer
+        });
+        look.await.map_err(|_| failed())?
     }
 
     /// Calls a capability: waits for a place, runs it aside, and passes on meanwhile what it reports.
@@ -154,7 +199,7 @@ impl ServerHandler for Server {
     ) -> Result<ListToolsResult, ErrorData> {
         only_page(request.as_ref())?;
         let tools = self
-            .aside(&context, |front, caller| {
+            .read(&context, |front, caller| {
                 let role = front.role(caller)?;
                 let shelf = front.look()?;
                 let seen =
@@ -172,19 +217,19 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let arguments = request.arguments.unwrap_or_default();
-        let name = request.name;
+        let (name, caller) = (request.name, self.caller(&context)?);
         if own::is_own(&name) {
-            let own = move |front: &Front, caller: &Caller| Ok(own::call(front, caller, &name, arguments));
-            return Ok(self.aside(&context, own).await?.into());
+            let own = move |front: &Front, caller: &Caller| own::call(front, caller, &name, arguments);
+            return Ok(match self.aside(caller, own).await {
+                Ok(content) => answer::said(content, false),
+                Err(refusal) => answer::unserved(&self.front, &refusal),
+            }
+            .into());
         }
-        let caller = self.caller(&context)?;
-        let offer = match self.front.offer_at_hand(&caller, &name) {
-            Some(offer) => offer,
-            None => match self.aside(&context, move |front, caller| Ok(front.offer(caller, &name))).await? {
-                Ok(offer) => offer,
-                Err(Missing::Tool(why)) => return Err(ErrorData::invalid_params(why, None)),
-                Err(Missing::Lock(why)) => return Ok(answer::unserved(&why).into()),
-            },
+        let offer = match self.offer(&caller, &name).await {
+            Ok(offer) => offer,
+            Err(Missing::Tool(why)) => return Err(ErrorData::invalid_params(why, None)),
+            Err(Missing::Lock(refusal)) => return Ok(answer::unserved(&self.front, &refusal).into()),
         };
         let wish = match wish(&offer, arguments) {
             Ok(wish) => wish,
@@ -199,7 +244,7 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
         only_page(request.as_ref())?;
-        let resources = self.aside(&context, resources::list).await?;
+        let resources = self.read(&context, resources::list).await?;
         Ok(ListResourcesResult::with_all_items(resources))
     }
 
@@ -218,9 +263,11 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let uri = request.uri;
-        let read =
-            self.aside(&context, move |front, caller| Ok(resources::read(front, caller, &uri))).await?;
-        let read = read.map_err(|why| ErrorData::resource_not_found(why, None))?;
+        let read = self.read(&context, move |front, caller| match resources::read(front, caller, &uri) {
+            Err(refusal) if refusal.code == own::USAGE => Ok(Err(refusal.message)),
+            read => read.map(Ok),
+        });
+        let read = read.await?.map_err(|why| ErrorData::resource_not_found(why, None))?;
         Ok(read.into())
     }
 
@@ -230,6 +277,36 @@ impl ServerHandler for Server {
         _context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
         Err(ErrorData::method_not_found::<CompleteRequestMethod>())
+    }
+
+    /// A method that is none, or one of ours whose parameters the SDK could not read.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        Err(match METHODS.contains(&request.method.as_str()) {
+            true => ErrorData::invalid_params(wrong(&request.method, request.params.as_ref()), None),
+            false => ErrorData::new(ErrorCode::METHOD_NOT_FOUND, request.method, None),
+        })
+    }
+}
+
+/// What is wrong with parameters that cannot be read.
+fn wrong(method: &str, params: Option<&Value>) -> String {
+    let field = |name: &str| params.and_then(|params| params.get(name));
+    match method {
+        _ if !params.is_none_or(Value::is_object) => "`params` must be an object".to_owned(),
+        "tools/call" if !field("name").is_some_and(Value::is_string) => {
+            "`name` must be the name of a tool; tools/list lists them".to_owned()
+        }
+        "tools/call" if !field("arguments").is_none_or(Value::is_object) => {
+            "`arguments` must be an object".to_owned()
+        }
+        "resources/read" if !field("uri").is_some_and(Value::is_string) => {
+            "`uri` must be the URI of a resource".to_owned()
+        }
+        _ => format!("the parameters are not those of {method}"),
     }
 }
 
@@ -247,7 +324,10 @@ fn wish(offer: &Offer, mut arguments: JsonObject) -> Result<Wish, String> {
     let plan = if offer.changes { arguments.remove(PLAN_ID) } else { None };
     match plan {
         None => Ok(Wish::Call(arguments)),
-        Some(Value::String(plan)) => Ok(Wish::Apply(plan, arguments)),
+        Some(Value::String(plan)) if !plan.is_empty() => Ok(Wish::Apply(plan, arguments)),
+        Some(Value::String(_) | Value::Null) => {
+            Err(format!("/{PLAN_ID}: it is empty; leave {PLAN_ID} away to ask for a new plan"))
+        }
         Some(_) => Err(format!("/{PLAN_ID}: it must be a string")),
     }
 }
@@ -311,6 +391,23 @@ fn lost(offer: &Offer) -> CallToolResult {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parameters_that_cannot_be_read_are_named() {
+        for (method, params, named) in [
+            ("tools/call", Some(json!({})), "`name`"),
+            ("tools/call", None, "`name`"),
+            ("tools/call", Some(json!([])), "`params`"),
+            ("tools/call", Some(json!({"name": 5})), "`name`"),
+            ("tools/call", Some(json!({"name": "a", "arguments": []})), "`arguments`"),
+            ("tools/call", Some(json!({"name": "a", "_meta": 5})), "tools/call"),
+            ("resources/read", Some(json!({})), "`uri`"),
+            ("tools/list", Some(json!({"cursor": 5})), "tools/list"),
+        ] {
+            let told = wrong(method, params.as_ref());
+            assert!(told.contains(named), "{method} {params:?}: {told}");
+        }
+    }
 
     #[test]
     fn progress_only_goes_on() {

@@ -4,6 +4,7 @@
 //! The file holds SHA-256 hashes alone. It is read whole at the start, in this order: who owns it and who else may read
 //! it, its length, its form. A token is 32 random bytes, so its hash needs no salt.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -64,7 +65,13 @@ impl Tokens {
     /// It cannot be read, belongs to somebody else, lets others read it, or is not what such a file is.
     pub fn load(file: &Path) -> Result<Self, TokensError> {
         let fail = |why: String| TokensError { file: file.display().to_string(), why };
-        let opened = File::open(file).map_err(|error| fail(error.to_string()))?;
+        let opened = File::open(file).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => fail(format!(
+                "there is no such file; `ops mcp token NAME --tokens {}` makes it",
+                file.display()
+            )),
+            _ => fail(error.to_string()),
+        })?;
         let text = read(&opened).map_err(fail)?;
         Self::parse(text.as_bytes()).map_err(fail)
     }
@@ -95,6 +102,11 @@ impl Tokens {
             tokens.push(Token { sha256: hash, caller: Caller { name, standing: Standing::Named, only } });
         }
         Ok(Self(tokens))
+    }
+
+    /// The names that have a token.
+    pub fn names(&self) -> BTreeSet<&str> {
+        self.0.iter().map(|token| token.caller.name.as_str()).collect()
     }
 
     /// Whose token it is. How long that takes says nothing about the tokens.

@@ -234,8 +234,11 @@ impl Runner {
             if run.status.is_some() {
                 return self.ended(&run).ok();
             }
+            // Its process died, so it is owed a receipt; where none can be written now, asking again would not help.
             if !runlock::is_alive(self.workspace().state(), &run.run).unwrap_or(true) {
                 self.recover();
+                let run = self.ledger().run_of_plan(&plan).ok()??;
+                return if run.status.is_some() { self.ended(&run).ok() } else { Some(under_way(run)) };
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}

@@ -29,6 +29,9 @@ use crate::sends::{Kind, SendFailure, Sender};
 const MAX_REPORTS: u64 = 1000;
 /// Questions beyond the allowed requests that are still answered with a refusal; then the run ends.
 const MAX_REFUSED: u64 = 100;
+/// What a phase may ask with, all its questions together, in bytes: every one is kept for the journal, the refused ones
+/// too.
+const MAX_ASKED_BYTES: usize = 64 * 1024 * 1024;
 /// The bodies of all effects of a plan together, in bytes: people have to read them.
 const MAX_PLANNED_BYTES: usize = 32 * 1024 * 1024;
 /// The longest report message that is passed on, in bytes.
@@ -96,6 +99,7 @@ pub(crate) struct RunBroker {
     begun: bool,
     clock: u64,
     asked: u64,
+    asked_bytes: usize,
     reports: u64,
     sink: ReportSink,
 }
@@ -124,6 +128,7 @@ impl RunBroker {
             begun: false,
             clock: 0,
             asked: 0,
+            asked_bytes: 0,
             reports: 0,
             sink,
         }
@@ -211,9 +216,17 @@ impl RunBroker {
         Ok(())
     }
 
-    /// Counts a question. A guest that goes on asking after it was refused would fill the host's memory with refusals.
-    fn count(&mut self) -> Result<(), Stop> {
+    /// Counts a question of so many bytes. A guest that goes on asking after it was refused would fill the host's memory
+    /// with refusals.
+    fn count(&mut self, bytes: usize) -> Result<(), Stop> {
         self.asked += 1;
+        self.asked_bytes = self.asked_bytes.saturating_add(bytes);
+        if self.asked_bytes > MAX_ASKED_BYTES {
+            return self.stop(Ending::stopped(
+                "limit-requests",
+                format!("stopped: its requests are longer than {} MiB together", MAX_ASKED_BYTES >> 20),
+            ));
+        }
         let limit = self.sender.max_requests();
         if self.asked > limit.saturating_add(MAX_REFUSED) {
             return self.stop(Ending::stopped(
@@ -230,7 +243,7 @@ impl RunBroker {
         request: Request,
         question: Question,
     ) -> Result<Result<Response, NetError>, Stop> {
-        self.count()?;
+        self.count(question.bytes())?;
         let (summary, asked) = (self.veil(&summary(&request)), digest(&request));
         self.expect(&asked, &summary)?;
         let answer = match self.played(&question)? {
@@ -302,14 +315,14 @@ impl RunBroker {
             Ok(service) => return self.read(service, Question::FetchUrl(request)).await,
             Err(why) => why,
         };
-        self.count()?;
         let origin = request.url.split(['?', '#']).next().unwrap_or_default();
         let summary = self.veil(&format!("{} {origin}", request.method));
         let summary = visible::clip(&visible::visible(&summary), MAX_REPORT);
         let asked = Digest::of(request.url.as_bytes());
-        self.expect(&asked, &summary)?;
         let method = request.method.clone();
         let question = Question::FetchUrl(request);
+        self.count(question.bytes())?;
+        self.expect(&asked, &summary)?;
         let answer = match self.played(&question)? {
             Some(answer) => self.again(answer)?,
             None => {
@@ -366,7 +379,7 @@ impl Broker for RunBroker {
     }
 
     fn refused(&mut self, method: &str, why: &str) -> Result<(), Stop> {
-        self.count()?;
+        self.count(method.len())?;
         let question = Question::Malformed { method: visible::clip(method, 32), why: why.to_owned() };
         if self.played(&question)?.is_some() {
             return Ok(());

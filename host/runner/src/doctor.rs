@@ -8,7 +8,7 @@ use ops_sandbox::job::End;
 use serde::Serialize;
 
 use crate::deployment;
-use crate::pinned::Pinned;
+use crate::pinned::{Pinned, Refusal};
 use crate::runner::Runner;
 
 /// One thing that was looked at.
@@ -48,7 +48,8 @@ impl State {
 impl Runner {
     /// Looks at everything that a run rests on.
     pub fn doctor(&self) -> Vec<Check> {
-        let mut checks = vec![self.confinement()];
+        let mut checks = vec![self.confinement(), self.state()];
+        let mut told = None;
         match self.pinned(Timestamp::now()) {
             Ok(pinned) => {
                 checks.push(self.deployed(&pinned));
@@ -61,19 +62,60 @@ impl Runner {
                     false => check("lock", State::Good, by),
                 });
             }
-            Err(refusal) => checks.push(check("lock", State::Bad, refusal.message)),
-        }
-        checks.push(match self.status() {
-            Ok(status) if status.anomalies.is_empty() => {
-                check("runs", State::Good, "nothing waits to be mended".to_owned())
+            Err(refusal) => {
+                told = Some(refusal.message.clone());
+                checks.push(check("lock", State::Bad, refusal.message));
             }
-            Ok(status) => check("runs", State::Bad, status.anomalies.join("\n")),
-            Err(ending) => check("ledger", State::Bad, ending.message),
-        });
+        }
+        match self.status() {
+            Ok(status) => {
+                // Those of runs come last.
+                let mut faults = status.anomalies;
+                let runs = faults.split_off(faults.len().saturating_sub(status.unknown.len()));
+                let is_locked = told.is_none();
+                faults.retain(|fault| Some(fault) != told.as_ref());
+                if is_locked || !faults.is_empty() {
+                    let good = format!("{} can run", status.capabilities);
+                    checks.push(list("capabilities", good, &faults));
+                }
+                checks.push(list("runs", "nothing waits to be mended".to_owned(), &runs));
+            }
+            Err(ending) => checks.push(check("ledger", State::Bad, ending.message)),
+        }
         checks
     }
 
+<<<<<<< HEAD
     /// What a process for guests says that holds it, which is started for that and runs nothing.
+=======
+    /// Whether this host is what the lock's settings require before anything runs.
+    ///
+    /// # Errors
+    ///
+    /// What is not, with the code of a run that is refused for it; or the lock does not hold.
+    pub fn fit(&self) -> Result<(), Refusal> {
+        let pinned = self.pinned(Timestamp::now())?;
+        deployment::check(self.workspace(), &pinned.settings)?;
+        match self.unconfined() {
+            Some(lack) if pinned.settings.require.landlock => {
+                Err(Refusal::new("landlock", format!("ops.yaml requires Landlock: {lack}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn state(&self) -> Check {
+        let folder = self.workspace().state();
+        match rustix::fs::access(folder, rustix::fs::Access::WRITE_OK) {
+            Ok(()) => check("state", State::Good, format!("{} can be written", folder.display())),
+            Err(error) => {
+                let text = format!("{} cannot be written, so nothing runs: {error}", folder.display());
+                check("state", State::Bad, text)
+            }
+        }
+    }
+
+>>>>>>> 650774f2d35f2224868b041b8a8f388354c5f176
     fn confinement(&self) -> Check {
         const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
         let held = || -> Result<Confinement, String> {
@@ -107,8 +149,11 @@ impl Runner {
             Ok(Deployment::SeparateUser) => check(
                 "deployment",
                 State::Good,
-                "separate user: agents reach this host through MCP only, if they have another user"
-                    .to_owned(),
+                format!(
+                    "separate user: runs as `{}`, and nobody else can write to the workspace; that agents have another \
+                     user cannot be seen from here",
+                    crate::user_name()
+                ),
             ),
             Ok(Deployment::SameUser) => check(
                 "deployment",
@@ -122,6 +167,18 @@ impl Runner {
             Err(refusal) => check("deployment", State::Bad, refusal.message),
         }
     }
+}
+
+fn list(what: &'static str, good: String, faults: &[String]) -> Check {
+    match faults {
+        [] => check(what, State::Good, good),
+        faults => check(what, State::Bad, faults.join("\n")),
+    }
+}
+
+/// What keeps everything from being looked at.
+pub fn unopened(why: String) -> Vec<Check> {
+    vec![check("workspace", State::Bad, why)]
 }
 
 fn check(what: &'static str, state: State, text: String) -> Check {

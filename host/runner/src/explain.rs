@@ -3,12 +3,15 @@
 
 use jiff::Timestamp;
 use ops_policy::decide::Door;
-use ops_policy::explain::{self, Explanation};
+use ops_policy::explain::{self, Explanation, UrlError};
 use ops_policy::manifest::Safety;
 use ops_policy::message::Header;
 
 use crate::ending::Ending;
 use crate::runner::Runner;
+
+/// The code of an end where no service is what the URL names.
+pub const NO_SERVICE: &str = "no-service";
 
 /// A request to be judged.
 #[derive(Clone, Debug)]
@@ -44,8 +47,16 @@ impl Runner {
             .admit(&capability.binding)
             .map_err(|error| Ending::denied("secret", error.to_string()))?;
         let (manifest, binding) = (&capability.manifest, &capability.binding);
-        let request = explain::request_for(manifest, binding, &method, &url, headers, body)
-            .map_err(|error| Ending::usage(error.to_string()))?;
+        let request =
+            explain::request_for(manifest, binding, &method, &url, headers, body).map_err(|error| {
+                let usage = Ending::usage(error.to_string());
+                match error {
+                    UrlError::NoService(..) | UrlError::NoName(..) => {
+                        Ending { code: Some(NO_SERVICE), ..usage }
+                    }
+                    _ => usage,
+                }
+            })?;
         // A read-only capability has no other way to ask.
         let door = (binding.safety == Safety::ReadOnly).then_some(Door::Fetch);
         Ok(explain::explain(manifest, binding, &request, door))

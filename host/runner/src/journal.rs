@@ -103,6 +103,17 @@ impl Tape {
 }
 
 impl Question {
+    /// About how long it is in all.
+    pub(crate) fn bytes(&self) -> usize {
+        let body = match self {
+            Self::Fetch(asked) => asked.body.as_deref(),
+            Self::FetchUrl(asked) => asked.body.as_deref(),
+            Self::Perform(effect) => effect.request.body.as_deref(),
+            Self::Malformed { .. } => None,
+        };
+        body.map_or(0, <[u8]>::len).saturating_add(self.words().len())
+    }
+
     /// Everything of it that is text, for a search.
     pub(crate) fn words(&self) -> String {
         let request = |request: &Request| {

@@ -91,7 +91,7 @@ impl Runner {
     /// What this host lacks of the confinement of guests, for people to read at the start; none where nothing is.
     pub fn unconfined(&self) -> Option<&'static str> {
         (!has_landlock()).then_some(
-            "this kernel has no Landlock: what keeps a capability from the host's files is the WebAssembly sandbox alone. \
+            "this kernel has no Landlock: what keeps a capability that has folders from the host's other files is the WebAssembly sandbox alone. \
              A kernel of 5.13 or newer with `landlock` in its parameter `lsm` has it; `require: {landlock: true}` in \
              ops.yaml refuses to run without it",
         )

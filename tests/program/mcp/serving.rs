@@ -39,6 +39,9 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("a_server_on_pipes_that_is_told_to_end_still_answers", terminated_after_on_pipes),
         trial("a_lock_for_development_is_not_served_over_http", development),
         trial("a_name_comes_with_its_role", named),
+        trial("a_cold_server_refuses_nobody", cold),
+        trial("without_a_lock_the_host_is_at_fault", no_lock),
+        trial("a_host_that_is_not_as_required_does_not_serve", unfit),
     ]
 }
 
@@ -256,6 +259,9 @@ fn no_request() {
         ("no/such/method", json!({}), -32601),
         ("tools/list", json!({"cursor": "2"}), -32602),
         ("tools/call", json!({"name": "test_guest_eko", "arguments": {}}), -32602),
+        ("tools/call", json!({}), -32602),
+        ("tools/call", json!({"name": 5}), -32602),
+        ("tools/call", json!({"name": "test_guest_echo", "arguments": []}), -32602),
         ("tools/call", json!({"name": "ops_approve", "arguments": {}}), -32602),
         ("resources/read", json!({"uri": "file:///etc/passwd"}), -32602),
         ("resources/read", json!({"uri": "ops://receipts/../../etc/passwd"}), -32602),
@@ -275,6 +281,9 @@ fn no_request() {
     ] {
         let refused = call(&mut server, tool, &arguments).is("usage");
         assert!(refused.is_error && !refused.message().is_empty(), "{tool}");
+        assert_eq!(refused.content["error"]["code"], "usage", "{tool}");
+        let has_pointer = refused.message().contains(['/']) || refused.message().contains("longer than");
+        assert!(has_pointer && !refused.message().contains("--help"), "{tool}: {}", refused.message());
     }
     call(&mut server, "test_guest_echo", &json!({"text": "still here"})).is("done");
     server.finish();
@@ -332,7 +341,7 @@ fn cancelled_after() {
     // Whoever asks again waits for the same run.
     let again = apply(&mut server, &plan);
     slow.leave.send(()).unwrap();
-    let answer = server.next();
+    let answer = server.line();
     assert_eq!(answer.message["id"], again, "{}", answer.raw);
     answer.said().is("done");
     server.finish();
@@ -386,6 +395,53 @@ fn dropped_connection() {
     assert_eq!(scratch.last_receipt()["actor"]["id"], "robot");
 }
 
+/// The first calls of all find the tools unknown, all at once: none of them is refused for that.
+fn cold() {
+    let scratch = reading(&["echo"]);
+    let mut server = Piped::start(scratch.command());
+    for _ in 0..80 {
+        server.ask("tools/call", json!({"name": "test_guest_echo", "arguments": {"text": "hi"}}));
+    }
+    for _ in 0..80 {
+        let said = server.line().said();
+        let status = said.content["status"].as_str().unwrap();
+        assert!(
+            status == "done" || (status == "busy" && said.message().contains("test.guest.echo")),
+            "{said:?}"
+        );
+    }
+    server.finish();
+}
+
+/// Without a lock the lists fail by a fault of the host's, and `ops_status` says which. No folder of the host's is told.
+fn no_lock() {
+    let scratch = reading(&["echo"]);
+    std::fs::remove_file(scratch.path("ops/ops.lock")).unwrap();
+    let mut server = Piped::start(scratch.command());
+    let listed = server.request("tools/list", json!({})).pop().unwrap();
+    assert_eq!(listed.message["error"]["code"], -32603, "{}", listed.raw);
+    assert!(!listed.raw.contains(scratch.path("ops").to_str().unwrap()), "{}", listed.raw);
+    let status = call(&mut server, "ops_status", &json!({}));
+    assert!(
+        !status.is_error && status.content["not_tools"][0].as_str().unwrap().contains("ops.lock"),
+        "{status:?}"
+    );
+    let refused = call(&mut server, "test_guest_echo", &json!({"text": "hi"})).is("denied");
+    assert_eq!(refused.content["error"]["code"], "lock");
+    scratch.pin();
+    call(&mut server, "test_guest_echo", &json!({"text": "hi"})).is("done");
+    server.finish();
+}
+
+/// A host that is not what `ops.yaml` requires serves nothing, and says so at once.
+fn unfit() {
+    let scratch = reading(&["echo"]);
+    scratch.write("ops/ops.yaml", "workspace: demo\nrequire: {user: nobody-here}\n");
+    scratch.pin();
+    ran(scratch.command().args(["mcp", "serve"])).exits(2).says("requires the user `nobody-here`");
+    scratch.ops(&["doctor"]).exits(1);
+}
+
 fn full_lane() {
     let slow = Slow::at("/hello");
     let scratch = slow.read();
@@ -399,7 +455,7 @@ fn full_lane() {
         .map(|_| server.ask("tools/call", json!({"name": "test_guest_reads_service", "arguments": {}})))
         .collect();
     // One of them is told so, whichever came last; others are served all the same.
-    let refused = server.next();
+    let refused = server.line();
     assert!(asked.contains(&refused.message["id"].as_u64().unwrap()), "{}", refused.raw);
     let refused = refused.said().is("busy");
     assert!(refused.is_error && refused.message().contains("try again later"), "{}", refused.message());
@@ -419,7 +475,7 @@ fn ten_times() {
     for _ in 0..10 {
         apply(&mut server, &plan);
     }
-    let answers: Vec<_> = (0..10).map(|_| server.next().said().is("done")).collect();
+    let answers: Vec<_> = (0..10).map(|_| server.line().said().is("done")).collect();
     let runs: std::collections::BTreeSet<_> = answers.iter().map(Said::run).collect();
     assert_eq!(runs.len(), 1, "each answer is the same receipt");
     assert!(answers.iter().all(|answer| answer.content["data"] == answers[0].content["data"]));
@@ -506,7 +562,9 @@ fn development() {
     scratch.ops(&["pin", "--development", "--key", "key", "--yes"]).exits(0);
     let refused = agent.call("test_guest_echo", &json!({"text": "hi"})).is("denied");
     assert!(refused.message().contains("development"), "{}", refused.message());
-    assert_eq!(agent.request("tools/list", json!({})).message["error"]["code"], -32600);
+    assert_eq!(agent.request("tools/list", json!({})).message["error"]["code"], -32603);
+    let status = agent.call("ops_status", &json!({}));
+    assert!(status.content["not_tools"][0].as_str().unwrap().contains("development"), "{}", status.content);
     terminate(served.child());
     ran(scratch.command().args(["mcp", "serve", "--http", "0", "--tokens", "tokens"]))
         .exits(2)
@@ -536,7 +594,16 @@ fn named() {
     assert_eq!(refused.content["error"]["code"], "role");
     alice.finish();
     let mut ci = start("ci");
-    call(&mut ci, "test_guest_two_effects", &json!({})).is("planned");
+    let planned = call(&mut ci, "test_guest_two_effects", &json!({})).is("planned");
+    let again = call(&mut ci, "test_guest_two_effects", &json!({"plan_id": planned.plan()})).is("planned");
+    for said in [&planned, &again] {
+        assert!(said.message().contains("ops plan approve"), "{}", said.message());
+        assert!(said.message().contains(r#"{"plan_id": ""#), "{}", said.message());
+    }
+    for nothing in [json!(""), Value::Null] {
+        let refused = call(&mut ci, "test_guest_two_effects", &json!({"plan_id": nothing})).is("usage");
+        assert!(refused.message().contains("leave plan_id away"), "{}", refused.message());
+    }
     ci.finish();
     assert_eq!(scratch.last_receipt()["actor"]["id"], "ci");
     ran(scratch.command().args(["mcp", "serve", "--as", "mallory"])).exits(2).says("has no role");

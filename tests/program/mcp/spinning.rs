@@ -47,7 +47,7 @@ fn forty() {
     assert!(!spinning.is_empty(), "the others waited until all forty were stopped");
 
     while !spinning.is_empty() {
-        let ended = server.next();
+        let ended = server.line();
         assert!(spinning.remove(&ended.message["id"].as_u64().unwrap()), "{}", ended.raw);
         stopped.push(ended);
     }

@@ -30,7 +30,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
     match cli.command {
         Command::Init(init) => setup::init(&init),
         Command::Trust(trust) => setup::trust(&open_workspace(workspace)?, &trust),
-        Command::Doctor(json) => doctor::run(&open(workspace)?, json.json),
+        Command::Doctor(json) => doctor::run(workspace, json.json),
         Command::Bind(bind) => setup::bind(&open(workspace)?, &bind),
         Command::Pin(pin) => setup::pin(&open(workspace)?, &pin),
         Command::Status(json) => status::status(&open(workspace)?, json.json),

@@ -1,10 +1,11 @@
 //! `ops plan`: look at, approve, reject and carry out plans.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ops_policy::plan::{NAMESPACE, Plan as Document};
-use ops_runner::approvals::{Refused, Signed};
+use ops_runner::approvals::{Refused, Signed, Taken};
+use ops_runner::ending::{Ending, Status};
 use ops_runner::plans::Row;
 use ops_runner::run::What;
 use ops_runner::runner::Runner;
@@ -28,7 +29,10 @@ pub(crate) fn run(workspace: Option<&Path>, command: Plan) -> Outcome {
         Plan::Export { id, to } => export(&open(workspace)?, &id, &to),
         Plan::Approve { id, key, signature, apply, trace_checks, json } => {
             let runner = open(workspace)?;
-            let code = approve(&runner, &id, key.as_deref(), signature.as_deref())?;
+            let sign = signer(key, signature)?;
+            let taken = runner.approve(&id, &sign, &actor());
+            // Where it is carried out too, that run's envelope is what is printed.
+            let code = approved(&id, taken, json.json, json.json && !apply)?;
             if code == 0 && apply { carry_out(&runner, id, json.json, trace_checks) } else { Ok(code) }
         }
         Plan::Reject { id } => reject(&open(workspace)?, &id),
@@ -101,6 +105,7 @@ fn export(runner: &Runner, id: &str, to: &Path) -> Outcome {
             return Ok(ending.exit);
         }
     };
+    let until = plan.approved_until(&text).map(output::minute).unwrap_or_default();
     for (name, text) in [("plan.json", document), ("plan.txt", text)] {
         let path = to.join(name);
         fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -108,30 +113,54 @@ fn export(runner: &Runner, id: &str, to: &Path) -> Outcome {
     }
     say::note(format!(
         "on another machine:\n  ops plan show --file plan.json\n  ssh-keygen -Y sign -n {NAMESPACE} -f KEY plan.txt\n\
-         and back here:\n  ops plan approve {} --signature plan.txt.sig --apply",
+         and back here, before {until}, with plan.txt beside it:\n  \
+         ops plan approve {} --signature plan.txt.sig --apply",
         plan.id
     ));
     Ok(0)
 }
 
-fn approve(runner: &Runner, id: &str, key: Option<&Path>, signature: Option<&Path>) -> Outcome {
-    let sign = |_: &Document, text: String| match (key, signature) {
-        (Some(key), _) => {
-            let signature = signing::sign_with(key, NAMESPACE, text.as_bytes())?;
+/// Makes a plan's signature, or brings it.
+type Signer = Box<dyn Fn(&Document, String) -> Result<Signed, String>>;
+
+/// How a plan's text comes to be signed: here, or where the approver's key is.
+fn signer(key: Option<PathBuf>, signature: Option<PathBuf>) -> Result<Signer, String> {
+    match (key, signature) {
+        (Some(key), _) => Ok(Box::new(move |_, text| {
+            let signature = signing::sign_with(&key, NAMESPACE, text.as_bytes())?;
             Ok(Signed { text, signature })
+        })),
+        (None, Some(file)) => Ok(Box::new(move |_, _| read_signed(&file))),
+        (None, None) => {
+            Err("an approval is signed: give --key KEY to sign here, or --signature plan.txt.sig for one \
+                             that was made elsewhere (`ops plan export` writes plan.txt)"
+                .to_owned())
         }
-        (None, Some(file)) => read_signed(file),
-        (None, None) => Err("give --key or --signature".to_owned()),
-    };
-    match runner.approve(id, &sign, &actor()) {
-        Ok(taken) => {
-            say::note(format!(
-                "plan {} approved by {} with {} ({})",
-                taken.plan, taken.principal, taken.fingerprint, taken.state
-            ));
+    }
+}
+
+/// Shows what came of an approval. A refusal is printed whatever comes after.
+fn approved(id: &str, taken: Result<Taken, Refused>, json: bool, is_last: bool) -> Outcome {
+    match taken {
+        Ok(Taken { plan, principal, fingerprint, state }) => {
+            say::note(format!("plan {plan} approved by {principal} with {fingerprint} ({state})"));
+            if is_last {
+                print_json(
+                    &json!({"plan": plan, "principal": principal, "fingerprint": fingerprint, "state": state}),
+                )?;
+            }
             Ok(0)
         }
-        Err(refused) => Ok(show_refused(&refused)),
+        Err(refused) => {
+            if json {
+                let Ending { status, code, message, .. } = &refused.ending;
+                let status = status.map_or("usage", Status::as_str);
+                let receipt = refused.receipt.as_ref().map(|folder| folder.display().to_string());
+                let error = json!({"code": code, "message": message});
+                print_json(&json!({"plan": id, "status": status, "receipt": receipt, "error": error}))?;
+            }
+            Ok(show_refused(&refused))
+        }
     }
 }
 
@@ -139,7 +168,15 @@ fn approve(runner: &Runner, id: &str, key: Option<&Path>, signature: Option<&Pat
 fn read_signed(file: &Path) -> Result<Signed, String> {
     let signature = read_text(file)?;
     let text = match file.extension() {
-        Some(extension) if extension == "sig" => read_text(&file.with_extension(""))?,
+        Some(extension) if extension == "sig" => {
+            let signed = file.with_extension("");
+            read_text(&signed).map_err(|why| {
+                format!(
+                    "{why}\n  the text that was signed must lie beside its signature, as {}",
+                    signed.display()
+                )
+            })?
+        }
         _ => return Err(format!("{}: name it plan.txt.sig, with plan.txt beside it", file.display())),
     };
     Ok(Signed { text, signature })

@@ -247,7 +247,7 @@ pub struct Host {
     pub deployment: Deployment,
     /// What confined the capability, by name; empty where none ran. `wasm`, the engine; `process`, one of its own, without
     /// an environment and with nothing open; `seccomp`; and `landlock-N`, of the version N of its interface, where the
-    /// kernel has it. Receipts before 0.2 have `wasm` alone, whether or not one ran.
+    /// kernel has it.
     pub sandbox: Vec<String>,
 }
 

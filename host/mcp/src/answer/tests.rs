@@ -68,7 +68,23 @@ fn every_other_end_is_an_error_but_two() {
         assert_eq!(has_receipt, status != "usage" && status != "applying", "{status}");
     }
     let busy = refused(&offer, "busy", "later");
-    assert_eq!(content(&offer, &busy), json!({"status": "busy", "message": "later"}));
+    assert_eq!(
+        content(&offer, &busy),
+        json!({"status": "busy", "message": "later", "error": {"code": "busy"}})
+    );
+}
+
+#[test]
+fn wrong_arguments_are_listed_where_an_agent_can_look() {
+    let offer = offer();
+    let mut answer = answered("usage", None);
+    answer.message =
+        "the arguments of a.b are not right:\n  /x: no\n`ops cap run a.b --help` lists them".into();
+    let content = content(&offer, &result(&offer, answer, None));
+    assert_eq!(
+        content["message"],
+        "the arguments of a.b are not right:\n  /x: no\nthe tool's inputSchema lists them"
+    );
 }
 
 #[test]

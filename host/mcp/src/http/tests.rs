@@ -42,8 +42,12 @@ async fn server(admit: Option<Admit>) -> Server {
     let at = listener.local_addr().unwrap();
     let ready = Arc::new(AtomicBool::new(true));
     let is_ready = ready.clone();
-    let guard =
-        Guard { admit, is_ready: Arc::new(move || is_ready.load(Ordering::Relaxed)), sessions: false };
+    let guard = Guard {
+        admit,
+        turned_away: Arc::new(|| ()),
+        is_ready: Arc::new(move || is_ready.load(Ordering::Relaxed)),
+        sessions: false,
+    };
     let stop = CancellationToken::new();
     let served = tokio::spawn(serve(listener, || Who, guard, stop.clone()));
     Server { at, ready, stop, served }

@@ -18,8 +18,8 @@ use crate::sends::{Kind, SendFailure};
 
 impl RunBroker {
     pub(super) async fn change(&mut self, effect: Effect) -> Result<Result<Outcome, NetError>, Stop> {
-        self.count()?;
         let question = Question::Perform(effect.clone());
+        self.count(question.bytes())?;
         if let Some(answer) = self.played(&question)? {
             return self.performed_before(&effect, answer);
         }

@@ -108,3 +108,15 @@ async fn an_effect_that_is_not_granted_ends_the_run() {
     assert_eq!(broker.perform(other).await, Err(Stop));
     assert_eq!(broker.seen.ending.and_then(|ending| ending.code), Some("effect-denied"));
 }
+
+/// Each refused question is kept for the journal, so their length counts too.
+#[tokio::test]
+async fn a_guest_cannot_fill_the_hosts_memory_with_refusals() {
+    let mut broker = planning();
+    let body = || Some(vec![b'x'; 15 << 20]);
+    for _ in 0..4 {
+        assert!(matches!(broker.fetch(request("/never", body())).await, Ok(Err(NetError::NotGranted(_)))));
+    }
+    assert_eq!(broker.fetch(request("/never", body())).await, Err(Stop));
+    assert_eq!(broker.seen.ending.and_then(|ending| ending.code), Some("limit-requests"));
+}

@@ -50,6 +50,7 @@ async fn on_loopback() {
     println!("http://{address}/mcp");
     let fixture = Fixture::default();
     // Sessions, since some fixtures ask their client for something; nobody is asked for a token.
-    let guard = Guard { admit: None, is_ready: Arc::new(|| true), sessions: true };
+    let guard =
+        Guard { admit: None, turned_away: Arc::new(|| ()), is_ready: Arc::new(|| true), sessions: true };
     serve(listener, move || fixture.clone(), guard, CancellationToken::new()).await.unwrap();
 }
