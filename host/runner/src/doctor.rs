@@ -85,9 +85,6 @@ impl Runner {
         checks
     }
 
-<<<<<<< HEAD
-    /// What a process for guests says that holds it, which is started for that and runs nothing.
-=======
     /// Whether this host is what the lock's settings require before anything runs.
     ///
     /// # Errors
@@ -115,7 +112,7 @@ impl Runner {
         }
     }
 
->>>>>>> 650774f2d35f2224868b041b8a8f388354c5f176
+    /// What a process for guests says that holds it, which is started for that and runs nothing.
     fn confinement(&self) -> Check {
         const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
         let held = || -> Result<Confinement, String> {

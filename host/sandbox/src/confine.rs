@@ -72,13 +72,8 @@ pub(crate) fn confine(mounts: &[Mount], needs_landlock: bool) -> Result<Confinem
     let _ = nice(NICE);
     let largest = tree::Limits::default().file;
     for (resource, most) in [(Resource::Core, 0), (Resource::Nofile, FILES), (Resource::Fsize, largest)] {
-<<<<<<< HEAD
-        // A lower one cannot be raised, and is as good.
-        let most = getrlimit(resource).maximum.map_or(most, |now| now.min(most));
-=======
         // Nobody may raise a limit that the host itself has.
         let most = getrlimit(resource).maximum.map_or(most, |maximum| maximum.min(most));
->>>>>>> 650774f2d35f2224868b041b8a8f388354c5f176
         let limit = Rlimit { current: Some(most), maximum: Some(most) };
         setrlimit(resource, limit).map_err(|error| unconfined("its limits could not be set", &error))?;
     }
