@@ -3,6 +3,8 @@
 
 use jiff::Timestamp;
 use ops_ledger::receipt::Deployment;
+use ops_sandbox::confine::Confinement;
+use ops_sandbox::job::End;
 use serde::Serialize;
 
 use crate::deployment;
@@ -110,10 +112,32 @@ impl Runner {
         }
     }
 
+    /// What a process for guests says that holds it, which is started for that and runs nothing.
     fn confinement(&self) -> Check {
-        match self.unconfined() {
-            None => check("confinement", State::Good, "Landlock and seccomp hold every guest".to_owned()),
-            Some(lacks) => check("confinement", State::Weak, lacks.to_owned()),
+        const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
+        let held = || -> Result<Confinement, String> {
+            let sandbox = self.sandbox().map_err(|ending| ending.message)?;
+            let component = sandbox.load(EMPTY).map_err(|error| error.to_string())?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
+            runtime.block_on(self.workers().confinement(&component, self.needs_landlock())).map_err(|end| {
+                match end {
+                    End::Unconfined(why) | End::NotStarted(why) | End::Lost(why) => why,
+                    other => format!("{other:?}"),
+                }
+            })
+        };
+        match held() {
+            Ok(Confinement { landlock: Some(version) }) => check(
+                "confinement",
+                State::Good,
+                format!("a process for guests says that seccomp and Landlock (version {version}) hold it"),
+            ),
+            Ok(Confinement { landlock: None }) => {
+                let lacks = self.unconfined().unwrap_or("Landlock does not hold a process for guests");
+                check("confinement", State::Weak, lacks.to_owned())
+            }
+            Err(why) => check("confinement", State::Bad, format!("no process for guests comes up: {why}")),
         }
     }
 

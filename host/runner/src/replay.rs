@@ -222,7 +222,7 @@ impl Runner {
             mounts: world.mounts(&phase.folders),
             limits: Limits { memory, time: Duration::from_millis(time).max(LEAST_TIME), output },
             binding: component.digest(),
-            needs_landlock: false,
+            needs_landlock: self.needs_landlock(),
             cancel: cancelled,
         };
         // The host stopped it while it waited or computed; what it would have done after that, nobody knows.
@@ -236,7 +236,10 @@ impl Runner {
             pending::<()>().await;
         };
         tokio::select! {
-            ran = self.workers().run(component, job, broker) => Ok(ran.end),
+            ran = self.workers().run(component, job, broker) => match ran.end {
+                End::Unconfined(why) => Err(none("host", why)),
+                end => Ok(end),
+            },
             () = grace => Err(damaged(&"it did not end")),
         }
     }

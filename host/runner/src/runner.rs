@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use jiff::Timestamp;
 use ops_egress::resolve::Hickory;
 use ops_egress::send::Egress;
 use ops_ledger::audit::AuditLog;
@@ -96,6 +97,12 @@ impl Runner {
         )
     }
 
+    /// Whether guests run only where the kernel has Landlock: what the settings in force say. Where none are, nobody has asked
+    /// for it.
+    pub(crate) fn needs_landlock(&self) -> bool {
+        self.pinned(Timestamp::now()).is_ok_and(|pinned| pinned.settings.require.landlock)
+    }
+
     /// What was found at the start: runs that had died, for people.
     pub fn recovered(&self) -> &[String] {
         &self.recovered
@@ -118,8 +125,9 @@ impl Runner {
             .enable_all()
             .build()
             .map_err(|error| format!("no runtime: {error}"))?;
-        let manifest =
-            runtime.block_on(self.workers.describe(&component)).map_err(|error| error.to_string())?;
+        let manifest = runtime
+            .block_on(self.workers.describe(&component, self.needs_landlock()))
+            .map_err(|error| error.to_string())?;
         manifest.check_arguments()?;
         Ok(Described {
             manifest,

@@ -79,10 +79,10 @@ pub(crate) fn confine(mounts: &[Mount], needs_landlock: bool) -> Result<Confinem
     }
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|error| unconfined("it could not be closed to others of its user", &error))?;
-    let landlock = match restrict(&folders(mounts)?) {
-        Ok(status) => version(&status),
-        Err(_) => None,
-    };
+    // Where the kernel has no Landlock this is no error, and holds nothing. Where it has it, it has to hold.
+    let status =
+        restrict(&folders(mounts)?).map_err(|error| unconfined("Landlock did not take hold", &error))?;
+    let landlock = version(&status);
     if needs_landlock && landlock.is_none() {
         return Err(no_landlock());
     }

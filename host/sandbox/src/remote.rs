@@ -12,6 +12,7 @@ use ops_policy::message::{Effect, NetError, Outcome, Report, Request, Response};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::broker::{Answer, Broker, HttpRequest, Moment, Stop};
+use crate::confine::Confinement;
 use crate::wire::{self, REFUSALS, Said, TO_HOST, Task, ToHost, ToWorker};
 
 /// How much of a report's text is handed on where it is too long for a message, in characters. People see less.
@@ -57,14 +58,15 @@ fn gone() -> ! {
 /// What is to be done with the component.
 pub(crate) enum Order {
     Run(Box<Task>),
-    Describe,
+    Describe { needs_landlock: bool },
 }
 
-/// Hands on what the host says: each order when it is time to begin, and answers. `first` is an order that was read
-/// before.
+/// Hands on what the host says: each order when it is time to begin, and answers. `first` is an order that was read before,
+/// by a process that is confined like this; that it is, it says again for each order that comes later.
 pub(crate) fn listen(
     host: Host,
     first: Order,
+    confined: Confinement,
 ) -> std::io::Result<(mpsc::Receiver<(Order, Moment)>, RemoteBroker)> {
     let (tell_order, orders) = mpsc::channel();
     let (tell_answer, answers) = unbounded_channel();
@@ -75,8 +77,11 @@ pub(crate) fn listen(
         let mut order = Some(first);
         loop {
             let handed_on = match host.read() {
-                ToWorker::Run(task) => order.replace(Order::Run(task)).is_none(),
-                ToWorker::Describe => order.replace(Order::Describe).is_none(),
+                ToWorker::Run(task) => {
+                    host.tell(&ToHost::Confined(confined)) && order.replace(Order::Run(task)).is_none()
+                }
+                // Of a process that has not run anything, and so its first order.
+                ToWorker::Describe { .. } => false,
                 ToWorker::Begin(moment) => {
                     order.take().is_some_and(|order| tell_order.send((order, moment)).is_ok())
                 }

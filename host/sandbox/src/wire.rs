@@ -23,6 +23,9 @@ use crate::job::{End, Job, Limits, Links, Mount};
 /// The longest message to the host, in bytes. A guest may hand over 16 MiB in one call, and base64 makes 22 of them.
 pub(crate) const TO_HOST: usize = 32 << 20;
 
+/// The longest [`Described`], in bytes. All texts of a manifest come to less, each escaped.
+pub(crate) const DESCRIBED: usize = 2 << 20;
+
 /// The longest message to the process, in bytes: an answer of 64 MiB as base64, and its header.
 pub(crate) const TO_WORKER: usize = 96 << 20;
 
@@ -48,7 +51,10 @@ pub(crate) enum ToWorker {
     /// Run the component, when it is time to begin.
     Run(Box<Task>),
     /// Ask the component what it is, when it is time to begin.
-    Describe,
+    Describe {
+        /// As in [`Task`].
+        needs_landlock: bool,
+    },
     /// Begin. The process is confined as the host wants it; this is where the run stands before the guest's first
     /// instruction.
     Begin(Moment),
@@ -126,7 +132,8 @@ impl Task {
 /// To the host.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum ToHost {
-    /// The process is confined, and has run no instruction of the guest's. Said once, and before all else.
+    /// The process has its order, is confined, and has run no instruction of the guest's. Said once for each order, before
+    /// all else.
     Confined(Confinement),
     /// As in [`crate::broker::Broker`].
     Fetch(Request),
@@ -145,9 +152,11 @@ pub(crate) enum ToHost {
         printed: [u64; 2],
         peak_memory: u64,
     },
-    /// What the component is.
-    Described(Result<Manifest, DescribeError>),
 }
+
+/// What the component is: all that is said after an order to describe. It is a message of its own, with a shorter bound: a
+/// schema is any JSON, which takes many times its length when it is read.
+pub(crate) type Described = Result<Manifest, DescribeError>;
 
 /// A message as a frame.
 ///

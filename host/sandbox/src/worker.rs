@@ -23,11 +23,12 @@ use tokio::sync::{Mutex, watch};
 use crate::broker::Moment;
 use crate::cache::{self, Compiled};
 use crate::component::Component;
-use crate::confine::confine;
+use crate::confine::{Confinement, confine};
+use crate::describe::DescribeError;
 use crate::engine::{self, Guests};
 use crate::job::{End, Job, Mount, Printed, Ran};
 use crate::remote::{Host, Order, RemoteBroker, listen};
-use crate::wire::{self, TO_HOST, Task, ToHost, ToWorker};
+use crate::wire::{self, DESCRIBED, Described, TO_HOST, Task, ToHost, ToWorker};
 
 /// The word that makes a program a process for guests, when it is the first of its arguments.
 pub const WORD: &str = "guest-worker";
@@ -51,16 +52,16 @@ pub fn serve_with(hook: Option<Hook>) -> ExitCode {
     let ready = mapped(compiled, digest);
     let order = match host.read() {
         ToWorker::Run(task) => Order::Run(task),
-        ToWorker::Describe => Order::Describe,
+        ToWorker::Describe { needs_landlock } => Order::Describe { needs_landlock },
         ToWorker::Begin(_) | ToWorker::Answer(_) | ToWorker::Heard(_) => return ExitCode::FAILURE,
     };
     let worker = ready.and_then(|component| {
         let (mounts, needs_landlock) = match &order {
             Order::Run(task) => (task.mounts(), task.needs_landlock),
-            Order::Describe => (Vec::new(), false),
+            Order::Describe { needs_landlock } => (Vec::new(), *needs_landlock),
         };
         let confined = confine(&mounts, needs_landlock)?;
-        let worker = Worker::start(component, host.clone(), hook, order)?;
+        let worker = Worker::start(component, host.clone(), hook, order, confined)?;
         host.tell(&ToHost::Confined(confined));
         Ok(worker)
     });
@@ -134,11 +135,12 @@ impl Worker {
         host: Host,
         hook: Option<Hook>,
         order: Order,
+        confined: Confinement,
     ) -> Result<(Self, mpsc::Receiver<(Order, Moment)>), End> {
         let unfit = |error: std::io::Error| End::NotStarted(format!("its process cannot run it: {error}"));
         let guests = Guests::of(component.engine().clone()).map_err(unfit)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(unfit)?;
-        let (orders, broker) = listen(host.clone(), order).map_err(unfit)?;
+        let (orders, broker) = listen(host.clone(), order, confined).map_err(unfit)?;
         let broker = Arc::new(Mutex::new(broker));
         Ok((Self { component, host, guests, runtime, broker, hook }, orders))
     }
@@ -146,9 +148,10 @@ impl Worker {
     fn work(&self, order: Order, moment: Moment) {
         match order {
             Order::Run(task) => self.run(*task, moment),
-            Order::Describe => {
+            Order::Describe { .. } => {
                 let described = self.runtime.block_on(self.guests.describe(&self.component));
-                self.host.tell(&ToHost::Described(described));
+                let Some(said) = described_as(&described) else { return };
+                self.host.say(&said);
             }
         }
     }
@@ -185,6 +188,16 @@ fn ran(host: &Host, end: End, [stdout, stderr]: [Printed; 2], peak_memory: u64) 
         wire::extend(&mut said, bytes);
     }
     host.say(&said);
+}
+
+/// What a component is, as a frame. No manifest within its bounds is too long for one.
+fn described_as(described: &Described) -> Option<Vec<u8>> {
+    let too_long = || {
+        let why = "is too long".to_owned();
+        let described: Described = Err(DescribeError::Field { field: "the whole of it".to_owned(), why });
+        wire::frame_of(&described, DESCRIBED).ok()
+    };
+    wire::frame_of(described, DESCRIBED).ok().or_else(too_long)
 }
 
 fn framed(message: &ToHost) -> Option<Vec<u8>> {

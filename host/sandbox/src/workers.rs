@@ -19,9 +19,10 @@ use tokio::time::Instant;
 
 use self::keep::Kept;
 use self::process::Process;
-use self::talk::{Fault, Talk};
+use self::talk::{Fault, Talk, Told};
 use crate::broker::Broker;
 use crate::component::Component;
+use crate::confine::Confinement;
 use crate::describe::{self, DescribeError};
 use crate::job::{End, Job, Printed, Ran};
 use crate::worker::WORD;
@@ -81,15 +82,16 @@ impl Workers {
             Ok(process) => process,
             Err(why) => return Ran { end: End::NotStarted(why), ..ran },
         };
-        let told = match Talk::new(&mut process, &job) {
-            Ok(mut talk) => {
-                let told = talk.run(&mut *broker).await;
-                ran.confined = talk.confined();
-                ran.elapsed = talk.began().unwrap_or(called).elapsed();
-                told
-            }
-            Err(fault) => Err(fault),
-        };
+        let mut told = Self::turn(&mut process, &job, &mut *broker, called, &mut ran).await;
+        // One that has run before, and did not take this order, was not told to begin. A new one is.
+        if process.runs > 1 && matches!(told, Err(Fault::Silent(_))) {
+            process.end();
+            process = match Process::start(&self.program, component.file(), component.digest()) {
+                Ok(process) => process,
+                Err(why) => return Ran { end: End::NotStarted(why), ..ran },
+            };
+            told = Self::turn(&mut process, &job, &mut *broker, called, &mut ran).await;
+        }
         match told {
             Ok(told) => {
                 ran = Ran {
@@ -110,15 +112,56 @@ impl Workers {
         ran
     }
 
-    /// Asks a component what it is. It must be polled on a tokio runtime that has timers and sockets.
+    /// A run in this process. What is known of it is noted, however it ends.
+    async fn turn(
+        process: &mut Process,
+        job: &Job,
+        broker: &mut dyn Broker,
+        called: Instant,
+        ran: &mut Ran,
+    ) -> Result<Told, Fault> {
+        let mut talk = Talk::new(process, job)?;
+        let told = talk.run(broker).await;
+        ran.confined = talk.confined();
+        ran.elapsed = talk.began().unwrap_or(called).elapsed();
+        told
+    }
+
+    /// Starts a process for a component, and says what it is confined by. It runs nothing of the component. It must be polled
+    /// on a tokio runtime that has timers and sockets.
+    ///
+    /// # Errors
+    ///
+    /// How a run would end: the process cannot be started, or not be confined as it has to be.
+    pub async fn confinement(&self, component: &Component, needs_landlock: bool) -> Result<Confinement, End> {
+        let mut process =
+            Process::start(&self.program, component.file(), component.digest()).map_err(End::NotStarted)?;
+        let up = match Talk::describing(&mut process, needs_landlock) {
+            Ok(mut talk) => talk.confine().await,
+            Err(fault) => Err(fault),
+        };
+        match up {
+            Ok(confined) => {
+                process.end();
+                Ok(confined)
+            }
+            Err(fault) => Err(ended(fault, process)),
+        }
+    }
+
+    /// Asks a component what it is, where it has to only on a kernel that has Landlock. It must be polled on a tokio runtime that has timers and sockets.
     ///
     /// # Errors
     ///
     /// A component that has no manifest to give, or none within the bounds.
-    pub async fn describe(&self, component: &Component) -> Result<Manifest, DescribeError> {
+    pub async fn describe(
+        &self,
+        component: &Component,
+        needs_landlock: bool,
+    ) -> Result<Manifest, DescribeError> {
         let mut process = Process::start(&self.program, component.file(), component.digest())
             .map_err(DescribeError::Lost)?;
-        let told = match Talk::describing(&mut process) {
+        let told = match Talk::describing(&mut process, needs_landlock) {
             Ok(mut talk) => talk.describe().await,
             Err(fault) => Err(fault),
         };

@@ -149,6 +149,34 @@ const REFUSED: &[c_long] = &[
     libc::SYS_removexattr,
     libc::SYS_lremovexattr,
     libc::SYS_fremovexattr,
+    // the same, of which Landlock keeps nothing
+    libc::SYS_chdir,
+    libc::SYS_fchdir,
+    libc::SYS_statfs,
+    libc::SYS_getxattr,
+    libc::SYS_lgetxattr,
+    libc::SYS_fgetxattr,
+    libc::SYS_listxattr,
+    libc::SYS_llistxattr,
+    libc::SYS_flistxattr,
+    // what holds up others: all of a disk, a lock on a file
+    libc::SYS_sync,
+    libc::SYS_syncfs,
+    libc::SYS_flock,
+    // what no guest needs of memory, sockets, pipes and the old way to wait for a disk
+    libc::SYS_mlock,
+    libc::SYS_mlock2,
+    libc::SYS_mlockall,
+    libc::SYS_mbind,
+    libc::SYS_set_mempolicy,
+    libc::SYS_remap_file_pages,
+    libc::SYS_setsockopt,
+    libc::SYS_inotify_init1,
+    libc::SYS_splice,
+    libc::SYS_tee,
+    libc::SYS_vmsplice,
+    libc::SYS_io_setup,
+    libc::SYS_io_submit,
 ];
 
 /// The same, where the processor has calls that others do without.
@@ -168,6 +196,10 @@ const REFUSED_HERE: &[c_long] = &[
     libc::SYS_chown,
     libc::SYS_lchown,
     libc::SYS_kexec_file_load,
+    libc::SYS_inotify_init,
+    libc::SYS_utime,
+    libc::SYS_utimes,
+    libc::SYS_futimesat,
 ];
 #[cfg(not(target_arch = "x86_64"))]
 const REFUSED_HERE: &[c_long] = &[];
@@ -180,11 +212,8 @@ const FILES: &[c_long] = &[
     libc::SYS_unlinkat,
     libc::SYS_renameat2,
     libc::SYS_utimensat,
-    libc::SYS_chdir,
-    libc::SYS_fchdir,
-    libc::SYS_statfs,
-    libc::SYS_getxattr,
-    libc::SYS_lgetxattr,
+    libc::SYS_newfstatat,
+    libc::SYS_statx,
     libc::SYS_readlinkat,
     libc::SYS_faccessat,
     libc::SYS_faccessat2,
@@ -200,13 +229,14 @@ const FILES_HERE: &[c_long] = &[
     libc::SYS_unlink,
     libc::SYS_rename,
     libc::SYS_renameat,
-    libc::SYS_utime,
-    libc::SYS_utimes,
-    libc::SYS_futimesat,
     libc::SYS_readlink,
     libc::SYS_access,
+    libc::SYS_stat,
+    libc::SYS_lstat,
 ];
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "aarch64")]
+const FILES_HERE: &[c_long] = &[libc::SYS_renameat];
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const FILES_HERE: &[c_long] = &[];
 
 /// Gives up the calls, for this thread and all that it will start.
@@ -259,8 +289,9 @@ fn ranges(with_files: bool, by_argument: impl Iterator<Item = c_long>) -> Vec<(u
     let refused = REFUSED.iter().chain(REFUSED_HERE);
     let files = FILES.iter().chain(FILES_HERE).filter(|_| !with_files);
     let mut listed: BTreeMap<u32, Verdict> =
-        refused.chain(files).map(|number| (numbered(*number), Verdict::Refused)).collect();
-    listed.extend(by_argument.map(|number| (numbered(number), Verdict::ByArgument)));
+        by_argument.map(|number| (numbered(number), Verdict::ByArgument)).collect();
+    // What is refused altogether has no argument that could decide.
+    listed.extend(refused.chain(files).map(|number| (numbered(*number), Verdict::Refused)));
     // `clone3` has its flags where no filter can see them; the C library goes on with `clone`.
     listed.insert(numbered(libc::SYS_clone3), Verdict::Absent);
     let mut all: Vec<_> = (0..NEWER)
@@ -372,8 +403,9 @@ fn refused_by_argument() -> Result<Vec<(c_long, Vec<SeccompRule>)>, BackendError
         (libc::SYS_prctl, vec![SeccompRule::new(named)?]),
         // to the peer of the socket that it has
         (libc::SYS_sendto, vec![when(4, Qword, Ne, 0)?]),
-        // a descriptor that signals somebody else
-        (libc::SYS_fcntl, [8, 10, 15].map(command).into_iter().collect::<Result<_, _>>()?),
+        // of a file that is open; Landlock does not keep the times of others
+        (libc::SYS_utimensat, vec![when(1, Qword, Ne, 0)?]),
+        (libc::SYS_fcntl, COMMANDS.map(command).into_iter().collect::<Result<_, _>>()?),
         (
             libc::SYS_ioctl,
             [libc::TIOCSTI, libc::TIOCLINUX, FIOSETOWN, SIOCSPGRP]
@@ -383,6 +415,10 @@ fn refused_by_argument() -> Result<Vec<(c_long, Vec<SeccompRule>)>, BackendError
         ),
     ])
 }
+
+/// What is refused of `fcntl`: a descriptor that signals somebody else (set owner, set signal, set owner or thread), and
+/// locks, leases and notices on files (`asm-generic/fcntl.h`, `linux/fcntl.h`).
+const COMMANDS: [u64; 9] = [8, 10, 15, 6, 7, 37, 38, 1024, 1026];
 
 /// Who is told of a socket's signals; the numbers are the same on all processors that matter here.
 const FIOSETOWN: c_ulong = 0x8901;
@@ -451,8 +487,10 @@ mod tests {
     fn no_call_is_listed_twice() {
         let lists = [REFUSED, REFUSED_HERE, FILES, FILES_HERE].concat();
         let by_argument = refused_by_argument().unwrap();
-        let mut all: Vec<_> =
-            lists.into_iter().chain(by_argument.into_iter().map(|(number, _)| number)).collect();
+        // Without folders this one is refused whatever its arguments.
+        let by_argument =
+            by_argument.into_iter().map(|(number, _)| number).filter(|number| *number != libc::SYS_utimensat);
+        let mut all: Vec<_> = lists.into_iter().chain(by_argument).collect();
         all.sort_unstable();
         let count = all.len();
         all.dedup();

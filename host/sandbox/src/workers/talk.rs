@@ -15,7 +15,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ops_policy::manifest::Manifest;
+use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -24,18 +24,24 @@ use super::process::Process;
 use crate::bounds::panic_text;
 use crate::broker::{Broker, Moment, Stop};
 use crate::confine::{self, Confinement};
-use crate::describe::{self, DescribeError};
+use crate::describe;
 use crate::job::{End, Job, Limits, Printed};
 use crate::stdio::KEPT_BYTES;
 use crate::text;
-use crate::wire::{self, REFUSALS, Said, TO_HOST, TO_WORKER, Task, ToHost, ToWorker};
+use crate::wire::{self, DESCRIBED, Described, REFUSALS, Said, TO_HOST, TO_WORKER, Task, ToHost, ToWorker};
 
 /// How long a process may take until it is confined. It has only to be started, and machines can be busy.
 const START: Duration = Duration::from_secs(30);
 
+/// How long one may take that has run before, and waits for its order.
+const AGAIN: Duration = Duration::from_secs(2);
+
 /// How much longer than its limit a run may take before its process is ended from outside. It ends the guest itself, and
 /// then tells what was printed.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// The longest message of a process that comes up, in bytes.
+const UP: usize = 64 << 10;
 
 /// More bytes than any guest prints. Receipts have no place for greater numbers.
 const MOST_PRINTED: u64 = 1 << 48;
@@ -85,10 +91,13 @@ pub(super) struct Talk<'a> {
     received: Vec<u8>,
     confined: &'a mut Option<Confinement>,
     job: Option<&'a Job>,
+    needs_landlock: bool,
     limits: Limits,
     cancel: watch::Receiver<bool>,
     /// When the guest's first instruction could run.
     began: Option<Instant>,
+    /// How long the process may take until it is about to begin.
+    come_up: Duration,
     /// When the process is ended from outside.
     deadline: Instant,
     /// How the run ends, once the host has decided it.
@@ -97,20 +106,23 @@ pub(super) struct Talk<'a> {
 
 impl<'a> Talk<'a> {
     pub(super) fn new(process: &'a mut Process, job: &'a Job) -> Result<Self, Fault> {
-        Self::with(process, Some(job), job.limits, job.cancel.clone())
+        Self::with(process, Some(job), job.needs_landlock, job.limits, job.cancel.clone())
     }
 
-    pub(super) fn describing(process: &'a mut Process) -> Result<Self, Fault> {
+    pub(super) fn describing(process: &'a mut Process, needs_landlock: bool) -> Result<Self, Fault> {
         let (_nobody, cancel) = watch::channel(false);
-        Self::with(process, None, Limits { memory: 0, time: describe::REAL_TIME, output: 0 }, cancel)
+        let limits = Limits { memory: 0, time: describe::REAL_TIME, output: 0 };
+        Self::with(process, None, needs_landlock, limits, cancel)
     }
 
     fn with(
         process: &'a mut Process,
         job: Option<&'a Job>,
+        needs_landlock: bool,
         limits: Limits,
         cancel: watch::Receiver<bool>,
     ) -> Result<Self, Fault> {
+        let come_up = if process.confined.is_none() { START } else { AGAIN };
         process.runs = process.runs.saturating_add(1);
         let stream = process.socket.try_clone().and_then(UnixStream::from_std);
         let no_socket =
@@ -120,10 +132,12 @@ impl<'a> Talk<'a> {
             received: Vec::new(),
             confined: &mut process.confined,
             job,
+            needs_landlock,
             limits,
             cancel,
             began: None,
-            deadline: Instant::now() + START,
+            deadline: Instant::now() + come_up,
+            come_up,
             decided: None,
         })
     }
@@ -140,9 +154,9 @@ impl<'a> Talk<'a> {
     /// One run, from its job to its end.
     pub(super) async fn run(&mut self, broker: &mut dyn Broker) -> Result<Told, Fault> {
         let Some(job) = self.job else { return Err(Fault::Said("no job".to_owned())) };
-        let unsent = self.come_up(framed(&ToWorker::Run(Box::new(Task::of(job))))?).await?;
+        self.come_up(framed(&ToWorker::Run(Box::new(Task::of(job))))?).await?;
         let moment = caught(async { broker.now() }).await?;
-        self.begin(unsent, moment).await?;
+        self.begin(moment).await?;
         loop {
             let said = self.hear(TO_HOST).await?;
             let said = match parsed(&said)? {
@@ -164,50 +178,48 @@ impl<'a> Talk<'a> {
     }
 
     /// Asks the component what it is.
-    pub(super) async fn describe(&mut self) -> Result<Result<Manifest, DescribeError>, Fault> {
-        let unsent = self.come_up(framed(&ToWorker::Describe)?).await?;
-        self.begin(unsent, Moment { clock: 0, replaying: false }).await?;
-        match parsed(&self.hear(TO_HOST).await?)? {
-            ToHost::Described(said) => Ok(said),
-            _ => Err(Fault::Said("no description".to_owned())),
-        }
+    pub(super) async fn describe(&mut self) -> Result<Described, Fault> {
+        self.confine().await?;
+        self.begin(Moment { clock: 0, replaying: false }).await?;
+        parsed(&self.hear(DESCRIBED).await?)
     }
 
-    /// Hears what the process is confined by, for which it has to have its order. One that has said so for an earlier run
-    /// has not got its order yet; that is returned. From here the run's time counts.
-    async fn come_up(&mut self, order: Vec<u8>) -> Result<Vec<u8>, Fault> {
-        let mut unsent = order;
-        if self.confined.is_none() {
-            let silent = |fault| if matches!(fault, Fault::Overdue) { Fault::Silent(START) } else { fault };
-            self.send(&unsent).await.map_err(silent)?;
-            unsent.clear();
-            let end = match parsed(&self.hear(TO_HOST).await.map_err(silent)?)? {
-                ToHost::Confined(confined) => {
-                    *self.confined = Some(confined);
-                    None
-                }
-                ToHost::Ran { end: End::NotStarted(why), .. } => Some(End::NotStarted(text::one_line(&why))),
-                ToHost::Ran { end: End::Unconfined(why), .. } => Some(End::Unconfined(text::one_line(&why))),
-                _ => return Err(Fault::Said("a word before it was confined".to_owned())),
-            };
-            if let Some(end) = end {
-                return Err(Fault::Refused(end));
+    /// Has a new process confined as it is for a description, and nothing run.
+    pub(super) async fn confine(&mut self) -> Result<Confinement, Fault> {
+        self.come_up(framed(&ToWorker::Describe { needs_landlock: self.needs_landlock })?).await
+    }
+
+    /// Gives the process its order, and hears what it is confined by. From here the run's time counts.
+    async fn come_up(&mut self, order: Vec<u8>) -> Result<Confinement, Fault> {
+        let come_up = self.come_up;
+        let silent = |fault| if matches!(fault, Fault::Overdue) { Fault::Silent(come_up) } else { fault };
+        self.send(&order).await.map_err(silent)?;
+        let confined = match parsed(&self.hear(UP).await.map_err(silent)?)? {
+            ToHost::Confined(confined) => confined,
+            ToHost::Ran { end: End::NotStarted(why), .. } => {
+                return Err(Fault::Refused(End::NotStarted(text::one_line(&why))));
             }
+            ToHost::Ran { end: End::Unconfined(why), .. } => {
+                return Err(Fault::Refused(End::Unconfined(text::one_line(&why))));
+            }
+            _ => return Err(Fault::Said("a word before it was confined".to_owned())),
+        };
+        // What is in force stays in force, so one that runs again says the same again.
+        if *self.confined.get_or_insert(confined) != confined {
+            return Err(Fault::Said("another confinement than before".to_owned()));
         }
-        let has_landlock = self.confined.is_some_and(|confined| confined.landlock.is_some());
-        if self.job.is_some_and(|job| job.needs_landlock) && !has_landlock {
+        if self.needs_landlock && confined.landlock.is_none() {
             return Err(Fault::Refused(confine::no_landlock()));
         }
         let now = Instant::now();
         self.began = Some(now);
         self.deadline = later(now, self.limits.time.saturating_add(GRACE));
-        Ok(unsent)
+        Ok(confined)
     }
 
-    /// Lets the guest begin, after the order if that is not sent yet.
-    async fn begin(&mut self, mut unsent: Vec<u8>, moment: Moment) -> Result<(), Fault> {
-        unsent.extend(framed(&ToWorker::Begin(moment))?);
-        self.send(&unsent).await
+    /// Lets the guest begin.
+    async fn begin(&mut self, moment: Moment) -> Result<(), Fault> {
+        self.send(&framed(&ToWorker::Begin(moment))?).await
     }
 
     /// Answers a question. If the process says something before it has the answer, that is returned.
@@ -260,7 +272,7 @@ impl<'a> Talk<'a> {
                 self.stopped(answer.err());
                 ToWorker::Heard(answer)
             }
-            ToHost::Confined(_) | ToHost::Described(_) | ToHost::Ran { .. } => {
+            ToHost::Confined(_) | ToHost::Ran { .. } => {
                 return Err(Fault::Said("a word out of its turn".to_owned()));
             }
         };
@@ -425,7 +437,7 @@ async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Fault> {
     .await
 }
 
-fn parsed(frame: &[u8]) -> Result<ToHost, Fault> {
+fn parsed<T: DeserializeOwned>(frame: &[u8]) -> Result<T, Fault> {
     serde_json::from_slice(frame).map_err(|_| Fault::Said("something that is no message".to_owned()))
 }
 

@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
 use std::process::{Command, ExitCode};
@@ -11,6 +12,7 @@ use std::ptr::{null, null_mut};
 
 use ops_policy::message::Input;
 use ops_sandbox::job::Mount;
+use ops_sandbox::worker;
 use serde_json::{Value, json};
 
 /// What it needs to know: a path, an address, a process.
@@ -20,6 +22,10 @@ type Attack = fn(&str) -> io::Result<String>;
 pub(crate) const ATTACKS: &[(&str, Attack)] = &[
     ("nothing", |_| Ok("nothing".to_owned())),
     ("pid", |_| Ok(std::process::id().to_string())),
+    ("count the files that may be open", |_| {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        done(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) }).map(|_| limit.rlim_max.to_string())
+    }),
     ("read a file", |at| fs::read_to_string(at)),
     ("list a folder", |at| Ok(fs::read_dir(at)?.count().to_string())),
     ("write a file", |at| fs::write(at, "written").map(|()| String::new())),
@@ -27,6 +33,40 @@ pub(crate) const ATTACKS: &[(&str, Attack)] = &[
     ("remove a file", |at| fs::remove_file(at).map(|()| String::new())),
     ("truncate a file", |at| truncate(at)),
     ("make a link", |at| std::os::unix::fs::symlink("/etc/passwd", at).map(|()| String::new())),
+    ("set the times of a file", |at| {
+        let path = CString::new(at).unwrap();
+        done(unsafe { libc::utimensat(libc::AT_FDCWD, path.as_ptr(), null(), 0) })
+    }),
+    ("set the times of an open file", |at| {
+        File::options().append(true).open(at)?.set_modified(std::time::UNIX_EPOCH).map(|()| String::new())
+    }),
+    ("ask for a file's attributes", |at| {
+        let path = CString::new(at).unwrap();
+        // There is none of that name, and the kernel says so to whom it lets look.
+        let none = unsafe { libc::getxattr(path.as_ptr(), c"user.none".as_ptr(), null_mut(), 0) };
+        match done_call(none.try_into().unwrap()) {
+            Err(error) if error.raw_os_error() == Some(libc::ENODATA) => Ok("none".to_owned()),
+            other => other,
+        }
+    }),
+    ("look for a file", |at| fs::symlink_metadata(at).map(|found| found.len().to_string())),
+    ("lock a file", |at| {
+        let file = File::open(at)?;
+        done(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_SH) })?;
+        let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+        lock.l_type = libc::F_RDLCK as i16;
+        done(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &lock) })
+    }),
+    ("lock an open file", |_| {
+        let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+        lock.l_type = libc::F_UNLCK as i16;
+        done(unsafe { libc::fcntl(0, libc::F_SETLK, &lock) })
+    }),
+    ("write out all disks", |_| done_call(unsafe { libc::syscall(libc::SYS_syncfs, 0) })),
+    ("keep memory from being swapped", |_| {
+        let page = map(libc::PROT_READ | libc::PROT_WRITE)?;
+        done(unsafe { libc::mlock(page, 4096) })
+    }),
     ("rename within a folder", |at| {
         fs::create_dir(format!("{at}/made"))?;
         fs::write(format!("{at}/new"), "new")?;
@@ -114,6 +154,16 @@ pub(crate) fn in_place_of_the_guest(input: &Input, _: &[Mount]) -> String {
 pub(crate) fn without_confinement(arguments: &str) -> ExitCode {
     println!("{}", attack(&serde_json::from_str(arguments).unwrap()));
     ExitCode::SUCCESS
+}
+
+/// In a process for guests on a host that has little, and may not have more.
+pub(crate) fn poor() -> ExitCode {
+    let few = libc::rlimit { rlim_cur: 64, rlim_max: 64 };
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &few) }, 0);
+    // The third version of the call, this process, and no right in any of the three sets.
+    let (header, none) = ([0x2008_0522_u32, 0], [0_u32; 6]);
+    assert_eq!(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) }, 0);
+    worker::serve_with(Some(in_place_of_the_guest))
 }
 
 fn attack(arguments: &Value) -> Value {

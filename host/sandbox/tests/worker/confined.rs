@@ -8,14 +8,15 @@ use std::process::Command;
 use libtest_mimic::Trial;
 use ops_policy::message::Input;
 use ops_sandbox::confine::{Confinement, has_landlock};
+use ops_sandbox::describe::DescribeError;
 use ops_sandbox::job::{End, Mount, Ran};
 use ops_sandbox::workers::Workers;
 use serde_json::{Value, json};
 
 use crate::attacks::ATTACKS;
-use crate::testing::{Guest, Script, job};
+use crate::testing::{Guest, Script, job, sandbox};
 use crate::victims::{LANDLOCK, SECRET, Victim, without_calls};
-use crate::{landlock_trial, part, run, trial};
+use crate::{landlock_trial, part, run, runtime, trial};
 
 /// Of the attacks, those that Landlock alone stops: they name a file, and the run has folders.
 const BY_LANDLOCK: [&str; 6] = [
@@ -28,8 +29,12 @@ const BY_LANDLOCK: [&str; 6] = [
 ];
 
 /// Of the attacks, those that are none: they are for other tests, or show that something works.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 12] = [
+    "look for a file",
+    "lock a file",
+    "set the times of an open file",
     "nothing",
+    "count the files that may be open",
     "pid",
     "make a link",
     "rename within a folder",
@@ -60,6 +65,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         landlock_trial("confined::of two runs none has the other's folders", others_folders),
         trial("confined::without folders no file, also without Landlock", no_folders_no_files),
         trial("confined::a kernel without Landlock is said, and refused where it is required", no_landlock),
+        trial("confined::Landlock that does not take hold is not done without", failing_landlock),
+        trial("confined::Landlock that is required is so for descriptions", describing),
+        trial("confined::a host with lower limits runs guests", lower_limits),
         trial("confined::a kernel without seccomp runs nothing", no_seccomp),
         trial("confined::what it is confined by is said", said),
         trial("confined::threads it may have", || drop(got(&confined("start a thread", "", Vec::new())))),
@@ -128,6 +136,8 @@ fn its_folders() {
         ("write a file", "stage/new"),
         ("make a folder", "stage/folder"),
         ("rename within a folder", "stage"),
+        ("set the times of an open file", "stage/file"),
+        ("look for a file", "read/file"),
         ("remove a file", "stage/file"),
     ] {
         got(&try_it(attack, name));
@@ -141,6 +151,9 @@ fn its_folders() {
         ("truncate a file", "read/file"),
         ("truncate a file", "beside/file"),
         ("make a link", "stage/link"),
+        ("lock a file", "read/file"),
+        ("set the times of a file", "beside/file"),
+        ("ask for a file's attributes", "beside/file"),
         ("list a folder", ""),
         ("read a file", "stage/../beside/file"),
     ] {
@@ -164,6 +177,7 @@ fn no_folders_no_files() {
             ("read a file", victim.path("beside/file")),
             ("read a file", "/proc/self/environ".to_owned()),
             ("list a folder", "/".to_owned()),
+            ("look for a file", victim.path("beside/file")),
             ("write a file", victim.path("beside/written")),
             ("make a folder", victim.path("beside/made")),
             ("remove a file", victim.path("beside/file")),
@@ -191,6 +205,51 @@ fn no_landlock() {
         );
         assert_eq!(ran.confined, None);
     });
+}
+
+fn failing_landlock() {
+    if !has_landlock() {
+        return;
+    }
+    let victim = Victim::new();
+    for (call, mounts) in [
+        (libc::SYS_landlock_restrict_self, Vec::new()),
+        (libc::SYS_landlock_restrict_self, victim.mounts()),
+        (libc::SYS_landlock_add_rule, victim.mounts()),
+    ] {
+        without_calls(&[call], libc::EPERM, || {
+            let ran = attempt("nothing", "", mounts, false);
+            assert!(
+                matches!(&ran.end, End::Unconfined(why) if why.starts_with("Landlock did not take hold")),
+                "{ran:?}"
+            );
+        });
+    }
+}
+
+fn describing() {
+    let (sandbox, _folder) = sandbox();
+    let component = sandbox.load(&Guest::default().build()).unwrap();
+    let workers = Workers::new(part(&["guest-worker"]));
+    without_calls(&LANDLOCK, libc::ENOSYS, || {
+        let described = |needs| runtime().block_on(workers.describe(&component, needs));
+        assert_eq!(described(false).unwrap().name, "tests.guest.run");
+        let error = described(true).unwrap_err();
+        assert!(
+            matches!(&error, DescribeError::Unconfined(why) if why.contains("ops.yaml requires")),
+            "{error}"
+        );
+        let confinement = |needs| runtime().block_on(workers.confinement(&component, needs));
+        assert_eq!(confinement(false).unwrap(), Confinement { landlock: None });
+        assert!(matches!(confinement(true).unwrap_err(), End::Unconfined(_)));
+    });
+}
+
+fn lower_limits() {
+    let (mut job, _cancel) = job();
+    job.input.arguments = json!({"attack": "count the files that may be open", "at": ""}).to_string();
+    let ran = run(&Workers::new(part(&["poor"])), &Guest::default(), job, Script::default());
+    assert_eq!(ran.end, End::Output(r#"{"got":"64"}"#.to_owned()));
 }
 
 fn no_seccomp() {

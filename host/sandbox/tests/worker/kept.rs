@@ -25,6 +25,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("kept::a process that did not end in order takes no more", faults),
         trial("kept::a process takes a thousand runs", recycled),
         trial("kept::a process that has died meanwhile is not asked", died),
+        trial("kept::a process that does not take its order is replaced", stuck),
         trial("kept::a spare process is ready for the next run", spare),
         trial("kept::many runs at once have a process each", at_once),
         trial("kept::without a host that stays none is kept", not_kept),
@@ -65,7 +66,10 @@ impl House {
     /// The number of the process that took a run.
     #[track_caller]
     fn process(&self, change: impl FnOnce(&mut Job)) -> i32 {
-        let End::Output(said) = self.end("pid", change) else { panic!("no output") };
+        let said = match self.end("pid", change) {
+            End::Output(said) => said,
+            other => panic!("{other:?}"),
+        };
         let said: Value = serde_json::from_str(&said).unwrap();
         said["got"].as_str().unwrap().parse().unwrap()
     }
@@ -125,17 +129,27 @@ fn recycled() {
     assert!(!is_there(first));
 }
 
+/// Signals a process, and waits until that has done its work. Whoever waits for the process later still can.
+fn signal(process: i32, signal: i32, work: i32) {
+    unsafe { libc::kill(process, signal) };
+    let mut status = unsafe { std::mem::zeroed::<libc::siginfo_t>() };
+    let id = process.unsigned_abs();
+    assert_eq!(unsafe { libc::waitid(libc::P_PID, id, &mut status, work | libc::WNOWAIT) }, 0);
+}
+
 fn died() {
     let house = House::new();
     let first = house.process(|_| ());
-    unsafe { libc::kill(first, libc::SIGKILL) };
-    // Once the signal has done its work, which others of its host's children are waited for as well.
-    let mut status = unsafe { std::mem::zeroed::<libc::siginfo_t>() };
-    let waited = unsafe {
-        libc::waitid(libc::P_PID, first.unsigned_abs(), &mut status, libc::WEXITED | libc::WNOWAIT)
-    };
-    assert_eq!(waited, 0);
+    signal(first, libc::SIGKILL, libc::WEXITED);
     assert_ne!(house.process(|_| ()), first);
+}
+
+fn stuck() {
+    let house = House::new();
+    let first = house.process(|_| ());
+    signal(first, libc::SIGSTOP, libc::WSTOPPED);
+    assert_ne!(house.process(|_| ()), first);
+    assert!(!is_there(first));
 }
 
 fn spare() {

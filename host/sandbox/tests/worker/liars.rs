@@ -82,12 +82,12 @@ pub(crate) fn lie(lie: &str) -> ExitCode {
             host.begin();
             let long = "n".repeat(100_000);
             host.say(format!(
-                r#"{{"Described":{{"Ok":{{"name":"{long}","summary":"s","version":"1","safety":"read-only","input":{{}},"output":{{}},"needs":[]}}}}}}"#
+                r#"{{"Ok":{{"name":"{long}","summary":"s","version":"1","safety":"read-only","input":{{}},"output":{{}},"needs":[]}}}}"#
             ));
         }
         "a refusal to describe" => {
             host.begin();
-            host.say(r#"{"Described":{"Err":{"Trapped":"\u001b[2J"}}}"#);
+            host.say(r#"{"Err":{"Trapped":"\u001b[2J"}}"#);
         }
         _ => {
             host.begin();
@@ -106,7 +106,7 @@ fn after_it_began(host: &mut Host, lie: &str) {
         "silence" => {}
         "too long" => host.0.write_all(&[0xff; 64]).unwrap(),
         "confined twice" => host.say(CONFINED),
-        "a description" => host.say(r#"{"Described":{"Err":"OutOfTime"}}"#),
+        "a description" => host.say(r#"{"Err":"OutOfTime"}"#),
         "an unknown refusal" => host.say(r#"{"Refused":{"method":"GET","why":99}}"#),
         "two questions" => {
             host.say(FETCH);
@@ -174,7 +174,7 @@ fn lost(lie: &str, broker: Script, expected: &str) {
 
 fn no_message() {
     let none = Script::default();
-    lost("garbage", none.clone(), "a message of 1347703880 bytes, where at most 33554432 may come");
+    lost("garbage", none.clone(), "a message of 1347703880 bytes, where at most 65536 may come");
     lost("too long", none.clone(), "a message of 4294967295 bytes");
     for lie in ["no json", "unknown"] {
         lost(lie, none.clone(), "something that is no message");
@@ -187,9 +187,8 @@ fn out_of_turn() {
     for lie in ["first a question", "an end before it began"] {
         lost(lie, none.clone(), "before it was confined");
     }
-    for lie in ["confined twice", "a description"] {
-        lost(lie, none.clone(), "out of its turn");
-    }
+    lost("confined twice", none.clone(), "out of its turn");
+    lost("a description", none.clone(), "something that is no message");
     lost("an unknown refusal", none, "no known refusal");
     let slow = Script { delay: Duration::from_secs(3_600), ..Script::default() };
     lost("two questions", slow.clone(), "a question while another is asked");
@@ -264,7 +263,8 @@ fn after_the_cancel() {
 fn descriptions() {
     let (sandbox, _folder) = sandbox();
     let component = sandbox.load(&Guest::default().build()).unwrap();
-    let described = |words: &[&str]| runtime().block_on(Workers::new(part(words)).describe(&component));
+    let described =
+        |words: &[&str]| runtime().block_on(Workers::new(part(words)).describe(&component, false));
     assert_eq!(described(&["guest-worker"]).unwrap().name, "tests.guest.run");
     let error = described(&["liar", "described"]).unwrap_err();
     assert!(matches!(&error, DescribeError::Field { field, .. } if field == "name"), "{error}");

@@ -46,6 +46,7 @@ fn main() -> ExitCode {
     match words.first().map(String::as_str) {
         Some(worker::WORD) => worker::serve(),
         Some("attacker") => worker::serve_with(Some(attacks::in_place_of_the_guest)),
+        Some("poor") => attacks::poor(),
         Some("free") => attacks::without_confinement(&words[1]),
         Some("liar") => liars::lie(&words[1]),
         Some("host") => ends::host(),

@@ -77,6 +77,8 @@ impl Victim {
             ("list a folder", self.path("beside")),
             ("write a file", self.path("beside/written")),
             ("make a folder", self.path("beside/made")),
+            ("set the times of a file", self.path("beside/file")),
+            ("ask for a file's attributes", self.path("beside/file")),
             ("remove a file", self.path("beside/written")),
             ("connect over TCP", self.tcp.local_addr().unwrap().to_string()),
             ("send over UDP", self.udp.local_addr().unwrap().to_string()),
