@@ -2,7 +2,7 @@
 //!
 //! In this order: it is the first to go when memory runs short, and it gives way to others; limits on what it may
 //! use; nobody of its user may look into it; Landlock leaves it the folders of its run and no other file, no port, no
-//! signal to others; seccomp ([`calls`]) leaves it no way to another program, process, socket or executable page.
+//! signal to others; seccomp (`calls`) leaves it no way to another program, process, socket or executable page.
 //! Nothing of this can be taken back, and it holds for every thread that is started later: so it happens while there
 //! is one.
 //!

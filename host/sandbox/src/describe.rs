@@ -3,7 +3,7 @@
 //! Nothing of the world is there while it answers: what is not the standard library's plumbing is a trap, and that
 //! has no folder, no time and no secret in it. The answer is a stranger's text, so it is bounded field by field
 //! before anybody sees it: length, control characters, number of needs, and schemas that are JSON of a bounded
-//! depth. The host does that again with what the guest's process hands over ([`received`]).
+//! depth. The host does that again with what the guest's process hands over (`received`).
 
 use std::sync::Arc;
 use std::time::Duration;

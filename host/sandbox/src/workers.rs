@@ -1,6 +1,6 @@
 //! The processes that guests run in, seen from the host.
 //!
-//! A run takes a process, hands it the job, answers what it asks ([`talk`]), and is told how it ended. A process that
+//! A run takes a process, hands it the job, answers what it asks (`talk`), and is told how it ended. A process that
 //! had folders is dead and waited for before anybody looks at them; so is one that did not end in order. One without
 //! folders may take the next run of the same binding, where processes are kept at all.
 
