@@ -216,7 +216,8 @@ impl Runner {
         };
         // The plan's own document may be what is wrong.
         let plan = self.document(&stored.id).ok().map(Arc::new);
-        let record = Record { plan, stored_plan: true, approving: true, ..Record::default() };
+        let separate_user = self.is_separate_user(now);
+        let record = Record { plan, stored_plan: true, approving: true, separate_user, ..Record::default() };
         let run = Run::with(self, key, stored.capability, order, now, record, alive);
         run.receipt(ending.clone()).receipt
     }

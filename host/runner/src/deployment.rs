@@ -10,10 +10,12 @@ use std::fs::Metadata;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use jiff::Timestamp;
 use ops_ledger::receipt::Deployment;
 use ops_policy::settings::Settings;
 
 use crate::pinned::Refusal;
+use crate::runner::Runner;
 use crate::workspace::{APPROVERS, LOCK, SETTINGS, Workspace};
 
 /// Others may make files in such a folder, and touch only their own: `/tmp` is one.
@@ -44,6 +46,14 @@ pub(crate) fn check(workspace: &Workspace, settings: &Settings) -> Result<Deploy
         }
     }
     Ok(Deployment::SeparateUser)
+}
+
+impl Runner {
+    /// Whether this is the deployment *separate user*, for a receipt that no run's own steps have come to.
+    pub(crate) fn is_separate_user(&self, now: Timestamp) -> bool {
+        let settings = self.pinned(now).map(|pinned| check(self.workspace(), &pinned.settings));
+        matches!(settings, Ok(Ok(Deployment::SeparateUser)))
+    }
 }
 
 /// Why somebody else than `user` or root could replace this, where they could.

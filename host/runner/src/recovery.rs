@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use ops_ledger::failpoint;
 use ops_ledger::runlock::{self, RunLock};
 use ops_ledger::store::{Dangling, EffectProgress, EffectState, RunFilter};
@@ -53,6 +54,7 @@ impl Runner {
         let plan = dangling.plan.as_ref().and_then(|plan| self.document(plan).ok()).map(Arc::new);
         let effects = self.ledger().effects(run).unwrap_or_default();
         let mut record = Record {
+            separate_user: self.is_separate_user(Timestamp::now()),
             plan: plan.clone(),
             stored_plan: plan.as_ref().is_some_and(|plan| plan.run != *run),
             intent: Some(dangling.intent),

@@ -132,6 +132,7 @@ impl Runner {
         };
         let plan = known.plan.as_ref().and_then(|plan| self.document(plan).ok()).map(Arc::new);
         let mut record = Record {
+            separate_user: self.is_separate_user(now),
             plan: plan.clone(),
             stored_plan: true,
             resolving: true,

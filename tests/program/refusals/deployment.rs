@@ -51,6 +51,10 @@ fn separate_user() {
     let world = requiring(&me());
     let ran = world.scratch.ops(&["cap", "run", TWO]).exits(3);
     assert_eq!(receipt(&ran)["host"]["deployment"], "separate-user");
+    let plan = ran.plan();
+    super::new_key(&world.scratch, "mallory", "mallory", 7);
+    let ran = world.scratch.ops(&["plan", "approve", &plan, "--key", "mallory"]).exits(4);
+    assert_eq!(receipt(&ran)["host"]["deployment"], "separate-user");
     let world = World::new();
     let ran = world.scratch.ops(&["cap", "run", TWO]).exits(3);
     assert_eq!(receipt(&ran)["host"]["deployment"], "same-user");
