@@ -78,6 +78,7 @@ impl Served {
 
     fn wait_until_ready(&mut self, told: &mut File) {
         let end = Instant::now() + PATIENCE;
+        let head = format!("GET /readyz HTTP/1.0\r\nhost: 127.0.0.1:{}\r\n\r\n", self.port);
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 let mut why = String::new();
@@ -85,8 +86,7 @@ impl Served {
                 told.read_to_string(&mut why).unwrap();
                 panic!("ops mcp serve ended with {status}: {why}");
             }
-            let ready = exchange(self.port, "GET /readyz HTTP/1.0\r\n\r\n", "")
-                .is_some_and(|answer| answer.status == 200);
+            let ready = exchange(self.port, &head, "").is_some_and(|answer| answer.status == 200);
             if ready {
                 return;
             }

@@ -1,11 +1,13 @@
 //! A scratch workspace with a home and a state of its own, and the program `ops` run in it.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -263,5 +265,14 @@ pub fn predicate(folder: &Path) -> Value {
 
 /// Runs a program to its end.
 pub fn ran(command: &mut Command) -> Ran {
-    Ran::of(&command.output().unwrap())
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        match command.output() {
+            // A program that was just written: another thread's new process has its descriptor still, for a moment.
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy && Instant::now() < end => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            output => return Ran::of(&output.unwrap()),
+        }
+    }
 }

@@ -171,6 +171,11 @@ fn run<F: Future<Output = Result<(), String>>>(
         return Err(refusal.message);
     }
     let engine = engine()?;
+    let disk = tell.clone();
+    // Until the last run has its receipt.
+    let syncing = runner
+        .sync_soon(move |fault| disk(&format!("warning: {fault}")))
+        .map_err(|error| format!("no thread: {error}"))?;
     let stop = CancellationToken::new();
     let front = Arc::new(Front::new(runner, development, stop.clone(), tell));
     let served = engine.block_on(async {
@@ -185,6 +190,7 @@ fn run<F: Future<Output = Result<(), String>>>(
     });
     // What is still running then is found at the next start.
     engine.shutdown_background();
+    drop(syncing);
     served
 }
 

@@ -11,7 +11,7 @@ use crate::runner::Runner;
 /// receipt may wait for the disk.
 const GATHER: Duration = Duration::from_millis(20);
 /// How long it takes at most until the thread hears that it shall end.
-const LOOK: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The thread. Dropping it syncs what is left, and ends it.
 pub struct Syncing {
@@ -25,7 +25,7 @@ impl Runner {
     /// # Errors
     ///
     /// The system gives no thread.
-    pub fn sync_soon(self: &Arc<Self>, fault: impl Fn(String) + Send + 'static) -> std::io::Result<Syncing> {
+    pub fn sync_soon(&self, fault: impl Fn(String) + Send + 'static) -> std::io::Result<Syncing> {
         let over = Arc::new(AtomicBool::new(false));
         let (ledger, is_over) = (self.ledger().clone(), over.clone());
         let sync = move || {
