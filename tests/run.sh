@@ -7,6 +7,9 @@ cd "$(dirname "$0")/.."
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
+# A trace for each panic would bury what failed.
+export RUST_BACKTRACE=0
+
 # A suite that cannot be built has no results to add up, so its exit code counts too.
 broken=0
 suite() { "${CARGO:-cargo}" test --no-fail-fast "$@" 2>&1 | tee -a "$log" || broken=1; }
@@ -23,6 +26,9 @@ if [ "$skipped" -gt 0 ]; then
   sed -n 's/^test \(.*[^ ]\) *\.\.\. ignored.*/  \1/p' "$log"
 fi
 if [ "$failed" -gt 0 ]; then
+  # Once more and last, because the end is what is looked at first: what each failed test said, cut to its first lines.
+  awk '/^failures:$/ { n = 0 } /^---- .* ----$/ { n = 25 } n-- > 0' "$log"
+  echo
   echo 'failed:'
   sed -n 's/^test \(.*[^ ]\) *\.\.\. FAILED.*/  \1/p' "$log"
 elif [ $broken = 1 ]; then

@@ -183,6 +183,8 @@ pub(crate) struct Script {
     pub(crate) moments: VecDeque<Moment>,
     /// What was said of the clock.
     pub(crate) told: Arc<std::sync::Mutex<Vec<Moment>>>,
+    /// How many reads and effects were begun.
+    pub(crate) begun: Arc<AtomicU64>,
     /// How many effects were performed to their end.
     pub(crate) performed: Arc<AtomicU64>,
     /// How many reads were answered.
@@ -197,8 +199,12 @@ pub(crate) struct Script {
 
 impl Script {
     async fn answer(&self, counter: &AtomicU64) -> Result<Response, Stop> {
+        self.begun.fetch_add(1, Ordering::Relaxed);
         tokio::time::sleep(self.delay).await;
-        assert!(!self.panic, "the broker panicked\nwith two lines");
+        if self.panic {
+            // Without the hook, which would write a trace among the results of the tests.
+            std::panic::resume_unwind(Box::new("the broker panicked\nwith two lines"));
+        }
         counter.fetch_add(1, Ordering::Relaxed);
         if self.stop {
             Err(Stop)

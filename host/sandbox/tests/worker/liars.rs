@@ -246,10 +246,10 @@ fn after_the_stop() {
 fn after_the_cancel() {
     let (job, cancel) = job();
     let slow = Script { delay: Duration::from_secs(3_600), ..Script::default() };
-    let began = slow.told.clone();
+    let begun = slow.begun.clone();
     let cancels = std::thread::spawn(move || {
-        // The broker was asked where the run stands, so the process is confined and about to begin.
-        while began.lock().unwrap().is_empty() {
+        // Not before its first question is being answered: after the cancel even that would be one too many.
+        while begun.load(Ordering::Relaxed) == 0 {
             std::thread::yield_now();
         }
         cancel.send_replace(true);
