@@ -16,6 +16,7 @@ mod component {
 
     use crate::raw::ops::capability::effects::{self, Effect, Outcome};
     use crate::raw::ops::capability::fetch as reads;
+    use crate::raw::ops::capability::invoke as calls;
     use crate::raw::ops::capability::report::{self, Level};
     use crate::raw::ops::capability::types::{NetError, Request, Response};
     use crate::{Ctx, Failure};
@@ -26,6 +27,10 @@ mod component {
 
     pub(crate) fn perform(_: &Ctx, effect: &Effect) -> Result<Outcome, NetError> {
         effects::perform(effect)
+    }
+
+    pub(crate) fn invoke(_: &Ctx, wanted: &[calls::Call]) -> Vec<calls::Answer> {
+        calls::invoke(wanted)
     }
 
     pub(crate) fn log(_: &Ctx, level: Level, message: &str) {

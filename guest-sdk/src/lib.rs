@@ -68,7 +68,9 @@ mod ctx;
 mod effect;
 mod failure;
 mod host;
+mod invoke;
 mod manifest;
+pub mod records;
 mod request;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
@@ -99,7 +101,7 @@ pub mod raw {
 /// What the attribute's code calls. Not for authors.
 #[doc(hidden)]
 pub mod private {
-    pub use crate::manifest::{About, call, config, contract, directory, manifest, rule, service};
+    pub use crate::manifest::{About, call, config, contract, directory, invoke, manifest, rule, service};
 }
 
 /// What a capability writes into a JSON body where the host is to put a secret: the binding says, under `secrets:` of
@@ -108,6 +110,7 @@ pub const PLACEHOLDER: &str = "[secret]";
 
 pub use ctx::Ctx;
 pub use effect::{Done, Effect, Proposal};
+pub use invoke::{Call, InvokeError, Invoked};
 pub use manifest::Capability;
 pub use ops_guest_macros::capability;
 pub use raw::exports::ops::capability::guest::{

@@ -111,6 +111,11 @@ pub fn contract(name: &str, optional: bool) -> Need {
     Need { kind: NeedKind::Contract(name.to_owned()), optional }
 }
 
+/// A capability that it calls, or all below a prefix that ends in `.**`.
+pub fn invoke(name: &str, optional: bool) -> Need {
+    Need { kind: NeedKind::Invoke(name.to_owned()), optional }
+}
+
 /// A setting.
 pub fn config(key: &str, optional: bool, meaning: &str) -> Need {
     Need { kind: NeedKind::Config(ConfigNeed { key: key.to_owned(), meaning: meaning.to_owned() }), optional }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use ops_guest::testing::{Answer, End, World, assert_converges};
-use ops_guest::{Ctx, Failure, Level, NetError, Request, Undo, capability};
+use ops_guest::{Call, Ctx, Failure, Invoked, Level, NetError, Request, Undo, capability};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -268,6 +268,110 @@ fn schemas_are_in_one_piece_and_carry_the_docs() {
         assert!(
             !schema.contains("$ref") && schema.contains("https://json-schema.org/draft/2020-12/schema"),
             "{schema}"
+        );
+    }
+}
+
+/// What came of two machines.
+#[derive(Serialize, JsonSchema)]
+struct Both {
+    outputs: Vec<Value>,
+    runs: Vec<Option<String>>,
+    why: Option<String>,
+    milliseconds: u64,
+}
+
+mod calling {
+    use super::*;
+
+    #[capability(
+        name = "infra.vm.both",
+        summary = "Asks for two machines.",
+        safety = "read-only",
+        needs(
+            invoke("infra.vm.measure"),
+            invoke("gates.**", optional),
+            service("ops", optional, rule(GET "/receipts/{run}", read))
+        )
+    )]
+    fn both(ctx: &Ctx, _: Nothing) -> Result<Both, Failure> {
+        let start = ctx.elapsed();
+        let calls = [
+            Call::new("infra.vm.measure", &json!({"n": 1}))?,
+            Call::new("gates.one.check", &json!({"n": 2}))?,
+        ];
+        let answers = ctx.invoke(&calls)?;
+        Ok(Both {
+            outputs: answers.iter().filter_map(|answer| answer.outcome.clone().ok()).collect(),
+            runs: answers.iter().map(|answer| answer.run.clone()).collect(),
+            why: answers.iter().find_map(|answer| answer.output::<Value>().err()).map(|why| why.to_string()),
+            milliseconds: u64::try_from((ctx.elapsed() - start).as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+}
+
+#[test]
+fn calls_are_answered_in_order_and_take_as_long_as_the_longest() {
+    let slow = |n: &Value| Invoked { milliseconds: 30, ..Invoked::with("R1", json!({"n": n["n"]})) };
+    let mut world = World::new(&calling::CAPABILITY)
+        .invocable("infra.vm.measure", slow)
+        .invocable("gates.one.check", |_| Invoked::failed("R2", "it is broken"));
+    let ran = world.plan(json!({}));
+    assert_eq!(
+        ran.output(),
+        &json!({"outputs": [{"n": 1}], "runs": ["R1", "R2"], "why": "it is broken", "milliseconds": 30})
+    );
+    assert_eq!(ran.reads, ["invoke infra.vm.measure {\"n\":1}", "invoke gates.one.check {\"n\":2}"]);
+}
+
+#[test]
+#[should_panic(expected = "does not say that it calls other.thing.do")]
+fn a_call_that_the_manifest_lacks_is_found_out() {
+    drop(World::new(&calling::CAPABILITY).invocable("other.thing.do", |_| Invoked::failed("R", "")));
+}
+
+mod recorded {
+    use super::*;
+    use ops_guest::records;
+
+    #[derive(Deserialize, JsonSchema)]
+    pub(super) struct Run {
+        run: String,
+    }
+
+    #[derive(Serialize, JsonSchema)]
+    pub(super) struct Status {
+        status: Option<String>,
+    }
+
+    #[capability(
+        name = "gaps.evidence.check",
+        summary = "Looks at a receipt.",
+        safety = "read-only",
+        needs(service("ops", rule(GET "/receipts/{run}", read)))
+    )]
+    fn evidence(ctx: &Ctx, input: Run) -> Result<Status, Failure> {
+        Ok(Status { status: records::receipt(ctx, &input.run)?.map(|receipt| receipt.status) })
+    }
+}
+
+#[test]
+fn a_receipt_is_read_by_its_key_and_no_other_path() {
+    let receipt = json!({
+        "run": "CAP-1", "capability": "a.b", "safety": "read-only", "status": "done", "at": "", "verifies": true,
+        "why": null,
+    });
+    let mut world = World::new(&recorded::CAPABILITY).service(
+        "ops",
+        [Answer::get("/receipts/CAP-1").json(receipt), Answer::get("/receipts/CAP-2").status(404)],
+    );
+    assert_eq!(world.plan(json!({"run": "CAP-1"})).output(), &json!({"status": "done"}));
+    assert_eq!(world.plan(json!({"run": "CAP-2"})).output(), &json!({"status": null}));
+    for wrong in ["", "../lock", "a/b", "fixed in a commit", "..", "a?b"] {
+        let ran = world.plan(json!({"run": wrong}));
+        assert!(
+            matches!(ran.failure(), Failure::InvalidInput(_)) && ran.reads.is_empty(),
+            "{wrong}: {ran:?}"
         );
     }
 }

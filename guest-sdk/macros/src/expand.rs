@@ -94,6 +94,7 @@ fn need(need: &Need) -> TokenStream {
             quote!(::ops_guest::private::directory(#name, #optional, ::ops_guest::Access::Stage))
         }
         Kind::Contract => quote!(::ops_guest::private::contract(#name, #optional)),
+        Kind::Invoke => quote!(::ops_guest::private::invoke(#name, #optional)),
         Kind::Config(meaning) => quote!(::ops_guest::private::config(#name, #optional, #meaning)),
     }
 }

@@ -43,6 +43,7 @@ pub(crate) enum Kind {
     Service(Vec<Rule>),
     Directory(Access),
     Contract,
+    Invoke,
     Config(LitStr),
 }
 
@@ -130,6 +131,7 @@ impl Need {
             Kind::Service(_) => "service",
             Kind::Directory(_) => "directory",
             Kind::Contract => "contract",
+            Kind::Invoke => "capability",
             Kind::Config(_) => "config key",
         }
     }
@@ -140,8 +142,8 @@ impl Parse for Need {
         let kind: Ident = input.parse()?;
         let inner;
         match kind.to_string().as_str() {
-            "service" | "directory" | "contract" | "config" => parenthesized!(inner in input),
-            _ => return Err(unknown(&kind, &["service", "directory", "contract", "config"])),
+            "service" | "directory" | "contract" | "invoke" | "config" => parenthesized!(inner in input),
+            _ => return Err(unknown(&kind, &["service", "directory", "contract", "invoke", "config"])),
         };
         let name: LitStr = inner.parse()?;
         let mut optional = false;
@@ -168,7 +170,7 @@ impl Parse for Need {
                 ("directory", "stage") => once(&mut access, &word, Access::Stage)?,
                 ("service", _) => return Err(unknown(&word, &["rule(…)", "optional"])),
                 ("directory", _) => return Err(unknown(&word, &["read", "stage", "optional"])),
-                ("contract", _) => return Err(unknown(&word, &["optional"])),
+                ("contract" | "invoke", _) => return Err(unknown(&word, &["optional"])),
                 _ => return Err(unknown(&word, &["optional", "the setting's meaning in quotes"])),
             }
         }
@@ -180,6 +182,7 @@ impl Parse for Need {
             "service" => Kind::Service(rules),
             "directory" => Kind::Directory(access.ok_or_else(|| lacks("`read` or `stage`"))?),
             "contract" => Kind::Contract,
+            "invoke" => Kind::Invoke,
             _ => {
                 Kind::Config(meaning.ok_or_else(|| lacks("its meaning: `config(\"key\", \"What it is.\")`"))?)
             }
@@ -187,6 +190,7 @@ impl Parse for Need {
         match kind {
             Kind::Service(_) | Kind::Directory(_) => plain_name(&name)?,
             Kind::Contract => contract_name(&name)?,
+            Kind::Invoke => invoked_name(&name)?,
             Kind::Config(_) => {}
         }
         Ok(Self { name, optional, kind })
@@ -296,6 +300,20 @@ fn capability_name(name: LitStr) -> Result<LitStr> {
     Ok(name)
 }
 
+/// A capability's name, or a family of them.
+fn invoked_name(name: &LitStr) -> Result<()> {
+    let value = name.value();
+    let parts: Vec<_> = value.strip_suffix(".**").map_or(&*value, |family| family).split('.').collect();
+    let least = if value.ends_with(".**") { 1 } else { 2 };
+    if value.len() <= 100 && (least..=6).contains(&parts.len()) && parts.into_iter().all(is_plain) {
+        return Ok(());
+    }
+    Err(Error::new(
+        name.span(),
+        "a capability is named as in `infra.vm.status`, or as a family of them in `gates.**`",
+    ))
+}
+
 fn plain_name(name: &LitStr) -> Result<()> {
     match is_plain(&name.value()) {
         true => Ok(()),
@@ -332,6 +350,8 @@ mod tests {
             service("pve", optional, rule(GET "/vms/{id}", read, query("a", "b"),), rule(POST "/vms", mutate, headers("x-a")), rule(DELETE "/vms/{id}", destroy, undo)),
             directory("notes", stage, optional),
             contract("mail.contract.yaml", optional),
+            invoke("infra.vm.status", optional),
+            invoke("gates.**"),
             config("node", "The node."),
         ),
     "#;
@@ -339,8 +359,11 @@ mod tests {
     #[test]
     fn good_words_are_read() {
         let words: Words = syn::parse_str(GOOD).unwrap();
-        let [service, directory, contract, config] = words.needs.as_slice() else { panic!("four needs") };
+        let [service, directory, contract, invoke, family, config] = words.needs.as_slice() else {
+            panic!("six needs")
+        };
         assert!(matches!(contract.kind, Kind::Contract) && contract.optional);
+        assert!(matches!(invoke.kind, Kind::Invoke) && invoke.optional && !family.optional);
         let Kind::Service(rules) = &service.kind else { panic!("a service") };
         assert_eq!((rules.len(), rules[0].query.len(), rules[1].headers.len()), (3, 2, 1));
         assert!(rules[2].undo && !rules[1].undo);
@@ -357,7 +380,7 @@ mod tests {
             ("\"mutating\"", "\"harmless\"", "\"harmless\"", "expected one of: \"read-only\""),
             ("safety =", "savety =", "savety", "expected one of: name, summary, safety, needs"),
             ("summary = \"Clones.\",", "name = \"a.b\",", "name", "says again"),
-            ("service(", "server(", "server", "expected one of: service, directory, contract, config"),
+            ("service(", "server(", "server", "expected one of: service, directory, contract, invoke"),
             ("\"pve\"", "\"PVE\"", "\"PVE\"", "a name begins with"),
             ("optional, rule", "optinal, rule", "optinal", "expected one of: rule(…), optional"),
             ("stage, optional", "write, optional", "write", "expected one of: read, stage, optional"),
@@ -370,6 +393,9 @@ mod tests {
                 "read",
                 "expected one of: optional",
             ),
+            ("gates.**", "gates.*", "\"gates.*\"", "a capability is named as in"),
+            ("gates.**", "**", "\"**\"", "a capability is named as in"),
+            ("infra.vm.status", "status", "\"status\"", "a capability is named as in"),
             ("GET", "get", "get", "expected one of: GET, HEAD"),
             ("\"/vms\"", "\"vms\"", "\"vms\"", "a path begins with `/`"),
             ("\"/vms\"", "\"/vms?a=1\"", "\"/vms?a=1\"", "query(\"key\")"),

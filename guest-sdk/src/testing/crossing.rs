@@ -8,8 +8,10 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 use super::fixture::Tape;
+use super::invoked::Invocable;
 use super::{Answer, needs};
 use crate::raw::ops::capability::effects::{Effect, Outcome};
+use crate::raw::ops::capability::invoke as calls;
 use crate::raw::ops::capability::types::{NetError, Request, Response};
 use crate::{Ctx, Failure, Level, Manifest};
 
@@ -31,6 +33,7 @@ pub(super) enum Phase {
 pub(crate) struct State {
     pub(super) manifest: Manifest,
     pub(super) services: Vec<(String, Vec<Answer>)>,
+    pub(super) invocables: Vec<Invocable>,
     pub(super) performed: Vec<Effect>,
     pub(super) now: SystemTime,
     /// Numbers the plans; ids are made of it, so that plan and apply agree and two plans do not.
@@ -57,6 +60,12 @@ impl State {
             found.unwrap_or_else(|| panic!("the test has no answer for {} {}", request.method, request.path));
         self.monotonic += time;
         answer
+    }
+
+    fn invoked(&self, call: &calls::Call) -> calls::Answer {
+        needs::assert_invokes(&self.manifest, &call.capability);
+        let found = self.invocables.iter().rev().find_map(|known| known.answer(call));
+        found.unwrap_or_else(|| panic!("the test has no capability {}", call.capability))
     }
 }
 
@@ -105,6 +114,23 @@ pub(crate) fn perform(ctx: &Ctx, effect: &Effect) -> Result<Outcome, NetError> {
     };
     state.effects.push(effect.clone());
     Ok(outcome)
+}
+
+pub(crate) fn invoke(ctx: &Ctx, wanted: &[calls::Call]) -> Vec<calls::Answer> {
+    let mut state = ctx.world.borrow_mut();
+    for call in wanted {
+        state.reads.push(format!("invoke {} {}", call.capability, call.arguments));
+    }
+    if let Some(tape) = &mut state.tape {
+        let (answers, clock) = tape.invoke(wanted);
+        state.monotonic = state.monotonic.max(Duration::from_nanos(clock));
+        return answers;
+    }
+    let answers: Vec<_> = wanted.iter().map(|call| state.invoked(call)).collect();
+    // They run at the same time.
+    let longest = answers.iter().map(|answer| answer.milliseconds).max();
+    state.monotonic += Duration::from_millis(longest.unwrap_or(0));
+    answers
 }
 
 pub(crate) fn log(ctx: &Ctx, level: Level, message: &str) {

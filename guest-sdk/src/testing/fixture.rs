@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use serde_json::{Value, json};
 
 use crate::raw::ops::capability::effects::{Effect, Outcome, Undo};
+use crate::raw::ops::capability::invoke as calls;
 use crate::raw::ops::capability::types::{NetError, Request, Response};
 use crate::{Failure, Header, RateLimit, Upstream};
 
@@ -32,6 +33,17 @@ impl Tape {
     pub(super) fn read(&mut self, request: &Request) -> (Result<Response, NetError>, u64) {
         let next = self.next(&json!({"read": asked(request)}), &["read"]);
         (answer(&next["answer"]), clock(&next))
+    }
+
+    pub(super) fn invoke(&mut self, wanted: &[calls::Call]) -> (Vec<calls::Answer>, u64) {
+        let asked = |call: &calls::Call| {
+            let arguments: Value = serde_json::from_str(&call.arguments).unwrap_or_default();
+            json!({"capability": call.capability, "arguments": arguments})
+        };
+        let asked: Vec<_> = wanted.iter().map(asked).collect();
+        let next = self.next(&json!({"invoke": asked}), &["invoke"]);
+        let given = next["answer"].as_array().expect("a fixture answers calls with a list");
+        (given.iter().map(super::invoked::of_fixture).collect(), clock(&next))
     }
 
     pub(super) fn change(&mut self, effect: &Effect) -> (Result<Outcome, NetError>, u64) {

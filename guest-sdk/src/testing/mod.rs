@@ -57,6 +57,7 @@ mod answer;
 pub(crate) mod crossing;
 mod files;
 mod fixture;
+mod invoked;
 mod needs;
 mod world;
 

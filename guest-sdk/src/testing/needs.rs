@@ -30,6 +30,18 @@ pub(super) fn assert_contract(manifest: &Manifest, name: &str) {
     assert!(named, "the manifest asks for no contract {name}");
 }
 
+/// Panics unless the manifest names the capability, or a family that it is of.
+pub(super) fn assert_invokes(manifest: &Manifest, capability: &str) {
+    let named = manifest.needs.iter().any(|need| match &need.kind {
+        NeedKind::Invoke(known) => match known.strip_suffix("**") {
+            Some(family) => capability.starts_with(family),
+            None => known == capability,
+        },
+        _ => false,
+    });
+    assert!(named, "the manifest does not say that it calls {capability}");
+}
+
 /// Panics unless the manifest names the directory.
 pub(super) fn assert_directory(manifest: &Manifest, name: &str) {
     let named = |kind: &NeedKind| matches!(kind, NeedKind::Directory(directory) if directory.name == name);

@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use super::crossing::{Handle, Phase, State, Stopped};
 use super::files::{self, Tree};
 use super::fixture::{self, Tape};
+use super::invoked::Invocable;
 use super::{Answer, needs};
 use crate::raw::ops::capability::effects::Effect;
-use crate::{Capability, Ctx, Failure};
+use crate::{Capability, Ctx, Failure, Invoked};
 
 /// What a run changed in the directories, by `directory/name`. `None` is a file that was removed.
 pub type Files = BTreeMap<String, Option<Vec<u8>>>;
@@ -96,6 +97,7 @@ impl World {
         let state = State {
             manifest: capability.manifest(),
             services: vec![],
+            invocables: vec![],
             performed: vec![],
             now: SystemTime::UNIX_EPOCH + Duration::new(1_795_338_000, 123),
             plan: 0,
@@ -184,6 +186,19 @@ impl World {
     /// With this service bound, which answers so.
     pub fn service(self, name: &str, answers: impl IntoIterator<Item = Answer>) -> Self {
         self.state.borrow_mut().services.push((name.to_owned(), answers.into_iter().collect()));
+        self
+    }
+
+    /// With this capability granted to be called, which answers its arguments so.
+    ///
+    /// # Panics
+    /// If the manifest does not ask for it.
+    pub fn invocable(self, name: &str, answer: impl Fn(&Value) -> Invoked + 'static) -> Self {
+        {
+            let mut state = self.state.borrow_mut();
+            needs::assert_invokes(&state.manifest, name);
+            state.invocables.push(Invocable::new(name, answer));
+        }
         self
     }
 
