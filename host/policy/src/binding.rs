@@ -40,6 +40,10 @@ pub struct Binding {
     pub contracts: Vec<String>,
     /// Settings that the guest sees.
     pub config: BTreeMap<String, Setting>,
+    /// The capabilities that it may call, read-only ones, in the order of the file.
+    pub invoke: Vec<String>,
+    /// The capabilities that the host starts on its word, each as a run of its own.
+    pub starts: Vec<String>,
     /// What only one run at a time may work on, where that is so.
     pub lock: Option<TargetLock>,
     /// What a run may use.
@@ -96,6 +100,8 @@ struct Written {
     config: Entries<Setting>,
     #[serde(default)]
     invoke: Vec<At<String>>,
+    #[serde(default)]
+    starts: Vec<At<String>>,
     #[serde(default, deserialize_with = "yaml::present")]
     lock: Option<At<String>>,
     #[serde(default)]
@@ -132,13 +138,12 @@ impl Written {
         if !self.component.value.ends_with(".wasm") {
             return Err(Wrong::at(&self.component, "a component's file ends in .wasm"));
         }
-        let services = named("services", self.services, |service| service.check(safety))?;
-        let directories = named("directories", self.directories, |directory| directory.check(safety))?;
+        let services = named("services", self.services, |name, service| service.check(name, safety))?;
+        let directories = named("directories", self.directories, |_, directory| directory.check(safety))?;
         let contracts = contracts(&self.contracts)?;
         let config = config(self.config)?;
-        if let Some(name) = self.invoke.first() {
-            return Err(Wrong::at(name, "`invoke` is not available in this version; leave it out or empty"));
-        }
+        let invoke = capabilities("invoke", &self.invoke, &self.capability.value)?;
+        let starts = capabilities("starts", &self.starts, &self.capability.value)?;
         let limits = self.limits.check()?;
         let lock = self.lock.as_ref().map(lock).transpose()?;
         let effects: Vec<_> =
@@ -156,6 +161,8 @@ impl Written {
             directories,
             contracts,
             config,
+            invoke,
+            starts,
             lock,
             limits,
             record: self.record,
@@ -178,7 +185,7 @@ impl WrittenDirectory {
 fn named<W, T>(
     what: &str,
     entries: Entries<W>,
-    check: impl Fn(W) -> Result<T, Wrong>,
+    check: impl Fn(&str, W) -> Result<T, Wrong>,
 ) -> Result<BTreeMap<String, T>, Wrong> {
     let mut checked = BTreeMap::new();
     for (key, written) in entries.0 {
@@ -186,15 +193,12 @@ fn named<W, T>(
         if checked.len() == GRANTS {
             return Err(Wrong::at(&key, format!("a binding has at most {GRANTS} {what}")));
         }
-        // Contract files are mounted under that name, and the host answers for the other.
-        match (what, key.value.as_str()) {
-            ("directories", "contracts") => {
-                return Err(Wrong::at(&key, "the name `contracts` is taken by the contract files"));
-            }
-            ("services", "ops") => return Err(Wrong::at(&key, "the name `ops` is taken by the host itself")),
-            _ => {}
+        // Contract files are mounted under that name.
+        if (what, key.value.as_str()) == ("directories", "contracts") {
+            return Err(Wrong::at(&key, "the name `contracts` is taken by the contract files"));
         }
-        checked.insert(key.value, check(written)?);
+        let value = check(&key.value, written)?;
+        checked.insert(key.value, value);
     }
     Ok(checked)
 }
@@ -215,6 +219,27 @@ fn contracts(written: &[At<String>]) -> Result<Vec<String>, Wrong> {
             return Err(Wrong::at(contract, format!("a binding has at most {GRANTS} contracts")));
         }
         names.push(name.clone());
+    }
+    Ok(names)
+}
+
+/// The names of capabilities under `what`, each once, and not the binding's own.
+fn capabilities(what: &str, written: &[At<String>], own: &str) -> Result<Vec<String>, Wrong> {
+    let mut names = Vec::new();
+    for name in written {
+        name::check(&name.value).map_err(|why| {
+            Wrong::at(name, why).hint(format!("`{what}` names each capability in full, and no pattern"))
+        })?;
+        if name.value == own {
+            return Err(Wrong::at(name, format!("`{what}` names the capability itself")));
+        }
+        if names.contains(&name.value) {
+            return Err(Wrong::at(name, format!("`{}` is listed twice", name.value)));
+        }
+        if names.len() == GRANTS {
+            return Err(Wrong::at(name, format!("`{what}` has at most {GRANTS} capabilities")));
+        }
+        names.push(name.value.clone());
     }
     Ok(names)
 }

@@ -111,7 +111,7 @@ fn locate(manifest: &Manifest, binding: &Binding, url: &str) -> Result<(String, 
         return Ok((service.to_owned(), path.to_owned()));
     }
     let (origin, path) = Origin::of_url(url).map_err(|error| UrlError::Origin(error, existing(binding)))?;
-    let there = binding.services.iter().filter(|(_, service)| service.origin == origin);
+    let there = binding.services.iter().filter(|(_, service)| service.origin.as_ref() == Some(&origin));
     let names: Vec<String> = there.map(|(name, _)| name.clone()).collect();
     match names.as_slice() {
         [] => Err(UrlError::NoService(origin, existing(binding))),
@@ -121,7 +121,7 @@ fn locate(manifest: &Manifest, binding: &Binding, url: &str) -> Result<(String, 
 }
 
 fn existing(binding: &Binding) -> String {
-    let services = binding.services.iter().map(|(name, service)| format!("{name} ({})", service.origin));
+    let services = binding.services.iter().map(|(name, service)| format!("{name} ({})", service.place()));
     let services: Vec<String> = services.collect();
     if services.is_empty() {
         return format!("the binding of {} grants no service", binding.capability);

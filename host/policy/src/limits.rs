@@ -18,6 +18,7 @@ pub(crate) const TIB: u64 = 1024 * GIB;
 
 /// The shortest time that can be written.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
+const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -34,6 +35,8 @@ pub struct Limits {
     pub response: u64,
     /// The output JSON, in bytes.
     pub output: u64,
+    /// How long a run waits for the target of its `lock:`.
+    pub wait: Duration,
 }
 
 impl Default for Limits {
@@ -44,6 +47,7 @@ impl Default for Limits {
             requests: 20,
             response: MIB,
             output: 256 * KIB,
+            wait: Duration::from_secs(10),
         }
     }
 }
@@ -62,6 +66,8 @@ pub(crate) struct Written {
     response: Option<At<Scalar>>,
     #[serde(default, deserialize_with = "yaml::present")]
     output: Option<At<Scalar>>,
+    #[serde(default, deserialize_with = "yaml::present")]
+    wait: Option<At<Scalar>>,
 }
 
 impl Written {
@@ -85,6 +91,7 @@ impl Written {
                 "above 0 and at most 64MiB",
             )?,
             output: size(self.output.as_ref(), default.output, 1..=16 * MIB, "above 0 and at most 16MiB")?,
+            wait: time(self.wait.as_ref(), default.wait, TICK..=10 * MINUTE, "above 0 and at most 10m")?,
         })
     }
 }
@@ -149,13 +156,14 @@ mod tests {
             parse("{memory: 4GiB, time: 90m, requests: 0, response: 1KiB, output: 16MiB}").unwrap_err();
         assert!(limits.contains("at most 60m"), "{limits}");
         assert_eq!(
-            parse("{memory: 4GiB, time: 250ms, requests: 10000, response: 1KiB, output: 16MiB}"),
+            parse("{memory: 4GiB, time: 250ms, requests: 10000, response: 1KiB, output: 16MiB, wait: 2m}"),
             Ok(Limits {
                 memory: 4 * GIB,
                 time: Duration::from_millis(250),
                 requests: 10_000,
                 response: KIB,
-                output: 16 * MIB
+                output: 16 * MIB,
+                wait: 2 * MINUTE,
             })
         );
     }
@@ -182,6 +190,7 @@ mod tests {
             ("requests: many", "from 0 to 10000"),
             ("output: 17MiB", "at most 16MiB"),
             ("response: 65MiB", "at most 64MiB"),
+            ("wait: 11m", "at most 10m"),
             ("memori: 1MiB", "did you mean `memory`?"),
         ] {
             let error = parse(text).unwrap_err();

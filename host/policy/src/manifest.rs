@@ -115,7 +115,7 @@ pub enum NeedKind {
     },
     /// A capability that it invokes.
     Invoke {
-        /// The capability's name.
+        /// The capability's name, or `family.**` for every one whose name begins with `family.`.
         name: String,
     },
     /// A setting.
@@ -157,7 +157,7 @@ pub struct Manifest {
 }
 
 /// Names of arguments that are the host's own flags.
-const RESERVED: [&str; 5] = ["json", "dry_run", "execute", "help", "trace_checks"];
+const RESERVED: [&str; 6] = ["json", "dry_run", "execute", "help", "plan_id", "trace_checks"];
 
 impl Manifest {
     /// Checks that the arguments can be flags: an object with properties whose names are small letters, digits and
@@ -216,6 +216,7 @@ mod tests {
             json!({"type": "string"}),
             json!({"type": "object", "properties": {"json": {}}}),
             json!({"type": "object", "properties": {"dry_run": {}}}),
+            json!({"type": "object", "properties": {"plan_id": {}}}),
             json!({"type": "object", "properties": {"a-b": {}}}),
             json!({"type": "object", "properties": {"1a": {}}}),
             json!({"type": "object", "properties": {"": {}}}),

@@ -114,6 +114,38 @@ pub enum Outcome {
     Performed(Response),
 }
 
+/// A call of another capability, as the guest asks for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Call {
+    /// The capability's name.
+    pub capability: String,
+    /// Its arguments, a JSON object.
+    pub arguments: String,
+}
+
+/// What came of a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Invoked {
+    /// The key of its run, where it came to one.
+    pub run: Option<String>,
+    /// How long it took, in milliseconds.
+    pub milliseconds: u64,
+    /// Its output as JSON.
+    pub outcome: Result<String, CallError>,
+}
+
+/// Why a call has no output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "message", rename_all = "kebab-case")]
+pub enum CallError {
+    /// The binding does not name the capability, or it is not read-only.
+    NotGranted(String),
+    /// It ran, or was to run, and has no output.
+    Failed(String),
+}
+
 /// How much a log line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

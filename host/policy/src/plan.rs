@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::manifest::{RuleEffect, Safety};
-use crate::message::{Effect, Input, Request, Undo};
+use crate::message::{Call, Effect, Input, Invoked, Request, Undo};
 
 /// The format's version, in every plan.
 pub const VERSION: u32 = 1;
@@ -100,6 +100,9 @@ pub struct Plan {
     pub files: Vec<PlannedFile>,
     /// What was read from services before the first effect and after, in order.
     pub reads: Vec<PlannedRead>,
+    /// What other capabilities answered, in order. Where the plan is carried out they are not asked again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub invoked: Vec<PlannedCalls>,
     /// The content of each granted directory, by its name.
     pub directories: BTreeMap<String, Digest>,
     /// The content of each granted contract, by its name.
@@ -199,6 +202,16 @@ pub struct PlannedRead {
     pub answer: Digest,
     /// How many effects had been captured before it.
     pub after_effects: u32,
+}
+
+/// Calls of other capabilities that were made at once, and what came of each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedCalls {
+    /// What was called.
+    pub calls: Vec<Call>,
+    /// The answers, in the order of the calls.
+    pub answers: Vec<Invoked>,
 }
 
 /// How an effect that is asked for compares with the plan.
@@ -321,6 +334,7 @@ mod tests {
             }],
             files: vec![],
             reads: vec![],
+            invoked: vec![],
             directories: BTreeMap::new(),
             contracts: BTreeMap::new(),
         }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::binding::{Binding, Directory};
 use crate::manifest::{Access, Manifest, NeedKind, RuleEffect, RuleNeed, Safety};
 use crate::rule::{Method, PathPattern};
-use crate::service::Service;
+use crate::service::{self, Service};
 use crate::visible;
 
 /// What a run may do.
@@ -27,6 +27,10 @@ pub struct Rights {
     pub directories: BTreeMap<String, Directory>,
     /// Contract files that are needed and granted, sorted.
     pub contracts: BTreeSet<String>,
+    /// Capabilities that it may call: named by a need and by the binding.
+    pub invoke: BTreeSet<String>,
+    /// Capabilities that the host starts on its word: named by the binding, where the output can say so.
+    pub starts: BTreeSet<String>,
     /// Settings that are needed and given, a JSON object.
     pub config: Map<String, Value>,
     optional_unbound: BTreeSet<String>,
@@ -99,6 +103,8 @@ impl Rights {
                 services: BTreeMap::new(),
                 directories: BTreeMap::new(),
                 contracts: BTreeSet::new(),
+                invoke: BTreeSet::new(),
+                starts: starts(manifest, binding),
                 config: Map::new(),
                 optional_unbound: BTreeSet::new(),
                 unneeded: Vec::new(),
@@ -180,10 +186,16 @@ impl Join<'_> {
                     );
                 }
             }
-            NeedKind::Invoke { name } if !optional => {
-                self.miss(format!("it needs to invoke {name}, which is not available in this version"), None);
+            NeedKind::Invoke { name } => {
+                let before = self.rights.invoke.len();
+                let granted = self.binding.invoke.iter().filter(|granted| invokes(name, granted));
+                self.rights.invoke.extend(granted.cloned());
+                if self.rights.invoke.len() == before && !optional {
+                    let one = if name.ends_with(FAMILY) { "…".to_owned() } else { quoted(name) };
+                    let what = format!("it needs to call the capability `{name}`, which is not granted");
+                    self.miss(what, Some(format!("invoke: [{one}]")));
+                }
             }
-            NeedKind::Invoke { .. } => {}
         }
     }
 
@@ -253,7 +265,9 @@ pub(crate) fn needed(rule: &RuleNeed) -> Result<NeededRule, String> {
 }
 
 fn service_lines(name: &str, rules: &[RuleNeed]) -> String {
-    let mut lines = format!("services:\n  {}:\n    origin: https://…\n    rules:", quoted(name));
+    // The host itself has none.
+    let origin = if name == service::OWN { "" } else { "\n    origin: https://…" };
+    let mut lines = format!("services:\n  {}:{origin}\n    rules:", quoted(name));
     for (index, rule) in rules.iter().enumerate() {
         let mut fields = format!(
             "id: rule-{}, method: {}, path: {}, effect: {}",
@@ -273,6 +287,27 @@ fn service_lines(name: &str, rules: &[RuleNeed]) -> String {
     lines
 }
 
+/// What stands at the end of a need that names every capability of a family.
+const FAMILY: &str = ".**";
+
+/// Whether a need names this capability.
+fn invokes(need: &str, capability: &str) -> bool {
+    match need.strip_suffix(FAMILY) {
+        Some(family) => capability.strip_prefix(family).is_some_and(|rest| rest.starts_with('.')),
+        None => need == capability,
+    }
+}
+
+/// The property of an output schema that says which capability the host is to start.
+pub const STARTS: &str = "x-ops-starts";
+
+/// What the host may start on the capability's word: nothing where its output has no place for such a word.
+fn starts(manifest: &Manifest, binding: &Binding) -> BTreeSet<String> {
+    let properties = manifest.output.get("properties").and_then(Value::as_object);
+    let says = properties.into_iter().flatten().any(|(_, property)| property.get(STARTS) == Some(&Value::Bool(true)));
+    if says { binding.starts.iter().cloned().collect() } else { BTreeSet::new() }
+}
+
 fn unneeded(rights: &Rights, binding: &Binding) -> Vec<String> {
     let mut unneeded = Vec::new();
     let services = binding.services.keys().filter(|name| !rights.services.contains_key(*name));
@@ -281,6 +316,10 @@ fn unneeded(rights: &Rights, binding: &Binding) -> Vec<String> {
     unneeded.extend(directories.map(|name| format!("directory {name}")));
     let contracts = binding.contracts.iter().filter(|name| !rights.contracts.contains(*name));
     unneeded.extend(contracts.map(|name| format!("contract {name}")));
+    let invoke = binding.invoke.iter().filter(|name| !rights.invoke.contains(*name));
+    unneeded.extend(invoke.map(|name| format!("invoke {name}")));
+    let starts = binding.starts.iter().filter(|name| !rights.starts.contains(*name));
+    unneeded.extend(starts.map(|name| format!("starts {name}")));
     let config = binding.config.keys().filter(|key| !rights.config.contains_key(*key));
     unneeded.extend(config.map(|key| format!("config {key}")));
     unneeded

@@ -1,5 +1,8 @@
 //! A service as a binding grants it: one origin, who may be dialled, what is added, which requests pass.
 //!
+//! The service `ops` is the host itself: it is never dialled, so it has no origin and nothing that goes with one, and it
+//! can be read only.
+//!
 //! Checked here, in order: origin, addresses, plain HTTP only to loopback, TLS, credential, then each rule, and last
 //! the secrets that go into bodies, which name rules.
 
@@ -11,10 +14,10 @@ use serde::Deserialize;
 
 use crate::address;
 use crate::header;
-use crate::manifest::Safety;
+use crate::manifest::{RuleEffect, Safety};
 use crate::name;
 use crate::origin::{Origin, Scheme};
-use crate::rule::{self, Rule};
+use crate::rule::{self, Method, Rule};
 pub use crate::service::secret::BodySecret;
 pub use crate::service::tls::{Fingerprint, FingerprintError, Tls};
 use crate::yaml::{self, At, Wrong};
@@ -24,11 +27,14 @@ const RULES: usize = 200;
 /// The most ranges of one service.
 const ADDRESSES: usize = 50;
 
+/// The name of the service that the host answers itself.
+pub const OWN: &str = "ops";
+
 /// A service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
-    /// Where it lives.
-    pub origin: Origin,
+    /// Where it lives; none for the host itself.
+    pub origin: Option<Origin>,
     /// How its certificate is checked, where not by the system's roots.
     pub tls: Option<Tls>,
     /// Ranges, not globally routable, in which it may be dialled.
@@ -58,7 +64,8 @@ pub struct Credential {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a service, a map with `origin` and `rules`")]
 pub(crate) struct Written {
-    origin: At<String>,
+    #[serde(default, deserialize_with = "yaml::present")]
+    origin: Option<At<String>>,
     #[serde(default, deserialize_with = "yaml::present")]
     tls: Option<At<tls::Written>>,
     #[serde(default)]
@@ -83,18 +90,56 @@ struct WrittenCredential {
 }
 
 impl Written {
-    pub(crate) fn check(self, safety: Safety) -> Result<Service, Wrong> {
-        let (origin, addresses) = reach(&self.origin, &self.addresses)?;
+    pub(crate) fn check(self, name: &str, safety: Safety) -> Result<Service, Wrong> {
+        if name == OWN {
+            return self.own(safety);
+        }
+        let Some(origin) = &self.origin else {
+            return Err(Wrong::at(&self.rules, format!("the service `{name}` has no `origin`"))
+                .hint("write where it lives, such as origin: https://mail.example.internal:443"));
+        };
+        let (origin, addresses) = reach(origin, &self.addresses)?;
         let tls = self.tls.map(|tls| tls::check(tls, &origin)).transpose()?;
         let credential = self.credential.map(WrittenCredential::check).transpose()?;
         let rules =
             rules(self.rules, safety, credential.as_ref().map(|credential| credential.header.as_str()))?;
         let secrets = secret::check(self.secrets, &rules)?;
-        Ok(Service { origin, tls, addresses, credential, rules, secrets })
+        Ok(Service { origin: Some(origin), tls, addresses, credential, rules, secrets })
+    }
+
+    /// The host itself.
+    fn own(self, safety: Safety) -> Result<Service, Wrong> {
+        let hint = "the host answers for it, and nothing is dialled: give it `rules` alone";
+        let extra = |what: &str| format!("the service `{OWN}` is the host itself and has no `{what}`");
+        if let Some(origin) = &self.origin {
+            return Err(Wrong::at(origin, extra("origin")).hint(hint));
+        }
+        let more = [
+            ("tls", self.tls.is_some()),
+            ("addresses", !self.addresses.is_empty()),
+            ("credential", self.credential.is_some()),
+            ("secrets", !self.secrets.is_empty()),
+        ];
+        if let Some((what, _)) = more.into_iter().find(|(_, is_there)| *is_there) {
+            return Err(Wrong::at(&self.rules, extra(what)).hint(hint));
+        }
+        let places: Vec<_> = self.rules.value.iter().map(|rule| rule.id.clone()).collect();
+        let rules = rules(self.rules, safety, None)?;
+        let wrong = |rule: &&Rule| rule.method != Method::Get || rule.effect != RuleEffect::Read;
+        if let Some((_, place)) = rules.iter().zip(&places).find(|(rule, _)| wrong(rule)) {
+            let text = format!("of the service `{OWN}` a rule reads: `method: GET` and `effect: read`");
+            return Err(Wrong::at(place, text));
+        }
+        Ok(Service { origin: None, tls: None, addresses: Vec::new(), credential: None, rules, secrets: Vec::new() })
     }
 }
 
 impl Service {
+    /// Where it lives, for people.
+    pub fn place(&self) -> String {
+        self.origin.as_ref().map_or_else(|| "this host".to_owned(), Origin::to_string)
+    }
+
     /// The rule with that id.
     pub fn rule(&self, id: &str) -> Option<&Rule> {
         self.rules.iter().find(|rule| rule.id == id)

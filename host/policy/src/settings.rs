@@ -203,9 +203,11 @@ impl Settings {
     /// The first service with a secret that is not named, or not for its origin.
     pub fn admit(&self, binding: &Binding) -> Result<(), SecretRefused> {
         for (name, service) in &binding.services {
+            // The host itself is sent no secret.
+            let Some(to) = &service.origin else { continue };
             let credential = service.credential.iter().map(|credential| &credential.secret);
             for secret in credential.chain(service.secrets.iter().map(|secret| &secret.name)) {
-                let (service, secret, origin) = (name.clone(), secret.clone(), service.origin.clone());
+                let (service, secret, origin) = (name.clone(), secret.clone(), to.clone());
                 match self.secrets.get(&secret) {
                     None => return Err(SecretRefused::Unknown { service, secret, origin }),
                     Some(known) if !known.origins.contains(&origin) => {

@@ -7,7 +7,9 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use ops_policy::message::{Effect, Header, NetError, Outcome, Report, Request, Response, WireRequest};
+use ops_policy::message::{
+    Call, Effect, Header, Invoked, NetError, Outcome, Report, Request, Response, WireRequest,
+};
 use serde::{Deserialize, Serialize};
 
 /// An answer that may take a while. `Err` ends the run at once; the guest never sees it.
@@ -79,12 +81,16 @@ pub trait Broker: Send {
     /// Asks for a change. Once begun it is never cut short from outside: it keeps its own deadline.
     fn perform(&mut self, effect: Effect) -> Answer<'_, Result<Outcome, NetError>>;
 
+    /// Calls other capabilities. The answers are as many as the calls, and in their order. It may be given up at any time:
+    /// what was called changes nothing.
+    fn invoke(&mut self, calls: Vec<Call>) -> Answer<'_, Vec<Invoked>>;
+
     /// Tells people something.
     fn report(&mut self, report: Report) -> Answer<'_, ()>;
 
     /// Where the run stands on the guest's monotonic clock.
     ///
-    /// The sandbox asks once before the guest's first instruction, and after each `fetch`, `fetch_url` and `perform`;
+    /// The sandbox asks once before the guest's first instruction, and after each `fetch`, `fetch_url`, `perform` and `invoke`;
     /// between them the clock moves in sleeps and by a little at each reading.
     fn now(&mut self) -> Moment;
 }

@@ -24,7 +24,7 @@ pub struct Component {
     exports: Vec<String>,
     from_cache: bool,
     /// The component with its links, for each set of links that it ran with. Nothing of a run is in it.
-    linked: [OnceLock<CapabilityPre<State>>; 8],
+    linked: [OnceLock<CapabilityPre<State>>; 16],
 }
 
 impl Component {
@@ -88,23 +88,19 @@ impl Component {
 
     /// The component with its links, checked against the contract before anything of it runs.
     pub(crate) fn linked(&self, links: Links) -> wasmtime::Result<CapabilityPre<State>> {
-        let [none, fetch, effects, both, http, http_fetch, http_effects, all] = &self.linked;
-        let kept = match (links.http, links.effects, links.fetch) {
-            (false, false, false) => none,
-            (false, false, true) => fetch,
-            (false, true, false) => effects,
-            (false, true, true) => both,
-            (true, false, false) => http,
-            (true, false, true) => http_fetch,
-            (true, true, false) => http_effects,
-            (true, true, true) => all,
-        };
-        if let Some(linked) = kept.get() {
+        let Links { fetch, effects, http, invoke } = links;
+        let bits = [fetch, effects, http, invoke].map(usize::from);
+        let at = bits.iter().rev().fold(0, |sum, bit| sum * 2 + bit);
+        let kept = self.linked.get(at);
+        if let Some(linked) = kept.and_then(OnceLock::get) {
             return Ok(linked.clone());
         }
         let linker = link::linker(self.inner.engine(), links)?;
         let linked = CapabilityPre::new(linker.instantiate_pre(&self.inner)?)?;
-        Ok(kept.get_or_init(|| linked).clone())
+        Ok(match kept {
+            Some(kept) => kept.get_or_init(|| linked).clone(),
+            None => linked,
+        })
     }
 
     /// The open file with its compiled code, for a process that is to run it.

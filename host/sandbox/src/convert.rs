@@ -3,7 +3,7 @@
 use ops_policy::message;
 
 use crate::bindings::exports::ops::capability::guest;
-use crate::bindings::ops::capability::{effects, report, types};
+use crate::bindings::ops::capability::{effects, invoke, report, types};
 
 fn headers_in(headers: Vec<types::Header>) -> Vec<message::Header> {
     headers.into_iter().map(|header| message::Header { name: header.name, value: header.value }).collect()
@@ -50,6 +50,20 @@ pub(crate) fn outcome(outcome: message::Outcome) -> effects::Outcome {
         message::Outcome::Planned => effects::Outcome::Planned,
         message::Outcome::Performed(answer) => effects::Outcome::Performed(response(answer)),
     }
+}
+
+pub(crate) fn call(call: invoke::Call) -> message::Call {
+    let invoke::Call { capability, arguments } = call;
+    message::Call { capability, arguments }
+}
+
+pub(crate) fn invoked(invoked: message::Invoked) -> invoke::Answer {
+    let message::Invoked { run, milliseconds, outcome } = invoked;
+    let outcome = outcome.map_err(|error| match error {
+        message::CallError::NotGranted(why) => invoke::CallError::NotGranted(why),
+        message::CallError::Failed(why) => invoke::CallError::Failed(why),
+    });
+    invoke::Answer { run, milliseconds, outcome }
 }
 
 pub(crate) fn level(level: report::Level) -> message::Level {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ops_policy::manifest::{Access, Manifest, Need, NeedKind, RuleEffect, RuleNeed, Safety};
-use ops_policy::message::{Effect, NetError, Outcome, Report, Request, Response};
+use ops_policy::message::{Call, Effect, Invoked, NetError, Outcome, Report, Request, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{Mutex, watch};
@@ -133,6 +133,10 @@ impl Broker for Nobody {
     }
 
     fn perform(&mut self, _: Effect) -> Answer<'_, Result<Outcome, NetError>> {
+        Box::pin(async { Err(Stop) })
+    }
+
+    fn invoke(&mut self, _: Vec<Call>) -> Answer<'_, Vec<Invoked>> {
         Box::pin(async { Err(Stop) })
     }
 

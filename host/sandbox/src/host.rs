@@ -7,7 +7,7 @@
 use ops_policy::message::Report;
 use wasmtime::Result;
 
-use crate::bindings::ops::capability::{effects, fetch, report, types};
+use crate::bindings::ops::capability::{effects, fetch, invoke, report, types};
 use crate::bounds::Halt;
 use crate::broker::Stop;
 use crate::convert;
@@ -64,6 +64,19 @@ impl effects::Host for State {
         drop(broker);
         self.go_on()?;
         Ok(answer.map(convert::outcome).map_err(convert::net_error))
+    }
+}
+
+impl invoke::Host for State {
+    async fn invoke(&mut self, calls: Vec<invoke::Call>) -> Result<Vec<invoke::Answer>> {
+        let mut broker = self.broker.lock().await;
+        self.go_on()?;
+        let calls = calls.into_iter().map(convert::call).collect();
+        let answers = broker.invoke(calls).await.map_err(Halt::from)?;
+        self.clock.arrive(broker.now());
+        drop(broker);
+        self.go_on()?;
+        Ok(answers.into_iter().map(convert::invoked).collect())
     }
 }
 

@@ -104,7 +104,9 @@ fn check_one(import: &str, links: Links, safety: Safety) -> Result<(), &'static 
             Err("the binding grants no change that it needs; under `services:`, give the service an \
                           `origin:` and a rule with `effect: mutate` or `effect: destroy`")
         }
-        "invoke" => Err("calling other capabilities is not available in this version"),
+        "invoke" if links.invoke => Ok(()),
+        "invoke" => Err("its manifest names no capability that it calls, so no `invoke:` in the binding can grant it; \
+                         build it with `needs(invoke(\"…\"))`"),
         _ => Err("this host knows no such interface, so nothing can grant it"),
     }
 }
@@ -130,8 +132,8 @@ fn check_http(interface: &str, version: &str, links: Links) -> Result<(), &'stat
 mod tests {
     use super::*;
 
-    const NONE: Links = Links { fetch: false, effects: false, http: false };
-    const ALL: Links = Links { fetch: true, effects: true, http: true };
+    const NONE: Links = Links { fetch: false, effects: false, http: false, invoke: false };
+    const ALL: Links = Links { fetch: true, effects: true, http: true, invoke: true };
 
     fn refusal(import: &str, links: Links, safety: Safety) -> Option<String> {
         check(&[import.to_owned()], links, safety).err().map(|refused| refused.to_string())
@@ -159,6 +161,9 @@ mod tests {
                 refusal(http, without, Safety::Mutating).unwrap().contains("no service with `effect: read`")
             );
         }
+        let invoke = "ops:capability/invoke@0.1.0";
+        assert_eq!(refusal(invoke, ALL, Safety::ReadOnly), None);
+        assert!(refusal(invoke, NONE, Safety::ReadOnly).unwrap().contains("names no capability"));
         let effects = "ops:capability/effects@0.1.3";
         assert_eq!(refusal(effects, ALL, Safety::Mutating), None);
         assert!(refusal(effects, NONE, Safety::Mutating).unwrap().contains("`effect: mutate`"));
@@ -178,7 +183,6 @@ mod tests {
             ("wasi:clocks/timezone@0.2.6", "no grant stands for it"),
             ("wasi:io/poll@0.3.0", "WASI 0.2"),
             ("wasi:io/poll", "WASI 0.2"),
-            ("ops:capability/invoke@0.1.0", "not available in this version"),
             ("ops:capability/fetch@0.2.0", "`ops:capability` 0.1"),
             ("ops:capability/secrets@0.1.0", "no such interface"),
             ("ops:capability-x/fetch@0.1.0", "no such interface"),

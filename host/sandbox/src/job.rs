@@ -18,6 +18,8 @@ pub struct Links {
     pub effects: bool,
     /// `wasi:http`, for components that are not written for this host. Its requests are for read rules only.
     pub http: bool,
+    /// `ops:capability/invoke`.
+    pub invoke: bool,
 }
 
 /// A directory that the guest sees.

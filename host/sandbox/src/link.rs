@@ -13,7 +13,7 @@ use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, io, random};
 use wasmtime_wasi_http::WasiHttp;
 use wasmtime_wasi_http::p2::bindings::http::{outgoing_handler, types};
 
-use crate::bindings::ops::capability::{effects, fetch, report};
+use crate::bindings::ops::capability::{effects, fetch, invoke, report};
 use crate::clock::{ClockView, HasClock};
 use crate::component::Component;
 use crate::job::Links;
@@ -37,6 +37,9 @@ pub(crate) fn linker(engine: &Engine, links: Links) -> Result<Linker<State>> {
     }
     if links.effects {
         effects::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+    }
+    if links.invoke {
+        invoke::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
     }
     if links.http {
         let stable = types::LinkOptions::default();

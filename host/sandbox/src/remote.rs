@@ -8,7 +8,7 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, mpsc};
 
-use ops_policy::message::{Effect, NetError, Outcome, Report, Request, Response};
+use ops_policy::message::{Call, CallError, Effect, Invoked, NetError, Outcome, Report, Request, Response};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::broker::{Answer, Broker, HttpRequest, Moment, Stop};
@@ -161,6 +161,24 @@ impl Broker for RemoteBroker {
                 }
                 Some(_) => gone(),
                 None => Ok(Err(too_long())),
+            }
+        })
+    }
+
+    fn invoke(&mut self, calls: Vec<Call>) -> Answer<'_, Vec<Invoked>> {
+        Box::pin(async move {
+            let count = calls.len();
+            match self.ask(&ToHost::Invoke(calls)).await {
+                Some(Said::Invoked(answers, moment)) => {
+                    self.moment = moment;
+                    answers
+                }
+                Some(_) => gone(),
+                None => {
+                    let why = || CallError::Failed("the calls are too long".to_owned());
+                    let answer = || Invoked { run: None, milliseconds: 0, outcome: Err(why()) };
+                    Ok(std::iter::repeat_with(answer).take(count).collect())
+                }
             }
         })
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use ops_policy::digest::Digest;
-use ops_policy::message::{Effect, Input, NetError, Outcome, Report, Request, Response};
+use ops_policy::message::{Call, Effect, Input, Invoked, NetError, Outcome, Report, Request, Response};
 use tokio::sync::{Mutex, watch};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
@@ -146,7 +146,7 @@ pub(crate) fn job() -> (Job, watch::Sender<bool>) {
     let (sender, cancel) = watch::channel(false);
     let job = Job {
         input: Input { arguments: r#"{"a":1}"#.to_owned(), config: "{}".to_owned(), services: Vec::new() },
-        links: Links { fetch: true, effects: true, http: true },
+        links: Links { fetch: true, effects: true, http: true, invoke: true },
         clock_seconds: 1_000,
         clock_nanoseconds: 7,
         seed: [1; 32],
@@ -234,6 +234,18 @@ impl Broker for Script {
 
     fn perform(&mut self, _: Effect) -> Answer<'_, Result<Outcome, NetError>> {
         Box::pin(async { Ok(Ok(Outcome::Performed(self.answer(&self.performed).await?))) })
+    }
+
+    fn invoke(&mut self, calls: Vec<Call>) -> Answer<'_, Vec<Invoked>> {
+        Box::pin(async move {
+            self.answer(&self.fetched).await?;
+            let answer = |call: Call| Invoked {
+                run: Some(call.capability),
+                milliseconds: 7,
+                outcome: Ok(call.arguments),
+            };
+            Ok(calls.into_iter().map(answer).collect())
+        })
     }
 
     fn report(&mut self, _: Report) -> Answer<'_, ()> {

@@ -11,7 +11,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use ops_policy::manifest::Manifest;
-use ops_policy::message::{Effect, Input, NetError, Outcome, Report, Request, Response};
+use ops_policy::message::{Call, Effect, Input, Invoked, NetError, Outcome, Report, Request, Response};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +71,8 @@ pub(crate) enum Said {
     Fetched(Result<Result<Response, NetError>, Stop>, Moment),
     /// To [`ToHost::Perform`].
     Performed(Result<Result<Outcome, NetError>, Stop>, Moment),
+    /// To [`ToHost::Invoke`].
+    Invoked(Result<Vec<Invoked>, Stop>, Moment),
     /// To [`ToHost::Report`].
     Told(Result<(), Stop>),
 }
@@ -143,6 +145,8 @@ pub(crate) enum ToHost {
     Refused { method: String, why: usize },
     /// As in [`crate::broker::Broker`].
     Perform(Effect),
+    /// As in [`crate::broker::Broker`].
+    Invoke(Vec<Call>),
     /// As in [`crate::broker::Broker`].
     Report(Report),
     /// The run is over. Its output, where the end is one, comes in a frame of its own.

@@ -51,7 +51,7 @@ fn refused(cases: &[(&str, &str, &str)]) {
 fn the_design_reads_as_written() {
     let binding = parse(MAIL).unwrap();
     let mail = &binding.services["mail"];
-    assert_eq!(mail.origin.to_string(), "https://mail.example.internal:443");
+    assert_eq!(mail.place(), "https://mail.example.internal:443");
     assert_eq!(
         mail.rules.iter().map(|rule| rule.effect).collect::<Vec<_>>(),
         [RuleEffect::Read, RuleEffect::Read, RuleEffect::Mutate]
@@ -166,7 +166,12 @@ fn words_that_are_not_known() {
 
 #[test]
 fn fields_of_later_versions() {
-    refused(&[("invoke: []", "invoke: [a.b]", "`invoke` is not available in this version")]);
+    refused(&[
+        ("invoke: []", "invoke: [gates.*]", "names each capability in full"),
+        ("invoke: []", "invoke: [a.b, a.b]", "listed twice"),
+        ("invoke: []", "invoke: [communications.mail.send.test]", "names the capability itself"),
+        ("invoke: []", "starts: [a]", "names each capability in full"),
+    ]);
 }
 
 #[test]
@@ -314,7 +319,7 @@ fn names_and_paths() {
         ("components/communications", "/components/communications", "it is absolute"),
         ("_test.wasm ", "_test.so ", "ends in .wasm"),
         ("  mail:", "  Mail:", "is not a name"),
-        ("  mail:", "  ops:", "taken by the host"),
+        ("  mail:", "  ops:", "has no `origin`"),
         ("  outbox:", "  contracts:", "taken by the contract files"),
         ("path: state/outbox", "path: bindings", "it is the workspace's `bindings`"),
         ("path: state/outbox", "path: components/x", "it lies in the workspace's `components`"),
@@ -431,4 +436,35 @@ fn errors_show_the_place() {
         "  did you mean `access`?",
     ];
     assert_eq!(error, expected.join("\n"));
+}
+
+#[test]
+fn the_host_itself_is_a_service_that_is_read() {
+    let binding = |service: &str| {
+        let text = format!(
+            "capability: a.b\ncomponent: components/a.wasm\nsafety: read-only\nservices:\n  ops:\n{service}"
+        );
+        Binding::parse("a.b.yaml", text.as_bytes()).map_err(|error| error.to_string())
+    };
+    let rule = "    rules: [{id: lock, method: GET, path: /lock, effect: read}]\n";
+    let own = binding(rule).unwrap().services["ops"].clone();
+    assert_eq!((own.origin.as_ref(), own.place().as_str(), own.rules.len()), (None, "this host", 1));
+    for (service, why) in [
+        (format!("    origin: https://a.test\n{rule}"), "a.b.yaml:6:13: the service `ops` is the host itself"),
+        (format!("{rule}    addresses: [10.0.0.0/8]\n"), "has no `addresses`"),
+        (format!("{rule}    credential: {{secret: a, header: X-A, as: \"{{}}\"}}\n"), "has no `credential`"),
+        (format!("{rule}    secrets: [{{name: a, at: /a, rule: lock}}]\n"), "has no `secrets`"),
+        (rule.replace("GET", "POST"), "`method: GET` and `effect: read`"),
+        ("    rules: []\n".to_owned(), "without rules"),
+    ] {
+        let error = binding(&service).unwrap_err();
+        assert!(error.contains(why), "{service}: {error}");
+    }
+}
+
+#[test]
+fn what_it_may_call_is_kept_in_order() {
+    let text = "capability: a.b\ncomponent: components/a.wasm\nsafety: read-only\ninvoke: [c.d, a.c]\nstarts: [e.f]\n";
+    let binding = Binding::parse("a.b.yaml", text.as_bytes()).unwrap();
+    assert_eq!((binding.invoke, binding.starts), (vec!["c.d".into(), "a.c".into()], vec!["e.f".to_owned()]));
 }

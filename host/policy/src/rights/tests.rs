@@ -118,7 +118,7 @@ fn what_is_missing_is_said_with_the_lines_that_grant_it() {
             format!(
                 "it needs the setting `from` (The\\u{{a}}sender.), which is not given{in_binding}config:\n  from: …"
             ),
-            "it needs to invoke c.d, which is not available in this version".to_owned(),
+            format!("it needs to call the capability `c.d`, which is not granted{in_binding}invoke: [c.d]"),
         ]
     );
 }
@@ -178,4 +178,21 @@ fn words_are_quoted_where_they_must_be() {
     ] {
         assert_eq!(quoted(word), expected);
     }
+}
+
+#[test]
+fn a_call_needs_both_sides() {
+    let invoke = |name: &str| (NeedKind::Invoke { name: name.to_owned() }, true);
+    let granted = binding("safety: read-only, invoke: [gates.one.check, gatesx.one, c.d, e.f], starts: [g.h]");
+    let needs = vec![invoke("gates.**"), invoke("c.d"), invoke("x.y")];
+    let mut manifest = manifest(Safety::ReadOnly, needs);
+    let rights = Rights::intersect(&manifest, &granted).unwrap();
+    assert_eq!(rights.invoke.iter().collect::<Vec<_>>(), ["c.d", "gates.one.check"]);
+    assert_eq!(rights.unneeded(), ["invoke gatesx.one", "invoke e.f", "starts g.h"]);
+    manifest.output = json!({"properties": {"start": {"x-ops-starts": true}}});
+    let rights = Rights::intersect(&manifest, &granted).unwrap();
+    assert_eq!(rights.starts.iter().collect::<Vec<_>>(), ["g.h"]);
+    manifest.needs = vec![Need { need: NeedKind::Invoke { name: "gate.**".into() }, optional: false }];
+    let missing = Rights::intersect(&manifest, &granted).unwrap_err();
+    assert!(missing[0].to_string().ends_with("this would grant it:\ninvoke: […]"), "{missing:?}");
 }

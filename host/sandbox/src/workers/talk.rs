@@ -249,6 +249,16 @@ impl<'a> Talk<'a> {
                     }
                 }
             }
+            ToHost::Invoke(calls) => {
+                let asked = async { if is_over { Err(Stop) } else { broker.invoke(calls).await } };
+                match self.beside(TO_HOST, caught(asked)).await? {
+                    First::Said(said) => return Ok(Some(said)),
+                    First::Done(answer) => {
+                        let (answers, moment) = self.moment(answer?, broker).await?;
+                        Said::Invoked(answers, moment).into()
+                    }
+                }
+            }
             ToHost::Perform(effect) => {
                 // Not beside anything: once begun it comes to its end, whatever becomes of the guest.
                 let answer =

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
-use ops_policy::message::{Effect, NetError, Outcome, Report, Request, Response};
+use ops_policy::message::{Call, Effect, Invoked, NetError, Outcome, Report, Request, Response};
 use ops_sandbox::broker::{Answer, Broker, HttpRequest, Moment, Stop};
 use ops_sandbox::component::Component;
 use ops_sandbox::job::{End, Mount};
@@ -265,6 +265,10 @@ impl Broker for Hands {
             self.performed += 1;
             Ok(Ok(Outcome::Performed(empty())))
         })
+    }
+
+    fn invoke(&mut self, _: Vec<Call>) -> Answer<'_, Vec<Invoked>> {
+        Box::pin(async { Err(Stop) })
     }
 
     fn report(&mut self, _: Report) -> Answer<'_, ()> {
