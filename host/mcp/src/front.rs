@@ -13,7 +13,7 @@ use ops_policy::visible;
 use ops_runner::agents::{Answer, is_own};
 use ops_runner::broker::ReportSink;
 use ops_runner::pinned::Refusal;
-use ops_runner::run::{Actor, Arguments, Order, Standing, What};
+use ops_runner::run::{Actor, Arguments, Cause, Order, Standing, What};
 use ops_runner::runner::Runner;
 use ops_runner::show::plan_text;
 use serde_json::{Map, Value};
@@ -232,7 +232,7 @@ impl Front {
                 Err(why) => return (usage(offer, why), None),
             },
         };
-        let order = Order { what, actor, reports, trace: Arc::new(|_| {}), cancel };
+        let order = Order { what, actor, cause: Cause::Asked, reports, trace: Arc::new(|_| {}), cancel };
         let engine = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(engine) => engine,
             Err(error) => return (usage(offer, format!("no runtime: {error}")), None),

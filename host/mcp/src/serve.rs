@@ -160,7 +160,7 @@ impl Door {
 
 /// Serves, and ends in order.
 fn run<F: Future<Output = Result<(), String>>>(
-    mut runner: Runner,
+    runner: Runner,
     development: bool,
     tell: Tell,
     serve: impl FnOnce(Arc<Front>) -> F,

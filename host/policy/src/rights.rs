@@ -304,7 +304,10 @@ pub const STARTS: &str = "x-ops-starts";
 /// What the host may start on the capability's word: nothing where its output has no place for such a word.
 fn starts(manifest: &Manifest, binding: &Binding) -> BTreeSet<String> {
     let properties = manifest.output.get("properties").and_then(Value::as_object);
-    let says = properties.into_iter().flatten().any(|(_, property)| property.get(STARTS) == Some(&Value::Bool(true)));
+    let says = properties
+        .into_iter()
+        .flatten()
+        .any(|(_, property)| property.get(STARTS) == Some(&Value::Bool(true)));
     if says { binding.starts.iter().cloned().collect() } else { BTreeSet::new() }
 }
 

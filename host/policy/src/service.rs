@@ -130,7 +130,14 @@ impl Written {
             let text = format!("of the service `{OWN}` a rule reads: `method: GET` and `effect: read`");
             return Err(Wrong::at(place, text));
         }
-        Ok(Service { origin: None, tls: None, addresses: Vec::new(), credential: None, rules, secrets: Vec::new() })
+        Ok(Service {
+            origin: None,
+            tls: None,
+            addresses: Vec::new(),
+            credential: None,
+            rules,
+            secrets: Vec::new(),
+        })
     }
 }
 

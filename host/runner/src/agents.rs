@@ -23,7 +23,7 @@ use crate::output::CHECK;
 use crate::pinned::{Capability, Pinned, Refusal};
 use crate::receipt::Report;
 use crate::rights_text::ways;
-use crate::run::{Actor, Order, Person, Standing, What};
+use crate::run::{Actor, Nobody, Order, Standing, What};
 use crate::runner::Runner;
 
 /// How often a run of another process is looked at until it has ended.
@@ -93,19 +93,6 @@ pub struct Answer {
     pub plan: Option<Arc<Plan>>,
     /// What was refused to the guest while it ran, in words.
     pub denied: Vec<String>,
-}
-
-/// Nobody: there is no terminal and no pipe behind an agent, whatever the binding accepts.
-struct Nobody;
-
-impl Person for Nobody {
-    fn confirm(&mut self, _: &Plan) -> Option<String> {
-        None
-    }
-
-    fn piped(&mut self, _: &Plan) -> Option<String> {
-        None
-    }
 }
 
 impl Runner {

@@ -12,7 +12,7 @@ use ops_egress::send::Sent;
 use ops_ledger::store::Ledger;
 use ops_ledger::{content, failpoint};
 use ops_policy::digest::Digest;
-use ops_policy::message::{Effect, NetError, Outcome, Response};
+use ops_policy::message::{Call, Effect, Invoked, NetError, Outcome, Response};
 use ops_policy::plan::{Next, Plan, PlannedRead};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -167,6 +167,17 @@ impl Applying {
                 read.summary, planned.summary
             ))),
             None => Err(deviation(format!("it read `{}`, which the plan did not", read.summary))),
+        }
+    }
+
+    /// What the plan was made with at its calls of that number, from 0.
+    pub(crate) fn calls(&self, number: usize, calls: &[Call]) -> Result<Vec<Invoked>, Ending> {
+        match self.plan.invoked.get(number) {
+            Some(planned) if planned.calls == calls => Ok(planned.answers.clone()),
+            Some(_) => {
+                Err(deviation("it called other capabilities than the plan, or with other arguments".into()))
+            }
+            None => Err(deviation("it called other capabilities where the plan called none".into())),
         }
     }
 

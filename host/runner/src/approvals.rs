@@ -23,7 +23,7 @@ use crate::ending::Ending;
 use crate::key::run_key;
 use crate::pinned::{Capability, Pinned};
 use crate::record::Record;
-use crate::run::{Actor, Order, Run, What};
+use crate::run::{Actor, Cause, Order, Run, What};
 use crate::runner::Runner;
 use crate::statement::{digest, plan_ref};
 
@@ -210,6 +210,7 @@ impl Runner {
         let order = Order {
             what: What::Apply { plan: stored.id.clone() },
             actor: actor.clone(),
+            cause: Cause::Asked,
             reports: Arc::new(|_| {}),
             trace: Arc::new(|_| {}),
             cancel: watch::channel(false).1,

@@ -4,6 +4,7 @@
 //! was asked and answered is written down in order, by the host and never by the guest. When the run must end, the
 //! reason is kept here and the guest is told nothing.
 
+mod calls;
 mod effects;
 mod url;
 
@@ -12,16 +13,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ops_ledger::audit;
-use ops_policy::decide::{Denial, Door, decide};
+use ops_policy::decide::{Allowed, Denial, Door, decide};
 use ops_policy::digest::Digest;
-use ops_policy::message::{Effect, NetError, Outcome, Report, Request, Response};
-use ops_policy::plan::{PlannedEffect, PlannedRead};
-use ops_policy::rights::Rights;
+use ops_policy::message::{Call, Effect, Invoked, NetError, Outcome, Report, Request, Response};
+use ops_policy::plan::{PlannedCalls, PlannedEffect, PlannedRead};
+use ops_policy::rights::{GrantedService, Rights};
 use ops_policy::visible;
 use ops_sandbox::broker::{Answer, Broker, HttpRequest, Moment, Stop};
 
 use crate::applying::Applying;
 use crate::ending::Ending;
+use crate::invoking::Caller;
 use crate::journal::{self, Entry, Question, Tape};
 use crate::sends::{Kind, SendFailure, Sender};
 
@@ -78,6 +80,8 @@ pub(crate) struct Seen {
     pub(crate) phase: Phase,
     pub(crate) reads: Vec<PlannedRead>,
     pub(crate) captured: Vec<PlannedEffect>,
+    /// The calls of other capabilities that were answered.
+    pub(crate) invoked: Vec<PlannedCalls>,
     /// What was refused, in words.
     pub(crate) denied: BTreeMap<String, Refused>,
     /// Every question with its answer, in order.
@@ -90,6 +94,7 @@ pub(crate) struct Seen {
 pub(crate) struct RunBroker {
     rights: Arc<Rights>,
     sender: Sender,
+    caller: Caller,
     seen: Seen,
     /// What is answered from the journal of the run that this one continues.
     tape: Tape,
@@ -108,6 +113,7 @@ impl RunBroker {
     pub(crate) fn new(
         rights: Arc<Rights>,
         sender: Sender,
+        caller: Caller,
         phase: Phase,
         tape: Tape,
         sink: ReportSink,
@@ -115,10 +121,12 @@ impl RunBroker {
         Self {
             rights,
             sender,
+            caller,
             seen: Seen {
                 phase,
                 reads: Vec::new(),
                 captured: Vec::new(),
+                invoked: Vec::new(),
                 denied: BTreeMap::new(),
                 journal: Vec::new(),
                 ending: None,
@@ -261,8 +269,8 @@ impl RunBroker {
     /// Sends a read, if a rule lets it through.
     async fn ask(&mut self, request: &Request) -> Result<Result<Response, NetError>, Stop> {
         match decide(&self.rights, Door::Fetch, request) {
-            Ok(allowed) => match self.sender.send(&allowed, &Kind::Read).await {
-                Ok((sent, _)) => Ok(Ok(sent.response)),
+            Ok(allowed) => match self.answered(&allowed).await {
+                Ok(response) => Ok(Ok(response)),
                 Err(SendFailure::Answer { error, .. }) => Ok(Err(error)),
                 Err(SendFailure::Host { code, why }) => self.stop(Ending::denied(code, why)),
             },
@@ -273,12 +281,21 @@ impl RunBroker {
         }
     }
 
+    /// The answer to a read that is allowed: the host's own, or a service's.
+    async fn answered(&mut self, allowed: &Allowed) -> Result<Response, SendFailure> {
+        let is_own = |service: &GrantedService| service.grant.origin.is_none();
+        if self.rights.services.get(&allowed.service).is_some_and(is_own) {
+            return self.sender.own(allowed);
+        }
+        self.sender.send(allowed, &Kind::Read).await.map(|(sent, _)| sent.response)
+    }
+
     /// The journal's answer to a read.
     fn again(&mut self, answer: journal::Answer) -> Result<Result<Response, NetError>, Stop> {
         match answer {
             journal::Answer::Response(response) => Ok(Ok(response)),
             journal::Answer::Error(error) => Ok(Err(error)),
-            journal::Answer::Planned | journal::Answer::Refused => {
+            journal::Answer::Planned | journal::Answer::Refused | journal::Answer::Invoked(_) => {
                 self.stop(Ending::denied("journal", "the journal has an answer that no read gets"))
             }
         }
@@ -290,7 +307,7 @@ impl RunBroker {
         let body = match question {
             Question::Fetch(request) => request.body.as_deref(),
             Question::FetchUrl(request) => request.body.as_deref(),
-            Question::Malformed { .. } | Question::Perform(_) => None,
+            Question::Malformed { .. } | Question::Perform(_) | Question::Invoke(_) => None,
         };
         let holds = veil.hides(question.words().as_bytes()) || body.is_some_and(|body| veil.hides(body));
         if holds && matches!(self.seen.phase, Phase::Apply(_)) {
@@ -392,6 +409,10 @@ impl Broker for RunBroker {
 
     fn perform(&mut self, effect: Effect) -> Answer<'_, Result<Outcome, NetError>> {
         Box::pin(self.change(effect))
+    }
+
+    fn invoke(&mut self, calls: Vec<Call>) -> Answer<'_, Vec<Invoked>> {
+        Box::pin(self.call(calls))
     }
 
     fn report(&mut self, report: Report) -> Answer<'_, ()> {

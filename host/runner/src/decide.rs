@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ops_policy::grant_path::{self, Protected};
-use ops_policy::manifest::{Access, RuleEffect, Safety};
+use ops_policy::manifest::{Access, NeedKind, RuleEffect, Safety};
 use ops_policy::message::Input;
-use ops_policy::rights::Rights;
+use ops_policy::rights::{GrantedService, Rights};
 use ops_policy::rule::Rule;
 use ops_policy::service::Tls;
 use ops_policy::settings::Role;
@@ -20,6 +20,7 @@ use ops_sandbox::job::Links;
 use serde_json::Value;
 
 use crate::ending::Ending;
+use crate::invoking;
 use crate::run::{Decided, Resolved, Run, Wanted};
 use crate::workspace::{BINDINGS, Workspace};
 
@@ -57,6 +58,7 @@ impl Run<'_> {
             rights.safety = Safety::Destructive;
         }
         self.record.rights = Some(rights.clone());
+        invoking::admit(&self.order.cause, rights.safety == Safety::ReadOnly)?;
         if self.role == Some(Role::Reader) && rights.safety != Safety::ReadOnly {
             return Err(Ending::denied(
                 "role",
@@ -66,8 +68,12 @@ impl Run<'_> {
                 ),
             ));
         }
-        let http = rights.services.values().any(|service| service.grant.rules.iter().any(reads));
-        let links = Links { fetch: true, effects: rights.safety != Safety::ReadOnly, http };
+        let dialled = |service: &&GrantedService| service.grant.origin.is_some();
+        let http =
+            rights.services.values().filter(dialled).any(|service| service.grant.rules.iter().any(reads));
+        let invoke =
+            capability.manifest.needs.iter().any(|need| matches!(need.need, NeedKind::Invoke { .. }));
+        let links = Links { fetch: true, effects: rights.safety != Safety::ReadOnly, http, invoke };
         imports::check(component.imports(), links, rights.safety).map_err(|refused| {
             Ending::denied("import", format!("{}: {refused}", workspace.shown(&capability.binding.component)))
         })?;

@@ -14,7 +14,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ops_policy::message::{Failure, Header, Input, NetError, Request, Response, Undo};
+use ops_policy::message::{
+    Call, CallError, Failure, Header, Input, Invoked, NetError, Request, Response, Undo,
+};
 use ops_sandbox::component::Component;
 use ops_sandbox::job::End;
 use ops_sandbox::tree;
@@ -223,6 +225,9 @@ fn veiled(entry: &Entry, made: &mut Placeholders) -> Result<Entry, RecordingErro
             Answer::Response(Response { status: response.status, headers, body })
         }
         Answer::Error(error) => Answer::Error(silent(error)),
+        Answer::Invoked(answers) => {
+            Answer::Invoked(answers.iter().map(|answer| silent_call(answer, made)).collect())
+        }
         other => other.clone(),
     };
     if matches!(entry.question, Question::FetchUrl(_) | Question::Malformed { .. }) {
@@ -246,6 +251,17 @@ fn silent(error: &NetError) -> NetError {
     }
 }
 
+/// What came of a call, its output word by word.
+fn silent_call(answer: &Invoked, made: &mut Placeholders) -> Invoked {
+    let outcome = match &answer.outcome {
+        Ok(output) => Ok(content(output, made)),
+        Err(CallError::NotGranted(_)) => Err(CallError::NotGranted("as recorded".to_owned())),
+        Err(CallError::Failed(_)) => Err(CallError::Failed("as recorded".to_owned())),
+    };
+    let run = answer.run.as_deref().map(|run| made.text(run));
+    Invoked { run, milliseconds: answer.milliseconds, outcome }
+}
+
 fn crossing(entry: &Entry) -> Value {
     let answer = match &entry.answer {
         Answer::Response(response) => json!({
@@ -253,6 +269,7 @@ fn crossing(entry: &Entry) -> Value {
         }),
         Answer::Error(error) => json!({"error": error}),
         Answer::Planned | Answer::Refused => json!("planned"),
+        Answer::Invoked(answers) => answers.iter().map(invoked).collect(),
     };
     match &entry.question {
         Question::Perform(effect) => {
@@ -267,8 +284,26 @@ fn crossing(entry: &Entry) -> Value {
             })
         }
         Question::Fetch(request) => json!({"read": asked(request), "answer": answer, "clock": entry.clock}),
+        Question::Invoke(calls) => {
+            let calls: Vec<_> = calls.iter().map(called).collect();
+            json!({"invoke": calls, "answer": answer, "clock": entry.clock})
+        }
         Question::FetchUrl(_) | Question::Malformed { .. } => Value::Null,
     }
+}
+
+fn called(call: &Call) -> Value {
+    let arguments: Value = serde_json::from_str(&call.arguments).unwrap_or_default();
+    json!({"capability": call.capability, "arguments": arguments})
+}
+
+fn invoked(answer: &Invoked) -> Value {
+    let (name, what) = match &answer.outcome {
+        Ok(output) => ("output", serde_json::from_str(output).unwrap_or_default()),
+        Err(CallError::NotGranted(why)) => ("not_granted", json!(why)),
+        Err(CallError::Failed(why)) => ("failed", json!(why)),
+    };
+    json!({"run": answer.run, "milliseconds": answer.milliseconds, name: what})
 }
 
 fn asked(request: &Request) -> Value {

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use ops_policy::message::{Effect, NetError, Request, Response};
+use ops_policy::message::{Call, Effect, Invoked, NetError, Request, Response};
 use ops_sandbox::broker::HttpRequest;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,8 @@ pub(crate) enum Question {
     },
     /// An effect.
     Perform(Effect),
+    /// Calls of other capabilities, made at once.
+    Invoke(Vec<Call>),
 }
 
 /// What it was told.
@@ -41,6 +43,8 @@ pub(crate) enum Answer {
     Planned,
     /// Nothing, for a request that was none.
     Refused,
+    /// What came of each call.
+    Invoked(Vec<Invoked>),
 }
 
 /// One crossing of the wall and back.
@@ -109,7 +113,7 @@ impl Question {
             Self::Fetch(asked) => asked.body.as_deref(),
             Self::FetchUrl(asked) => asked.body.as_deref(),
             Self::Perform(effect) => effect.request.body.as_deref(),
-            Self::Malformed { .. } => None,
+            Self::Malformed { .. } | Self::Invoke(_) => None,
         };
         body.map_or(0, <[u8]>::len).saturating_add(self.words().len())
     }
@@ -128,6 +132,10 @@ impl Question {
             }
             Self::Malformed { method, .. } => method.clone(),
             Self::Perform(effect) => format!("{} {}", effect.summary, request(&effect.request)),
+            Self::Invoke(calls) => {
+                let calls = calls.iter().map(|call| format!("{} {}", call.capability, call.arguments));
+                calls.collect::<Vec<_>>().join("\n")
+            }
         }
     }
 }
@@ -143,6 +151,10 @@ impl std::fmt::Display for Question {
             Self::Malformed { method, why } => format!("a request {method} of which {why}"),
             Self::Perform(effect) => {
                 format!("the effect `{}` ({})", effect.summary, request_text(&effect.request))
+            }
+            Self::Invoke(calls) => {
+                let names: Vec<_> = calls.iter().map(|call| call.capability.as_str()).collect();
+                format!("a call of {}", names.join(", "))
             }
         };
         f.write_str(&ops_policy::visible::clip(&ops_policy::visible::visible(&text), 500))

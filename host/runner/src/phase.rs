@@ -139,7 +139,8 @@ impl Run<'_> {
             Sender::new(outbound, decided.rights.clone(), limits, phase.audited(), self.order.cancel.clone());
         let word = phase.audited().word().to_owned();
         let tape = std::mem::take(&mut self.tape);
-        let broker = RunBroker::new(decided.rights.clone(), sender, phase, tape, self.order.reports.clone());
+        let rights = decided.rights.clone();
+        let broker = RunBroker::new(rights, sender, self.caller(), phase, tape, self.order.reports.clone());
         let broker = Arc::new(Mutex::new(broker));
         let job = Job {
             input: decided.input.clone(),
@@ -172,6 +173,7 @@ impl Run<'_> {
             clock,
             seed: hex::encode(seed),
             links: [links.fetch, links.effects, links.http],
+            invoke: links.invoke,
             limits: [
                 limits.memory,
                 limits.output,
@@ -193,6 +195,7 @@ impl Run<'_> {
         let authority = decided.grounds.infisical.clone();
         Outbound {
             egress: runner.egress(),
+            own: runner.own_answers(),
             authorities: decided.grounds.authorities.clone(),
             secrets: Secrets::new(
                 runner.egress(),

@@ -179,6 +179,7 @@ impl Run<'_> {
             effects: seen.captured,
             files,
             reads: seen.reads,
+            invoked: seen.invoked,
             directories: stage.trees.iter().map(|(name, tree)| (name.clone(), tree.digest())).collect(),
             contracts: decided
                 .grounds

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use crate::applying::Done;
 use crate::broker::Refused;
 use crate::ending::{Ending, Status};
-use crate::output::CHECK;
+use crate::output::{CHECK, Start};
 use crate::recording::{self, Recording, Written};
 use crate::resolution::Resolving;
 use crate::run::Run;
@@ -44,6 +44,10 @@ pub struct Report {
     pub plan: Option<Arc<Plan>>,
     /// Whether it was a dry run.
     pub dry_run: bool,
+    /// What the host is to start now, where the run asked for that.
+    pub(crate) start: Option<Start>,
+    /// What became of that.
+    pub started: Option<Box<Report>>,
     /// What was refused to the guest while it ran, in words. A guest may keep it to itself.
     pub denied: Vec<(String, Refused)>,
     /// Where the receipt was written out.
@@ -64,6 +68,8 @@ impl Report {
             output: None,
             plan: None,
             dry_run: false,
+            start: None,
+            started: None,
             denied: Vec::new(),
             receipt: None,
             export_fault: None,
@@ -142,6 +148,8 @@ impl Run<'_> {
             output: self.record.output.filter(|_| status == Status::Done || checked),
             plan,
             dry_run: self.record.dry_run,
+            start: self.record.start.filter(|_| status == Status::Done),
+            started: None,
             denied: self.record.denied.into_iter().collect(),
             receipt,
             export_fault,

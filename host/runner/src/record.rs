@@ -7,7 +7,7 @@ use std::time::Duration;
 use ops_egress::secret::Secret;
 use ops_policy::digest::Digest;
 use ops_policy::message::Input;
-use ops_policy::plan::Plan;
+use ops_policy::plan::{Plan, PlannedCalls};
 use ops_policy::rights::Rights;
 use ops_policy::settings::Records;
 use ops_sandbox::confine::Confinement;
@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::applying::Done;
 use crate::approving::Approved;
 use crate::broker::{Phase, Refused, Seen};
+use crate::output::Start;
 use crate::pinned::Capability;
 use crate::resolution::Resolving;
 use crate::run::Planned;
@@ -87,6 +88,10 @@ pub(crate) struct Record {
     /// What the guest was confined by, if it ran.
     pub(crate) confined: Option<Confinement>,
     pub(crate) used: BTreeMap<UseKey, Used>,
+    /// The calls of other capabilities, of the phase that made them.
+    pub(crate) invoked: Vec<PlannedCalls>,
+    /// What the host is to start after the receipt.
+    pub(crate) start: Option<Start>,
     pub(crate) denied: BTreeMap<String, Refused>,
     /// Services whose addresses may not be dialled, in words, and how often.
     pub(crate) undialled: BTreeMap<String, u64>,
@@ -109,6 +114,9 @@ impl Record {
         }
         for (what, count) in &sender.undialled {
             *self.undialled.entry(what.clone()).or_default() += count;
+        }
+        if !seen.invoked.is_empty() {
+            self.invoked.clone_from(&seen.invoked);
         }
         self.secrets = sender.outbound.secrets.known();
         if let Phase::Apply(applying) = &seen.phase {

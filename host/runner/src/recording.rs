@@ -67,6 +67,9 @@ pub(crate) struct Recorded {
     pub(crate) seed: String,
     /// What was linked: fetch, effects, wasi:http.
     pub(crate) links: [bool; 3],
+    /// Whether the calling of other capabilities was.
+    #[serde(default)]
+    pub(crate) invoke: bool,
     /// Memory and output in bytes, time in milliseconds.
     pub(crate) limits: [u64; 3],
     /// The granted folders as the guest found them.
@@ -115,11 +118,11 @@ impl Stored {
             Question::Fetch(request) => long(request.body.as_mut()),
             Question::FetchUrl(request) => long(request.body.as_mut()),
             Question::Perform(effect) => long(effect.request.body.as_mut()),
-            Question::Malformed { .. } => None,
+            Question::Malformed { .. } | Question::Invoke(_) => None,
         };
         let answered = match &mut entry.answer {
             Answer::Response(response) => long(Some(&mut response.body)),
-            Answer::Error(_) | Answer::Planned | Answer::Refused => None,
+            Answer::Error(_) | Answer::Planned | Answer::Refused | Answer::Invoked(_) => None,
         };
         (Self { entry, asked, answered }, blobs)
     }
@@ -133,7 +136,7 @@ impl Stored {
                 Question::Fetch(request) => request.body = bytes,
                 Question::FetchUrl(request) => request.body = bytes,
                 Question::Perform(effect) => effect.request.body = bytes,
-                Question::Malformed { .. } => {}
+                Question::Malformed { .. } | Question::Invoke(_) => {}
             }
         }
         if let (Some(digest), Answer::Response(response)) = (&self.answered, &mut entry.answer) {
@@ -309,7 +312,7 @@ fn bodies(entry: &Entry) -> impl Iterator<Item = &[u8]> {
         Question::Fetch(request) => request.body.as_deref(),
         Question::FetchUrl(request) => request.body.as_deref(),
         Question::Perform(effect) => effect.request.body.as_deref(),
-        Question::Malformed { .. } => None,
+        Question::Malformed { .. } | Question::Invoke(_) => None,
     };
     let undo = match &entry.question {
         Question::Perform(Effect { undo: Undo::Request(request), .. }) => request.body.as_deref(),
@@ -317,9 +320,11 @@ fn bodies(entry: &Entry) -> impl Iterator<Item = &[u8]> {
     };
     let answered = match &entry.answer {
         Answer::Response(response) => Some(response.body.as_slice()),
-        Answer::Error(_) | Answer::Planned | Answer::Refused => None,
+        Answer::Error(_) | Answer::Planned | Answer::Refused | Answer::Invoked(_) => None,
     };
-    asked.into_iter().chain(undo).chain(answered)
+    let invoked = if let Answer::Invoked(answers) = &entry.answer { answers.as_slice() } else { &[] };
+    let outputs = invoked.iter().filter_map(|answer| answer.outcome.as_ref().ok()).map(String::as_bytes);
+    asked.into_iter().chain(undo).chain(answered).chain(outputs)
 }
 
 fn too_long() -> String {

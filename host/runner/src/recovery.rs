@@ -20,7 +20,7 @@ use crate::applying::{Answered, Done};
 use crate::approving::Approved;
 use crate::ending::Ending;
 use crate::record::Record;
-use crate::run::{Actor, Order, Run, Standing, What};
+use crate::run::{Actor, Cause, Order, Run, Standing, What};
 use crate::runner::Runner;
 use crate::staging;
 
@@ -88,6 +88,7 @@ impl Runner {
                 client: concat!("ops/", env!("CARGO_PKG_VERSION"), " recovery").to_owned(),
                 standing: Standing::Person,
             },
+            cause: Cause::Asked,
             reports: Arc::new(|_| {}),
             trace: Arc::new(|_| {}),
             cancel: watch::channel(false).1,

@@ -215,7 +215,7 @@ impl Runner {
         let (cancel, cancelled) = watch::channel(false);
         let job = Job {
             input: recording.input.clone(),
-            links: Links { fetch, effects, http },
+            links: Links { fetch, effects, http, invoke: phase.invoke },
             clock_seconds: phase.clock.seconds,
             clock_nanoseconds: phase.clock.nanoseconds,
             seed: seed.ok_or_else(|| damaged(&"its seed is none"))?,

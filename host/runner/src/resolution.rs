@@ -26,7 +26,7 @@ use crate::journal::{Answer, Entry, Question};
 use crate::key::run_key;
 use crate::record::Record;
 use crate::recording::Stored;
-use crate::run::{Actor, Order, Run, What};
+use crate::run::{Actor, Cause, Order, Run, What};
 use crate::runner::Runner;
 
 /// The namespace of these signatures (`ssh-keygen -Y sign -n`).
@@ -153,6 +153,7 @@ impl Runner {
         let order = Order {
             what: What::Apply { plan: known.plan.clone().unwrap_or_default() },
             actor: actor.clone(),
+            cause: Cause::Asked,
             reports: Arc::new(|_| {}),
             trace: Arc::new(|_| {}),
             cancel: watch::channel(false).1,

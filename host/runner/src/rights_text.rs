@@ -23,7 +23,7 @@ pub fn rights_text(
     let _ = writeln!(text, "  {}", visible(&manifest.summary));
     for (name, service) in &rights.services {
         let service = &service.grant;
-        let _ = writeln!(text, "  service {name} at {}", service.origin);
+        let _ = writeln!(text, "  service {name} at {}", service.place());
         for range in &service.addresses {
             let _ = writeln!(text, "    may be dialled in {range}");
         }

@@ -23,6 +23,7 @@ use crate::ending::Ending;
 use crate::journal::Tape;
 use crate::key::run_key;
 use crate::pinned::{Capability, Pinned};
+use crate::receipt::Report;
 use crate::record::Record;
 use crate::recording::Recorder;
 use crate::runner::Runner;
@@ -109,12 +110,54 @@ pub enum What<'a> {
     },
 }
 
+/// What comes of nobody at the front end: nothing is confirmed and nothing piped.
+pub(crate) struct Nobody;
+
+impl Person for Nobody {
+    fn confirm(&mut self, _: &Plan) -> Option<String> {
+        None
+    }
+
+    fn piped(&mut self, _: &Plan) -> Option<String> {
+        None
+    }
+}
+
+/// Why there is a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Cause {
+    /// Somebody asked for it.
+    #[default]
+    Asked,
+    /// Another capability called it. It may be read-only only.
+    Called {
+        /// The calling run's key.
+        by: String,
+        /// How many runs stand above it.
+        depth: u8,
+    },
+    /// The host started it on the word of another run, which the binding of that one lets it.
+    Started {
+        /// That run's key.
+        by: String,
+    },
+}
+
+impl Cause {
+    /// How many runs stand above.
+    pub(crate) fn depth(&self) -> u8 {
+        if let Self::Called { depth, .. } = self { *depth } else { 0 }
+    }
+}
+
 /// An order for one run.
 pub struct Order<'a> {
     /// What is wanted.
     pub what: What<'a>,
     /// Who wants it.
     pub actor: Actor,
+    /// Why.
+    pub cause: Cause,
     /// Where the guest's reports go.
     pub reports: ReportSink,
     /// Where each decision goes as it is made, one line of JSON.
@@ -198,11 +241,27 @@ pub(crate) struct Planned {
 }
 
 impl Runner {
-    /// Runs a capability, or carries out a plan, from the name to the receipt.
-    pub async fn run(&self, order: Order<'_>, person: &mut dyn Person) -> crate::receipt::Report {
+    /// Runs a capability, or carries out a plan, from the name to the receipt; and then what that asked the host to start,
+    /// where its binding lets it: a run of its own, by the same eight steps. A run that was started starts no other.
+    pub async fn run(&self, order: Order<'_>, person: &mut dyn Person) -> Report {
+        let (actor, reports, trace) = (order.actor.clone(), order.reports.clone(), order.trace.clone());
+        let cancel = order.cancel.clone();
+        let mut report = self.run_once(order, person).await;
+        let (Some(start), Some(by)) = (report.start.take(), report.key.clone()) else { return report };
+        let values = start.arguments;
+        let arguments: ReadArguments<'_> =
+            Box::new(move |_| Ok(Arguments { values: values.clone(), dry_run: false }));
+        let what = What::Call { capability: start.capability, arguments };
+        let order = Order { what, actor, cause: Cause::Started { by }, reports, trace, cancel };
+        report.started = Some(Box::new(self.run_once(order, person).await));
+        report
+    }
+
+    /// One run, from the name to the receipt.
+    pub(crate) async fn run_once(&self, order: Order<'_>, person: &mut dyn Person) -> Report {
         let mut run = match Run::begin(self, order) {
             Ok(run) => run,
-            Err((capability, ending)) => return crate::receipt::Report::usage(capability, ending),
+            Err((capability, ending)) => return Report::usage(capability, ending),
         };
         let ending = run.steps(person).await.unwrap_or_else(|ending| ending);
         run.receipt(ending) // 8

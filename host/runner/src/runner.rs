@@ -18,8 +18,11 @@ use crate::seen::Seen;
 use crate::trust::Trust;
 use crate::workspace::{Workspace, WorkspaceError, private_folder};
 
-/// What all runs of a process share.
-pub struct Runner {
+/// What all runs of a process share. Clones are the same.
+#[derive(Clone)]
+pub struct Runner(Arc<Shared>);
+
+struct Shared {
     workspace: Workspace,
     ledger: Arc<Ledger>,
     audit: Arc<AuditLog>,
@@ -29,9 +32,10 @@ pub struct Runner {
     sandbox: OnceLock<Sandbox>,
     /// What lists need not read again.
     seen: Seen,
-    workers: Workers,
+    /// Made when the first guest is to run, or when it was said that this host stays.
+    workers: OnceLock<Workers>,
     /// What was found and mended at the start, for people.
-    recovered: Vec<String>,
+    recovered: OnceLock<Vec<String>>,
 }
 
 impl Runner {
@@ -67,7 +71,7 @@ impl Runner {
             return Err(lost("host's key (host.key)"));
         }
         let key = HostKey::load_or_create(workspace.state()).map_err(|error| fail(&error))?;
-        let mut runner = Self {
+        let runner = Self(Arc::new(Shared {
             audit: Arc::new(AuditLog::new(workspace.state())),
             workspace,
             ledger: Arc::new(ledger),
@@ -75,17 +79,18 @@ impl Runner {
             egress: Arc::new(Egress::new(Hickory::default())),
             sandbox: OnceLock::new(),
             seen: Seen::default(),
-            workers: Workers::new(Program::own()),
-            recovered: Vec::new(),
-        };
-        runner.recovered = runner.recover();
+            workers: OnceLock::new(),
+            recovered: OnceLock::new(),
+        }));
+        let recovered = runner.recover();
+        runner.0.recovered.get_or_init(|| recovered);
         Ok(runner)
     }
 
     /// Has processes for guests ready before a run wants one, and lets those that had no folders take several runs of
-    /// their binding. For a front end that stays and serves many.
-    pub fn keep_workers(&mut self) {
-        self.workers = Workers::kept(Program::own());
+    /// their binding. For a front end that stays and serves many, before its first run.
+    pub fn keep_workers(&self) {
+        self.0.workers.get_or_init(|| Workers::kept(Program::own()));
     }
 
     /// What this host lacks of the confinement of guests, for people to read at the start; none where nothing is.
@@ -105,12 +110,12 @@ impl Runner {
 
     /// What was found at the start: runs that had died, for people.
     pub fn recovered(&self) -> &[String] {
-        &self.recovered
+        self.0.recovered.get().map_or(&[], Vec::as_slice)
     }
 
     /// The workspace.
     pub fn workspace(&self) -> &Workspace {
-        &self.workspace
+        &self.0.workspace
     }
 
     /// What a component says of itself, and what it imports. It is asked with every import a trap.
@@ -126,7 +131,7 @@ impl Runner {
             .build()
             .map_err(|error| format!("no runtime: {error}"))?;
         let manifest = runtime
-            .block_on(self.workers.describe(&component, self.needs_landlock()))
+            .block_on(self.workers().describe(&component, self.needs_landlock()))
             .map_err(|error| error.to_string())?;
         manifest.check_arguments()?;
         Ok(Described {
@@ -137,36 +142,36 @@ impl Runner {
     }
 
     pub(crate) fn sandbox(&self) -> Result<&Sandbox, Ending> {
-        if let Some(sandbox) = self.sandbox.get() {
+        if let Some(sandbox) = self.0.sandbox.get() {
             return Ok(sandbox);
         }
-        let sandbox = Sandbox::new(&self.workspace.state().join("cache"))
+        let sandbox = Sandbox::new(&self.0.workspace.state().join("cache"))
             .map_err(|error| Ending::denied("sandbox", error.to_string()))?;
-        Ok(self.sandbox.get_or_init(|| sandbox))
+        Ok(self.0.sandbox.get_or_init(|| sandbox))
     }
 
     pub(crate) fn workers(&self) -> &Workers {
-        &self.workers
+        self.0.workers.get_or_init(|| Workers::new(Program::own()))
     }
 
     pub(crate) fn ledger(&self) -> &Arc<Ledger> {
-        &self.ledger
+        &self.0.ledger
     }
 
     pub(crate) fn audit(&self) -> Arc<AuditLog> {
-        self.audit.clone()
+        self.0.audit.clone()
     }
 
     pub(crate) fn seen(&self) -> &Seen {
-        &self.seen
+        &self.0.seen
     }
 
     pub(crate) fn key(&self) -> &HostKey {
-        &self.key
+        &self.0.key
     }
 
     pub(crate) fn egress(&self) -> Arc<Egress> {
-        self.egress.clone()
+        self.0.egress.clone()
     }
 
     /// Host and engine, with their versions: a plan is carried out by the ones that made it.

@@ -17,11 +17,12 @@ use ops_egress::wire::Credential;
 use ops_ledger::audit;
 use ops_policy::decide::Allowed;
 use ops_policy::limits::Limits;
-use ops_policy::message::{Header, NetError, WireRequest};
+use ops_policy::message::{Header, NetError, Response, WireRequest};
 use ops_policy::rights::Rights;
 use ops_policy::service::{Service, Tls};
 use tokio::sync::watch;
 
+use crate::own::OwnAnswers;
 use crate::secrets::{Secrets, Veil};
 use crate::trail::{Came, Trail};
 
@@ -49,6 +50,8 @@ pub(crate) struct Used {
 /// What the phases of one run share on their way out.
 pub(crate) struct Outbound {
     pub(crate) egress: Arc<Egress>,
+    /// Answers for the service that is the host itself.
+    pub(crate) own: OwnAnswers,
     /// Certificate authorities by service, read and checked beforehand.
     pub(crate) authorities: BTreeMap<String, Vec<u8>>,
     pub(crate) secrets: Secrets,
@@ -198,6 +201,35 @@ impl Sender {
         }
     }
 
+    /// A read of what the host itself knows. It is counted and written down like any other, and nothing is dialled.
+    pub(crate) fn own(&mut self, allowed: &Allowed) -> Result<Response, SendFailure> {
+        let none = |error| SendFailure::Answer { error, maybe_sent: false, address: None };
+        self.spend()?;
+        let response = (self.outbound.own)(&allowed.request);
+        let received = response.body.len() as u64;
+        let came = Came { received, status: Some(response.status), ..Came::default() };
+        if received > self.limits.response {
+            self.used(allowed, Came { status: None, failure: Some("too-large"), ..came });
+            let limit = self.limits.response;
+            let why = format!("the answer is longer than {limit} bytes, the binding's limits.response");
+            return Err(none(NetError::TooLarge(why)));
+        }
+        self.used(allowed, came);
+        Ok(response)
+    }
+
+    /// Takes one request off the budget, if the audit log can have a line of it.
+    fn spend(&mut self) -> Result<(), SendFailure> {
+        self.outbound.trail.ready().map_err(|why| SendFailure::Host { code: "audit", why })?;
+        self.left = self.left.checked_sub(1).ok_or_else(|| {
+            let limit = self.limits.requests;
+            let error =
+                NetError::Limit(format!("the binding allows {limit} requests in a phase (limits.requests)"));
+            SendFailure::Answer { error, maybe_sent: false, address: None }
+        })?;
+        Ok(())
+    }
+
     /// Allows one more request than the binding does, for a try that time bounds.
     pub(crate) fn grant_one(&mut self) {
         self.left = self.left.saturating_add(1);
@@ -222,13 +254,7 @@ impl Sender {
         is_effect: bool,
     ) -> Result<Result<Sent, SendError>, SendFailure> {
         let host = |code| move |why| SendFailure::Host { code, why };
-        self.outbound.trail.ready().map_err(host("audit"))?;
-        self.left = self.left.checked_sub(1).ok_or_else(|| {
-            let limit = self.limits.requests;
-            let error =
-                NetError::Limit(format!("the binding allows {limit} requests in a phase (limits.requests)"));
-            SendFailure::Answer { error, maybe_sent: false, address: None }
-        })?;
+        self.spend()?;
         let Outgoing { service, allowed, .. } = outgoing;
         let mut credential = None;
         if let Some(known) = &service.credential {
@@ -241,9 +267,14 @@ impl Sender {
             bodies.push((place.at.as_str(), secret));
         }
         let fillings: Vec<_> = bodies.iter().map(|(at, secret)| Filling { at, secret }).collect();
+        // Without one it is the host itself, which is not dialled.
+        let origin = service.origin.as_ref().ok_or_else(|| SendFailure::Host {
+            code: "host",
+            why: format!("service `{}` has no origin", allowed.service),
+        })?;
         let target = Target {
             service: &allowed.service,
-            origin: &service.origin,
+            origin,
             addresses: &service.addresses,
             trust: match &service.tls {
                 None => Trust::System,

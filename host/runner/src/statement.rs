@@ -15,7 +15,7 @@ use ops_sandbox::engine::Sandbox;
 use crate::applying::Done;
 use crate::ending::{Ending, Status};
 use crate::record::{FileOutcome, Record};
-use crate::run::{Actor, Run, What};
+use crate::run::{Actor, Cause, Run, What};
 
 /// The longest text of a guest in a receipt, in bytes.
 const MAX_TEXT: usize = 500;
@@ -57,6 +57,7 @@ impl Run<'_> {
             },
             grants: grants(record),
             used: used(record),
+            invoked: invoked(record),
             denied: denied(record, ending),
             effects: effects(record, evidence)?,
             files: files(record, evidence)?,
@@ -107,6 +108,14 @@ impl Run<'_> {
             planned_by: record.plan.as_ref().filter(|_| record.stored_plan).map(|plan| plan.run.clone()),
             new_plan: record.new_plan.as_ref().map(|(plan, _)| plan_ref(plan)),
             continues: record.continues.clone(),
+            called_by: match &self.order.cause {
+                Cause::Called { by, .. } => Some(by.clone()),
+                Cause::Asked | Cause::Started { .. } => None,
+            },
+            started_by: match &self.order.cause {
+                Cause::Started { by } => Some(by.clone()),
+                Cause::Asked | Cause::Called { .. } => None,
+            },
         }
     }
 }
@@ -178,7 +187,7 @@ fn grants(record: &Record) -> say::Grants {
             .iter()
             .map(|(name, service)| say::ServiceGrant {
                 name: name.clone(),
-                origin: service.grant.origin.to_string(),
+                origin: service.grant.origin.as_ref().map(ToString::to_string),
                 rules: service
                     .grant
                     .rules
@@ -211,6 +220,8 @@ fn grants(record: &Record) -> say::Grants {
             .collect(),
         contracts: rights.contracts.iter().cloned().collect(),
         config: rights.config.keys().cloned().collect(),
+        invoke: rights.invoke.iter().cloned().collect(),
+        starts: rights.starts.iter().cloned().collect(),
     }
 }
 
@@ -229,6 +240,16 @@ fn used(record: &Record) -> Vec<say::Use> {
             bytes_received: used.received,
         })
         .collect()
+}
+
+fn invoked(record: &Record) -> Vec<say::InvokedRecord> {
+    let made = record.invoked.iter().flat_map(|made| made.calls.iter().zip(&made.answers));
+    made.map(|(call, answer)| say::InvokedRecord {
+        capability: text(&call.capability),
+        run: answer.run.clone(),
+        output: answer.outcome.is_ok(),
+    })
+    .collect()
 }
 
 /// What was refused while the guest ran, and what ended the run.

@@ -20,8 +20,6 @@ use crate::ending::Ending;
 use crate::run::{Decided, Run};
 use crate::workspace::private_folder;
 
-/// How long a run waits for the one before it.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it looks.
 const PAUSE: Duration = Duration::from_millis(20);
 /// The longest run key that is shown of a holder, in bytes.
@@ -50,7 +48,7 @@ impl Run<'_> {
         private_folder(&folder).map_err(|error| wrong(error.to_string()))?;
         let file = folder.join(Digest::of(target.as_bytes()).hex());
         let cancel = self.order.cancel.clone();
-        let held = hold(&file, &self.key, PATIENCE, || *cancel.borrow())
+        let held = hold(&file, &self.key, decided.limits().wait, || *cancel.borrow())
             .map_err(|error| wrong(format!("{}: {error}", file.display())))?;
         match held {
             Ok(held) => self.target = Some(held),

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use ops_egress::infisical::Exchange;
 use ops_ledger::audit::{AuditLog, Decision, Phase, Record};
 use ops_policy::decide::{Allowed, Denial};
+use ops_policy::message::Invoked;
 use ops_policy::visible::{clip, visible};
 
 use crate::ending::Ending;
@@ -121,6 +122,28 @@ impl Trail {
         self.write(Record {
             missing: Some(self.text(missing)),
             method: Some(clip(&self.text(method), 16)),
+            ..self.record(phase, Decision::Denied)
+        });
+    }
+
+    /// A call of another capability that was made, whatever came of it.
+    pub(crate) fn called(&self, phase: Phase, capability: &str, answer: &Invoked) {
+        let run = answer.run.as_deref().unwrap_or("no run");
+        let outcome = if answer.outcome.is_ok() { "output" } else { "no output" };
+        self.write(Record {
+            service: Some("invoke".into()),
+            path: Some(self.text(capability)),
+            outcome: Some(format!("{outcome}, {run}")),
+            ..self.record(phase, Decision::Allowed)
+        });
+    }
+
+    /// A call of a capability that the binding does not name.
+    pub(crate) fn not_called(&self, phase: Phase, capability: &str) {
+        self.write(Record {
+            service: Some("invoke".into()),
+            path: Some(self.text(capability)),
+            missing: Some("the binding does not name it under `invoke:`, or no need does".into()),
             ..self.record(phase, Decision::Denied)
         });
     }

@@ -160,6 +160,7 @@ impl Run<'_> {
             phase: Phase::Plan { dry_run: false },
             reads: Vec::new(),
             captured,
+            invoked: Vec::new(),
             denied: BTreeMap::new(),
             journal: Vec::new(),
             ending: None,
@@ -178,7 +179,7 @@ impl Run<'_> {
     /// What was done at one server is not taken back at another, wherever the service's name points today.
     fn check_origin(&self, decided: &Decided, planned: &PlannedEffect) -> Result<(), Ending> {
         let service = &planned.request.service;
-        let now = decided.rights.services.get(service).map(|service| service.grant.origin.to_string());
+        let now = decided.rights.services.get(service).map(|service| service.grant.place());
         if now.is_none() || now == planned.origin {
             return Ok(());
         }
@@ -208,7 +209,7 @@ impl Run<'_> {
         let service = decided.rights.services.get(&allowed.service);
         Ok(PlannedEffect {
             summary: effect.summary,
-            origin: service.map(|service| service.grant.origin.to_string()),
+            origin: service.map(|service| service.grant.place()),
             rule: Some(allowed.rule),
             class: allowed.effect,
             request: effect.request,
@@ -231,8 +232,9 @@ impl Run<'_> {
         let sender =
             Sender::new(outbound, decided.rights.clone(), limits, phase.audited(), self.order.cancel.clone());
         let tape = std::mem::take(&mut self.tape);
+        let rights = decided.rights.clone();
         let mut broker =
-            RunBroker::new(decided.rights.clone(), sender, phase, tape, self.order.reports.clone());
+            RunBroker::new(rights, sender, self.caller(), phase, tape, self.order.reports.clone());
         let deadline = Instant::now() + limits.time;
         let mut fault = None;
         for (place, planned) in plan.effects.iter().enumerate() {

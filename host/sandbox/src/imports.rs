@@ -105,8 +105,10 @@ fn check_one(import: &str, links: Links, safety: Safety) -> Result<(), &'static 
                           `origin:` and a rule with `effect: mutate` or `effect: destroy`")
         }
         "invoke" if links.invoke => Ok(()),
-        "invoke" => Err("its manifest names no capability that it calls, so no `invoke:` in the binding can grant it; \
-                         build it with `needs(invoke(\"…\"))`"),
+        "invoke" => Err(
+            "its manifest names no capability that it calls, so no `invoke:` in the binding can grant it; \
+                         build it with `needs(invoke(\"…\"))`",
+        ),
         _ => Err("this host knows no such interface, so nothing can grant it"),
     }
 }

@@ -75,7 +75,7 @@ fn ranges(fields: &[Vec<u8>]) -> String {
 
 fn origins(fields: &[Vec<u8>]) -> String {
     let service = json!({"origin": text(fields, 0), "addresses": words(fields, 1), "rules": [rule("GET", "/x", "read")]});
-    said(binding(service).map(|binding| binding.services["web"].origin.to_string()))
+    said(binding(service).map(|binding| binding.services["web"].place()))
 }
 
 fn authorities(fields: &[Vec<u8>]) -> String {

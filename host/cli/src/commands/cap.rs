@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ops_runner::ending::Status;
 use ops_runner::receipt::Report;
-use ops_runner::run::{Actor, Arguments, Order, Standing, What};
+use ops_runner::run::{Actor, Arguments, Cause, Order, Standing, What};
 use ops_runner::runner::Runner;
 use ops_runner::show::plan_text;
 use serde_json::json;
@@ -122,6 +122,7 @@ pub(crate) fn drive(runner: &Runner, what: What<'_>, trace: &Trace) -> Result<Re
     let progress = Progress::new();
     let mut terminal = Terminal::new(cancelled.clone());
     let order = Order {
+        cause: Cause::Asked,
         what,
         actor: actor(),
         reports: progress.sink(),

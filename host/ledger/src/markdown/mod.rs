@@ -24,6 +24,7 @@ pub fn render(statement: &Statement<Receipt>) -> String {
         sections::approval(receipt),
         sections::grants(receipt),
         sections::used(receipt),
+        sections::invoked(receipt),
         sections::denied(receipt),
         sections::definition(receipt),
         sections::evidence(receipt),

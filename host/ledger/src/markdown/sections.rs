@@ -31,7 +31,12 @@ pub(super) fn run(receipt: &Receipt) -> String {
     };
     plan("Plan", &run.plan);
     plan("Plan for the rest", &run.new_plan);
-    for (what, key) in [("Planned by", &run.planned_by), ("Continues", &run.continues)] {
+    for (what, key) in [
+        ("Planned by", &run.planned_by),
+        ("Continues", &run.continues),
+        ("Called by", &run.called_by),
+        ("Started on the word of", &run.started_by),
+    ] {
         if let Some(key) = key {
             rows.push([what.into(), code(key)]);
         }
@@ -112,7 +117,7 @@ pub(super) fn grants(receipt: &Receipt) -> String {
         service.rules.iter().map(|rule| {
             [
                 code(&service.name),
-                code(&service.origin),
+                service.origin.as_deref().map_or_else(|| "this host".into(), code),
                 code(&rule.id),
                 code(&format!("{} {}", rule.method, rule.path)),
                 format!("{}{}", rule.effect.word(), if rule.for_undo { ", for undo only" } else { "" }),
@@ -125,8 +130,14 @@ pub(super) fn grants(receipt: &Receipt) -> String {
         .iter()
         .map(|granted| [code(&granted.name), code(&granted.path), granted.access.word().into()]);
     let directories = table(["Directory", "Path", "Access"], directories.collect());
-    let body =
-        join([rules, directories, list("Contracts", &grants.contracts), list("Config", &grants.config)]);
+    let body = join([
+        rules,
+        directories,
+        list("Contracts", &grants.contracts),
+        list("Config", &grants.config),
+        list("May call", &grants.invoke),
+        list("May have started", &grants.starts),
+    ]);
     section("What it could reach", if body.is_empty() { "Nothing." } else { &body })
 }
 
@@ -149,6 +160,14 @@ pub(super) fn used(receipt: &Receipt) -> String {
         _ => "No service was reached.",
     };
     section("What it used", if body.is_empty() { none } else { &body })
+}
+
+pub(super) fn invoked(receipt: &Receipt) -> String {
+    let rows = receipt.invoked.iter().map(|call| {
+        [code(&call.capability), optional(call.run.as_deref()), if call.output { "yes" } else { "no" }.into()]
+    });
+    let body = table(["Capability", "Run", "Output"], rows.collect());
+    section("What it called", &body)
 }
 
 pub(super) fn denied(receipt: &Receipt) -> String {

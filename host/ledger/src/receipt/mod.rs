@@ -17,7 +17,8 @@ pub use changes::{
     UndoKind, UndoRecord,
 };
 pub use rights::{
-    Access, Denial, DenialKind, DirectoryGrant, Grants, RuleEffect, RuleGrant, ServiceGrant, Use,
+    Access, Denial, DenialKind, DirectoryGrant, Grants, InvokedRecord, RuleEffect, RuleGrant, ServiceGrant,
+    Use,
 };
 
 use std::fmt;
@@ -44,6 +45,9 @@ pub struct Receipt {
     pub grants: Grants,
     /// What it used of that, in the order of first use.
     pub used: Vec<Use>,
+    /// The capabilities that it called, in order.
+    #[serde(default)]
+    pub invoked: Vec<InvokedRecord>,
     /// What was refused, in the order of the first refusal.
     pub denied: Vec<Denial>,
     /// Changes to services, in the plan's order.
@@ -92,6 +96,12 @@ pub struct Run {
     pub new_plan: Option<PlanRef>,
     /// Run key of the run that this one continues or settles.
     pub continues: Option<String>,
+    /// Run key of the run whose capability called this one.
+    #[serde(default)]
+    pub called_by: Option<String>,
+    /// Run key of the run on whose word the host started this one.
+    #[serde(default)]
+    pub started_by: Option<String>,
 }
 
 /// The worst that a capability may do.

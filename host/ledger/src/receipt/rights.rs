@@ -16,6 +16,12 @@ pub struct Grants {
     pub contracts: Vec<String>,
     /// Keys of the config; values may be evidence.
     pub config: Vec<String>,
+    /// Capabilities that it may call.
+    #[serde(default)]
+    pub invoke: Vec<String>,
+    /// Capabilities that the host starts on its word.
+    #[serde(default)]
+    pub starts: Vec<String>,
 }
 
 /// A granted service.
@@ -24,8 +30,8 @@ pub struct Grants {
 pub struct ServiceGrant {
     /// The name that the guest addresses.
     pub name: String,
-    /// The origin that it is bound to.
-    pub origin: String,
+    /// The origin that it is bound to; none for the host itself, which answers the service `ops`.
+    pub origin: Option<String>,
     /// The rules in file order.
     pub rules: Vec<RuleGrant>,
 }
@@ -104,6 +110,18 @@ pub struct Use {
     /// HTTP bytes that came back, the head included.
     #[serde(with = "wire::integer")]
     pub bytes_received: u64,
+}
+
+/// A capability that was called. It had a run of its own, with a receipt of its own, if it came to one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InvokedRecord {
+    /// Its name.
+    pub capability: String,
+    /// The key of its run.
+    pub run: Option<String>,
+    /// Whether it gave an output, which may say that a check failed.
+    pub output: bool,
 }
 
 /// Something that was refused.

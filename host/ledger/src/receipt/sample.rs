@@ -18,6 +18,8 @@ pub(crate) fn applied() -> Receipt {
             planned_by: Some("CAP-20261122-014000__communications.mail.send.test__Raaaaaaaaaa".into()),
             new_plan: None,
             continues: None,
+            called_by: None,
+            started_by: None,
         },
         actor: Actor { kind: ActorKind::Human, id: "alice".into(), via: Via::Cli, client: None },
         definition: Definition {
@@ -49,6 +51,11 @@ pub(crate) fn applied() -> Receipt {
             count: 1,
             bytes_sent: 812,
             bytes_received: 430,
+        }],
+        invoked: vec![InvokedRecord {
+            capability: "infra.vm.status".into(),
+            run: Some("CAP-20261122-014405__infra.vm.status__Rbbbbbbbbbb".into()),
+            output: true,
         }],
         denied: vec![],
         effects: vec![effect()],
@@ -107,6 +114,7 @@ pub(crate) fn refused() -> Receipt {
     receipt.definition = Definition::default();
     receipt.grants = Grants::default();
     receipt.used.clear();
+    receipt.invoked.clear();
     receipt.effects.clear();
     receipt.files.clear();
     receipt.evidence.clear();
@@ -181,7 +189,7 @@ fn grants() -> Grants {
     Grants {
         services: vec![ServiceGrant {
             name: "mail".into(),
-            origin: "https://mail.example.internal:443".into(),
+            origin: Some("https://mail.example.internal:443".into()),
             rules: vec![rule("session", "GET", RuleEffect::Read), rule("send", "POST", RuleEffect::Mutate)],
         }],
         directories: vec![DirectoryGrant {
@@ -191,6 +199,8 @@ fn grants() -> Grants {
         }],
         contracts: vec!["communications.stack.contract.yaml".into()],
         config: vec!["from".into()],
+        invoke: vec!["infra.vm.status".into()],
+        starts: vec![],
     }
 }
 

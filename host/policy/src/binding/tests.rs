@@ -450,7 +450,10 @@ fn the_host_itself_is_a_service_that_is_read() {
     let own = binding(rule).unwrap().services["ops"].clone();
     assert_eq!((own.origin.as_ref(), own.place().as_str(), own.rules.len()), (None, "this host", 1));
     for (service, why) in [
-        (format!("    origin: https://a.test\n{rule}"), "a.b.yaml:6:13: the service `ops` is the host itself"),
+        (
+            format!("    origin: https://a.test\n{rule}"),
+            "a.b.yaml:6:13: the service `ops` is the host itself",
+        ),
         (format!("{rule}    addresses: [10.0.0.0/8]\n"), "has no `addresses`"),
         (format!("{rule}    credential: {{secret: a, header: X-A, as: \"{{}}\"}}\n"), "has no `credential`"),
         (format!("{rule}    secrets: [{{name: a, at: /a, rule: lock}}]\n"), "has no `secrets`"),

@@ -183,7 +183,8 @@ fn words_are_quoted_where_they_must_be() {
 #[test]
 fn a_call_needs_both_sides() {
     let invoke = |name: &str| (NeedKind::Invoke { name: name.to_owned() }, true);
-    let granted = binding("safety: read-only, invoke: [gates.one.check, gatesx.one, c.d, e.f], starts: [g.h]");
+    let granted =
+        binding("safety: read-only, invoke: [gates.one.check, gatesx.one, c.d, e.f], starts: [g.h]");
     let needs = vec![invoke("gates.**"), invoke("c.d"), invoke("x.y")];
     let mut manifest = manifest(Safety::ReadOnly, needs);
     let rights = Rights::intersect(&manifest, &granted).unwrap();

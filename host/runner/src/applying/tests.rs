@@ -67,6 +67,7 @@ fn plan(effects: &[&str], reads: Vec<PlannedRead>, incomplete: bool) -> Plan {
             .collect(),
         files: vec![],
         reads,
+        invoked: Vec::new(),
         directories: BTreeMap::new(),
         contracts: BTreeMap::new(),
     }

@@ -63,7 +63,7 @@ impl RunBroker {
                 Err(ending) => self.stop(ending),
             },
             journal::Answer::Error(error) => Ok(Err(error)),
-            journal::Answer::Planned | journal::Answer::Refused => {
+            journal::Answer::Planned | journal::Answer::Refused | journal::Answer::Invoked(_) => {
                 self.stop(Ending::denied("journal", "the journal has an answer that no effect gets"))
             }
         }
@@ -97,7 +97,7 @@ impl RunBroker {
         }
         self.seen.captured.push(PlannedEffect {
             summary: effect.summary,
-            origin: service.map(|service| service.grant.origin.to_string()),
+            origin: service.map(|service| service.grant.place()),
             rule: allowed.map(|allowed| allowed.rule.clone()),
             class: allowed.map_or(RuleEffect::Mutate, |allowed| allowed.effect),
             request: effect.request,

@@ -44,7 +44,8 @@ fn planning() -> RunBroker {
     let rights = Arc::new(Rights::intersect(&manifest, &binding).unwrap());
     let sender =
         Sender::new(outbound(), rights.clone(), binding.limits, audit::Phase::Plan, watch::channel(false).1);
-    RunBroker::new(rights, sender, Phase::Plan { dry_run: false }, Tape::default(), Arc::new(|_| {}))
+    let caller = Caller::with(Arc::new(|_, _| panic!("nothing is called")), watch::channel(false).1);
+    RunBroker::new(rights, sender, caller, Phase::Plan { dry_run: false }, Tape::default(), Arc::new(|_| {}))
 }
 
 /// What a run sends with; its audit log lies nowhere.
@@ -57,7 +58,8 @@ fn outbound() -> Outbound {
     let secrets =
         Secrets::new(egress.clone(), settings, PathBuf::from("/"), None, veil.clone(), trail.clone());
     let (authorities, retries) = (BTreeMap::new(), Retries::default());
-    Outbound { egress, authorities, secrets, veil, retries, trail }
+    let unanswered = |_: &_| Response { status: 404, headers: Vec::new(), body: Vec::new() };
+    Outbound { egress, own: Arc::new(unanswered), authorities, secrets, veil, retries, trail }
 }
 
 fn request(path: &str, body: Option<Vec<u8>>) -> Request {

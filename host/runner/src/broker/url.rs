@@ -26,7 +26,7 @@ pub(super) fn request_of(rights: &Rights, request: &HttpRequest) -> Result<Reque
     let there: Vec<_> = rights
         .services
         .iter()
-        .filter(|(_, service)| service.grant.origin == origin)
+        .filter(|(_, service)| service.grant.origin.as_ref() == Some(&origin))
         .map(|(name, _)| to(name))
         .collect();
     let allowed = there.iter().position(|request| decide(rights, Door::Fetch, request).is_ok());

@@ -38,6 +38,7 @@ fn recorded_phase(recorder: &mut Recorder, entries: Vec<Entry>) -> Recorded {
         clock: Clock { seconds: 1, nanoseconds: 2 },
         seed: String::new(),
         links: [true, false, false],
+        invoke: false,
         limits: [1, 2, 3],
         folders: Vec::new(),
         entries: recorder.entries(entries),

@@ -6,7 +6,7 @@
 use std::future::ready;
 use std::sync::Arc;
 
-use ops_policy::message::{Effect, NetError, Outcome, Report, Request, Response};
+use ops_policy::message::{Call, Effect, Invoked, NetError, Outcome, Report, Request, Response};
 use ops_policy::visible;
 use ops_sandbox::broker::{self, Broker, HttpRequest, Moment, Stop};
 use tokio::sync::Notify;
@@ -72,7 +72,7 @@ impl ReplayBroker {
         match self.answer(question)? {
             Answer::Response(response) => Ok(Ok(response)),
             Answer::Error(error) => Ok(Err(error)),
-            Answer::Planned | Answer::Refused => {
+            Answer::Planned | Answer::Refused | Answer::Invoked(_) => {
                 self.stop(Halt::Different("the recording has an answer that no read gets".into()))
             }
         }
@@ -84,7 +84,7 @@ impl ReplayBroker {
             Answer::Planned => Ok(Ok(Outcome::Planned)),
             Answer::Response(response) => Ok(Ok(Outcome::Performed(response))),
             Answer::Error(error) => Ok(Err(error)),
-            Answer::Refused => {
+            Answer::Refused | Answer::Invoked(_) => {
                 self.stop(Halt::Different("the recording has an answer that no effect gets".into()))
             }
         }
@@ -107,6 +107,15 @@ impl Broker for ReplayBroker {
 
     fn perform(&mut self, effect: Effect) -> broker::Answer<'_, Result<Outcome, NetError>> {
         Box::pin(ready(self.change(&Question::Perform(effect))))
+    }
+
+    fn invoke(&mut self, calls: Vec<Call>) -> broker::Answer<'_, Vec<Invoked>> {
+        let answer = match self.answer(&Question::Invoke(calls)) {
+            Ok(Answer::Invoked(answers)) => Ok(answers),
+            Ok(_) => self.stop(Halt::Different("the recording has an answer that no call gets".into())),
+            Err(Stop) => Err(Stop),
+        };
+        Box::pin(ready(answer))
     }
 
     fn report(&mut self, _: Report) -> broker::Answer<'_, ()> {

@@ -115,6 +115,7 @@ fn recording(folders: Vec<Folder>) -> (Recording, Recorded) {
         blobs: Vec::new(),
     };
     let phase = Recorded {
+        invoke: false,
         phase: "plan".into(),
         clock: Clock { seconds: 1, nanoseconds: 2 },
         seed: String::new(),

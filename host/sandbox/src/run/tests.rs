@@ -298,10 +298,26 @@ async fn what_is_not_linked_is_refused_by_name() {
     let sockets =
         r#"(import "wasi:sockets/instance-network@0.2.6" "instance-network" (func $network (result i32)))"#;
     for (imports, links, expected) in [
-        (sockets, Links { fetch: true, effects: true, http: true, invoke: true }, "wasi:sockets/instance-network@0.2.6"),
-        (HTTP, Links { fetch: true, effects: true, http: false, invoke: true }, "wasi:http/outgoing-handler@0.2.6"),
-        (FETCH, Links { fetch: true, effects: false, http: true, invoke: true }, "ops:capability/effects@0.1.0"),
-        (FETCH, Links { fetch: false, effects: true, http: true, invoke: true }, "ops:capability/fetch@0.1.0"),
+        (
+            sockets,
+            Links { fetch: true, effects: true, http: true, invoke: true },
+            "wasi:sockets/instance-network@0.2.6",
+        ),
+        (
+            HTTP,
+            Links { fetch: true, effects: true, http: false, invoke: true },
+            "wasi:http/outgoing-handler@0.2.6",
+        ),
+        (
+            FETCH,
+            Links { fetch: true, effects: false, http: true, invoke: true },
+            "ops:capability/effects@0.1.0",
+        ),
+        (
+            FETCH,
+            Links { fetch: false, effects: true, http: true, invoke: true },
+            "ops:capability/fetch@0.1.0",
+        ),
     ] {
         let (mut job, _cancel) = job();
         job.links = links;
