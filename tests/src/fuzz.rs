@@ -74,6 +74,7 @@ fn within_its_class(binding: &Binding) {
             assert!(
                 service.credential.is_none() && service.secrets.is_empty() && service.addresses.is_empty()
             );
+            assert!(service.rules.iter().all(|rule| rule.effect == RuleEffect::Read));
             continue;
         };
         assert_eq!(Origin::parse(&origin.to_string()).as_ref(), Ok(origin));

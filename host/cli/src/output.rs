@@ -38,6 +38,9 @@ pub(crate) fn envelope(report: &Report) -> Value {
     if let (Some(code), Some(fields)) = (report.ending.code, envelope.as_object_mut()) {
         fields.insert("error".into(), json!({"code": code, "message": report.ending.message}));
     }
+    if let (Some(started), Some(fields)) = (&report.started, envelope.as_object_mut()) {
+        fields.insert("started".into(), self::envelope(started));
+    }
     envelope
 }
 

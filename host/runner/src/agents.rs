@@ -269,8 +269,18 @@ impl Runner {
     }
 }
 
+/// What is said of a run that was started on the word of another one.
+fn started(report: &Report) -> String {
+    let status = report.ending.status.map_or("refused", crate::ending::Status::as_str);
+    let run = report.key.as_deref().unwrap_or("no run");
+    let plan = report.plan.as_ref().filter(|_| status == "planned");
+    let plan = plan.map(|plan| format!(", plan {}", plan.id)).unwrap_or_default();
+    format!("\nstarted {} ({run}): {status}{plan}", report.capability)
+}
+
 impl From<Report> for Answer {
     fn from(report: Report) -> Self {
+        let started = report.started.as_deref().map(started).unwrap_or_default();
         let denied = report.denied.into_iter().map(|(what, refused)| match refused.count {
             1 => what,
             count => format!("{what}, {count} times"),
@@ -281,7 +291,7 @@ impl From<Report> for Answer {
             status: report.ending.status.map_or("usage", crate::ending::Status::as_str).to_owned(),
             exit: report.ending.exit,
             code: report.ending.code.map(str::to_owned),
-            message: report.ending.message,
+            message: format!("{}{started}", report.ending.message),
             output: report.output,
             plan: report.plan,
             denied: denied.collect(),

@@ -66,8 +66,15 @@ pub fn rights_text(
     for contract in &rights.contracts {
         let _ = writeln!(text, "  reads the contract {contract}");
     }
+    for capability in &rights.invoke {
+        let _ = writeln!(text, "  may call {capability}");
+    }
+    for capability in &rights.starts {
+        let _ = writeln!(text, "  may have {capability} started, which is then a run of its own");
+    }
     if let Some(lock) = &binding.lock {
-        let _ = writeln!(text, "  one run at a time for each {lock}");
+        let wait = binding.limits.wait.as_secs_f32();
+        let _ = writeln!(text, "  one run at a time for each {lock}, waited for {wait} s at most");
     }
     let limits = &binding.limits;
     let _ = writeln!(
@@ -196,7 +203,7 @@ mod tests {
         assert!(text.contains("may destroy DELETE /q (rule r, to take a run back only)"), "{text}");
         assert!(text.contains("keeps requests and answers whole") && !text.contains("at a time"), "{text}");
         let text = with("record: digests, lock: \"pve/{vm_id}\", ");
-        assert!(text.contains("one run at a time for each pve/{vm_id}"), "{text}");
+        assert!(text.contains("one run at a time for each pve/{vm_id}, waited for 10 s at most"), "{text}");
         assert!(text.contains("keeps digests of requests and answers, not their bodies"), "{text}");
     }
 

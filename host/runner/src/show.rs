@@ -16,10 +16,16 @@ pub fn plan_text(plan: &Plan, last: Option<&Plan>) -> String {
     let mut text = String::new();
     head(&mut text, plan);
     text.push_str(&changes_text(plan));
-    if !plan.reads.is_empty() || !plan.directories.is_empty() {
+    if !plan.reads.is_empty() || !plan.invoked.is_empty() || !plan.directories.is_empty() {
         text.push_str("\nIt rests on\n");
         for read in &plan.reads {
             line(&mut text, &format!("  the answer to {}", visible(&read.summary)));
+        }
+        for made in &plan.invoked {
+            for (call, answer) in made.calls.iter().zip(&made.answers) {
+                let run = answer.run.as_deref().map(|run| format!(", run {run}")).unwrap_or_default();
+                line(&mut text, &format!("  the answer of {}{run}", visible(&call.capability)));
+            }
         }
         for name in plan.directories.keys() {
             line(&mut text, &format!("  the files in the directory `{name}`"));

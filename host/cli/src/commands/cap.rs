@@ -225,5 +225,20 @@ pub(crate) fn finish(runner: &Runner, report: &Report, json: bool) -> Outcome {
     if let Some(fault) = &report.export_fault {
         say::note(format!("warning: the receipt is in the ledger, but could not be written out: {fault}"));
     }
-    Ok(report.ending.exit)
+    match &report.started {
+        Some(started) => {
+            say::note(format!("started on its word: {}", started.capability));
+            finish_started(runner, started, json)
+        }
+        None => Ok(report.ending.exit),
+    }
+}
+
+/// The same for what a run had started. It is in that run's envelope, so no second one is printed.
+fn finish_started(runner: &Runner, started: &Report, json: bool) -> Outcome {
+    if json {
+        say::ending(&started.ending);
+        return Ok(started.ending.exit);
+    }
+    finish(runner, started, false)
 }
