@@ -20,6 +20,7 @@ mod crash;
 mod faults;
 mod fixture;
 mod hostile;
+mod invoke;
 mod ledger;
 mod live;
 mod mcp;
@@ -58,6 +59,7 @@ fn main() {
         audit::trials(),
         replay::trials(),
         fixture::trials(),
+        invoke::trials(),
         prune::trials(),
         network::trials(),
         secrets::trials(),
