@@ -42,6 +42,9 @@ pub(crate) enum Command {
     Bind(Bind),
     /// Show what changes in rights, and sign the lock.
     Pin(Pin),
+    /// Write the registry, the capability map, the domain catalog and the pages of capabilities anew, from the bindings and
+    /// components. Before `ops pin`, whose lock covers them.
+    Sync(Sync),
     /// List, look at and run capabilities.
     #[command(subcommand)]
     Cap(Cap),
@@ -120,6 +123,15 @@ pub(crate) struct Pin {
     /// Only show what would change; exit 1 if anything would.
     #[arg(long, conflicts_with_all = ["key", "yes"])]
     pub(crate) check: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sync {
+    /// Only say what differs, with file and line; exit 1 if anything does.
+    #[arg(long)]
+    pub(crate) check: bool,
+    #[command(flatten)]
+    pub(crate) json: Json,
 }
 
 #[derive(Debug, Subcommand)]

@@ -12,6 +12,7 @@ mod replay;
 mod runs;
 mod setup;
 mod status;
+mod sync;
 
 use std::path::Path;
 
@@ -34,6 +35,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Bind(bind) => setup::bind(&open(workspace)?, &bind),
         Command::Pin(pin) => setup::pin(&open(workspace)?, &pin),
         Command::Status(json) => status::status(&open(workspace)?, json.json),
+        Command::Sync(args) => sync::run(&open(workspace)?, &args),
         Command::Cap(command) => cap::run(workspace, command),
         Command::Explain(asked) => explain::run(&open(workspace)?, asked),
         Command::Plan(command) => plan::run(workspace, command),
