@@ -29,7 +29,8 @@ elif ! grep -qF "$(cut -d' ' -f2 "$key.pub")" ops/approvers; then
 fi
 
 # Both speak at length of what they do; here that matters only where they fail.
-said=$(bin/ops trust --yes 2>&1 && bin/ops pin --development --yes --key "$key" 2>&1) || { echo "$said" >&2; exit 1; }
+# What is generated lies in the repository, so what changes there is seen before it is committed.
+said=$(bin/ops trust --yes 2>&1 && bin/ops sync 2>&1 && bin/ops pin --development --yes --key "$key" 2>&1) || { echo "$said" >&2; exit 1; }
 
 cat <<'END'
 The workspace ops/ is pinned for development, and bin/ops is the program. Try it:

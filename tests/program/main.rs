@@ -29,6 +29,7 @@ mod prune;
 mod refusals;
 mod replay;
 mod secrets;
+mod sync;
 mod tables;
 mod torture;
 mod unknown;
@@ -63,6 +64,7 @@ fn main() {
         prune::trials(),
         network::trials(),
         secrets::trials(),
+        sync::trials(),
         tables::trials(),
         corpus::trials(),
         ledger::trials(),

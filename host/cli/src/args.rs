@@ -33,8 +33,9 @@ pub(crate) enum Command {
     Init(Init),
     /// Trust a workspace that came from elsewhere: shows who may approve in it, and records that.
     Trust(Trust),
-    /// Show what waits for a person: plans, runs without an end, a lock that does not hold.
-    Status(Json),
+    /// Show what waits for a person: plans, runs without an end, open loops and gaps, the last verify, a lock that does
+    /// not hold. Exit 1 if something has to be mended.
+    Status(Status),
     /// Look at what this host can resist: who it runs as, what confines guests, whether lock and ledger hold. Exit 1 if
     /// something is bad.
     Doctor(Json),
@@ -42,9 +43,15 @@ pub(crate) enum Command {
     Bind(Bind),
     /// Show what changes in rights, and sign the lock.
     Pin(Pin),
+    /// Write the registry, the capability map, the domain catalog and the pages of capabilities anew, from the bindings and
+    /// components. Before `ops pin`, whose lock covers them.
+    Sync(Sync),
     /// List, look at and run capabilities.
     #[command(subcommand)]
     Cap(Cap),
+    /// Pieces of work that close gaps with evidence: short for `ops cap run loops.…`.
+    #[command(subcommand)]
+    Loops(Loops),
     /// Say whether a capability may make a request, and why; sends nothing. Exit 1 if it may not.
     Explain(Explain),
     /// Look at, approve, reject and carry out plans.
@@ -69,6 +76,15 @@ pub(crate) struct Json {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Numbers only, without the lists.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) brief: bool,
+    #[command(flatten)]
+    pub(crate) json: Json,
 }
 
 #[derive(Debug, Args)]
@@ -122,6 +138,15 @@ pub(crate) struct Pin {
     pub(crate) check: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Sync {
+    /// Only say what differs, with file and line; exit 1 if anything does.
+    #[arg(long)]
+    pub(crate) check: bool,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Cap {
     /// List the capabilities that are bound here.
@@ -150,6 +175,31 @@ pub(crate) enum Cap {
         #[command(flatten)]
         json: Json,
     },
+}
+
+/// Each takes the words of the capability that it stands for, `--help` among them.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Loops {
+    /// List loops: `ops cap run loops.list`.
+    #[command(disable_help_flag = true)]
+    List(Words),
+    /// Show one: `ops cap run loops.show`.
+    #[command(disable_help_flag = true)]
+    Show(Words),
+    /// Open one: `ops cap run loops.create`.
+    #[command(disable_help_flag = true)]
+    Create(Words),
+    /// Close one: `ops cap run loops.close`.
+    #[command(disable_help_flag = true)]
+    Close(Words),
+}
+
+/// Words for a capability.
+#[derive(Debug, Args)]
+pub(crate) struct Words {
+    /// What the capability takes; also --dry-run and --json.
+    #[arg(value_name = "FLAGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) words: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -217,6 +267,8 @@ pub(crate) enum Plan {
     Reject {
         /// The plan's id.
         id: String,
+        #[command(flatten)]
+        json: Json,
     },
     /// Carry out an approved plan.
     Apply {
@@ -347,7 +399,7 @@ pub(crate) enum Receipts {
         json: Json,
     },
     /// Print this host's public key, PEM: what others check its receipts with.
-    Key,
+    Key(Json),
     /// Check receipts: signature, type, evidence. Exit 1 if one is not good.
     Verify {
         /// Run keys, folders that hold a receipt, or files that `ops receipts prove` wrote.
@@ -362,6 +414,8 @@ pub(crate) enum Receipts {
         /// A log's key to trust, a file with what `ops ledger key` printed [default: this host's].
         #[arg(long, value_name = "FILE")]
         log_key: Option<PathBuf>,
+        #[command(flatten)]
+        json: Json,
     },
     /// Write a receipt with the proof that it is in the log: one file, which verifies offline.
     Prove {
@@ -370,15 +424,17 @@ pub(crate) enum Receipts {
         /// Into which file [default: standard output].
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
+        #[command(flatten)]
+        json: Json,
     },
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Ledger {
     /// Sign the log's size and root, and print that: keep it elsewhere, it is what shows a rewritten history.
-    Checkpoint,
+    Checkpoint(Json),
     /// Print the key that others check checkpoints with.
-    Key,
+    Key(Json),
     /// Check the whole ledger. Exit 1 if anything is found.
     Verify {
         /// A checkpoint that was kept elsewhere: the log must go on from it.
@@ -388,7 +444,7 @@ pub(crate) enum Ledger {
         json: Json,
     },
     /// Make again what is derived: the tree's hashes, the log's files, the folders of receipts.
-    Rebuild,
+    Rebuild(Json),
 }
 
 #[derive(Debug, Subcommand)]

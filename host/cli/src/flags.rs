@@ -4,6 +4,7 @@ use clap::builder::{PossibleValuesParser, RangedI64ValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use ops_policy::manifest::{Manifest, Safety};
 use ops_policy::visible::visible;
+use ops_runner::arguments::{Takes, flag, is_nothing, is_positional, positions, properties, required, takes};
 use serde_json::{Map, Value};
 
 /// What was typed, read by the schema.
@@ -17,20 +18,6 @@ pub(crate) struct Typed {
     pub(crate) json: bool,
     /// `--trace-checks`.
     pub(crate) trace: bool,
-}
-
-/// What a property takes.
-enum Takes {
-    Text,
-    Choice(Vec<String>),
-    Integer {
-        least: Option<i64>,
-        most: Option<i64>,
-    },
-    Switch,
-    List(Box<Takes>),
-    /// Anything else is given as JSON.
-    Json,
 }
 
 /// Reads the words after a capability's name.
@@ -62,24 +49,8 @@ pub(crate) fn read(manifest: &Manifest, words: &[String]) -> Result<Typed, clap:
     })
 }
 
-fn properties(manifest: &Manifest) -> impl Iterator<Item = (&String, &Value)> {
-    manifest.input.get("properties").and_then(Value::as_object).into_iter().flatten()
-}
-
-/// `vm_id` is typed `--vm-id`.
-fn flag(name: &str) -> String {
-    name.replace('_', "-")
-}
-
 fn command(manifest: &Manifest) -> Command {
-    let required: Vec<_> = manifest
-        .input
-        .get("required")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
+    let required = required(manifest);
     let mut command = Command::new(manifest.name.clone())
         .no_binary_name(true)
         .bin_name(format!("ops cap run {}", manifest.name))
@@ -116,25 +87,9 @@ fn switch(id: &'static str, long: &'static str, help: &'static str) -> Arg {
     Arg::new(id).long(long).help(help).action(ArgAction::SetTrue).overrides_with(id)
 }
 
-fn is_positional(schema: &Value) -> bool {
-    schema.get("x-ops-positional").and_then(Value::as_u64).is_some()
-}
-
 /// The id of a value that was given by position.
 fn by_position(name: &str) -> String {
     format!("{name} by position")
-}
-
-/// The properties that may be given by position, in that order: those with `x-ops-positional: N`, by N.
-fn positions(manifest: &Manifest) -> Vec<(&String, &Value)> {
-    let mut places: Vec<_> = properties(manifest).filter(|(_, schema)| is_positional(schema)).collect();
-    places.sort_by_key(|(_, schema)| schema.get("x-ops-positional").and_then(Value::as_u64));
-    places
-}
-
-/// A default that says no more than that the flag may be left out.
-fn is_nothing(default: &Value) -> bool {
-    default.is_null() || default.as_array().is_some_and(Vec::is_empty)
 }
 
 fn argument(name: &str, schema: &Value, required: bool, positional: bool) -> Arg {
@@ -150,7 +105,7 @@ fn argument(name: &str, schema: &Value, required: bool, positional: bool) -> Arg
     // One that may be given by position is demanded by the schema, not here: either way of giving it will do.
     let argument = Arg::new(name.to_owned())
         .help(help.trim().to_owned())
-        .value_name(word(&takes))
+        .value_name(takes.word())
         .long(flag(name))
         .required(required && !positional);
     parser(argument, &takes)
@@ -171,67 +126,6 @@ fn parser(argument: Arg, takes: &Takes) -> Arg {
             .default_missing_value("true"),
         Takes::List(item) => parser(argument, item).action(ArgAction::Append),
     }
-}
-
-fn word(takes: &Takes) -> &'static str {
-    match takes {
-        Takes::Text => "TEXT",
-        Takes::Choice(_) => "WORD",
-        Takes::Integer { .. } => "N",
-        Takes::Switch => "true|false",
-        Takes::List(item) => word(item),
-        Takes::Json => "JSON",
-    }
-}
-
-fn takes(schema: &Value) -> Takes {
-    if let Some(schema) = optional(schema) {
-        return takes(schema);
-    }
-    if let Some(words) = words(schema) {
-        return Takes::Choice(words);
-    }
-    // An optional field is written `["string", "null"]`.
-    let kind = match schema.get("type") {
-        Some(Value::String(kind)) => kind.as_str(),
-        Some(Value::Array(kinds)) => {
-            kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null").unwrap_or_default()
-        }
-        _ => "",
-    };
-    match kind {
-        "string" => Takes::Text,
-        "integer" => Takes::Integer { least: bound(schema, "minimum"), most: bound(schema, "maximum") },
-        "boolean" => Takes::Switch,
-        "array" => Takes::List(Box::new(takes(schema.get("items").unwrap_or(&Value::Null)))),
-        _ => Takes::Json,
-    }
-}
-
-/// What an optional field may be besides `null`, where it is written `anyOf: [that, {"type": "null"}]`.
-fn optional(schema: &Value) -> Option<&Value> {
-    let null = |schema: &Value| schema.get("type").and_then(Value::as_str) == Some("null");
-    match schema.get("anyOf").and_then(Value::as_array)?.as_slice() {
-        [schema, other] if null(other) => Some(schema),
-        _ => None,
-    }
-}
-
-/// The words of an enumeration: `enum`, or `oneOf` where each word, or some of them, has a description of its own.
-fn words(schema: &Value) -> Option<Vec<String>> {
-    let text = |word: &Value| word.as_str().map(str::to_owned);
-    if let Some(words) = schema.get("enum").and_then(Value::as_array) {
-        return words.iter().filter(|word| !word.is_null()).map(text).collect();
-    }
-    if let Some(word) = schema.get("const") {
-        return Some(vec![text(word)?]);
-    }
-    let options = schema.get("oneOf").and_then(Value::as_array).filter(|options| !options.is_empty())?;
-    options.iter().map(words).collect::<Option<Vec<_>>>().map(|words| words.concat())
-}
-
-fn bound(schema: &Value, key: &str) -> Option<i64> {
-    schema.get(key).and_then(Value::as_i64)
 }
 
 /// What was typed for one property, if anything was.

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::deployment;
 use crate::pinned::{Pinned, Refusal};
 use crate::runner::Runner;
+use crate::status::{Basis, Unknown};
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -67,17 +68,14 @@ impl Runner {
                 checks.push(check("lock", State::Bad, refusal.message));
             }
         }
-        match self.status() {
-            Ok(status) => {
-                // Those of runs come last.
-                let mut faults = status.anomalies;
-                let runs = faults.split_off(faults.len().saturating_sub(status.unknown.len()));
+        match self.basis() {
+            Ok(Basis { capabilities, mut faults, unknown, .. }) => {
                 let is_locked = told.is_none();
                 faults.retain(|fault| Some(fault) != told.as_ref());
                 if is_locked || !faults.is_empty() {
-                    let good = format!("{} can run", status.capabilities);
-                    checks.push(list("capabilities", good, &faults));
+                    checks.push(list("capabilities", format!("{capabilities} can run"), &faults));
                 }
+                let runs: Vec<_> = unknown.iter().map(Unknown::text).collect();
                 checks.push(list("runs", "nothing waits to be mended".to_owned(), &runs));
             }
             Err(ending) => checks.push(check("ledger", State::Bad, ending.message)),

@@ -128,7 +128,7 @@ fn authority(workspace: &Workspace, path: &str, pem: &[u8]) -> Result<(), String
 }
 
 /// Bindings say which capability they bind; every other file beside them is a contract and grants nothing.
-fn is_binding(bytes: &[u8]) -> bool {
+pub(crate) fn is_binding(bytes: &[u8]) -> bool {
     bytes.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"capability:"))
 }
 

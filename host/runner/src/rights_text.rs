@@ -21,6 +21,14 @@ pub fn rights_text(
     let mut text = String::new();
     let _ = writeln!(text, "{} ({}, {})", binding.capability, binding.safety.as_str(), approval(binding));
     let _ = writeln!(text, "  {}", visible(&manifest.summary));
+    text.push_str(&grants_text(binding, rights));
+    imports_text(&mut text, imports);
+    text
+}
+
+/// What a binding grants and how far, for people: the middle of [`rights_text`].
+pub(crate) fn grants_text(binding: &Binding, rights: &Rights) -> String {
+    let mut text = String::new();
     for (name, service) in &rights.services {
         let service = &service.grant;
         let _ = writeln!(text, "  service {name} at {}", service.place());
@@ -94,7 +102,6 @@ pub fn rights_text(
     for unneeded in rights.unneeded() {
         let _ = writeln!(text, "  granted but not needed, so without effect: {unneeded}");
     }
-    imports_text(&mut text, imports);
     text
 }
 
@@ -162,18 +169,18 @@ pub fn ways(binding: &Binding) -> String {
     match binding.approval.mode {
         Mode::Auto => "auto".into(),
         Mode::Manual => {
-            let ways: Vec<_> = binding
-                .approval
-                .accept
-                .iter()
-                .map(|way| match way {
-                    Accept::Signed => "signed",
-                    Accept::Confirmed => "confirmed",
-                    Accept::Piped => "piped",
-                })
-                .collect();
+            let ways: Vec<_> = binding.approval.accept.iter().map(|accept| way(*accept)).collect();
             ways.join(" or ")
         }
+    }
+}
+
+/// A way to say yes, as a binding writes it.
+pub(crate) fn way(accept: Accept) -> &'static str {
+    match accept {
+        Accept::Signed => "signed",
+        Accept::Confirmed => "confirmed",
+        Accept::Piped => "piped",
     }
 }
 

@@ -72,7 +72,7 @@ fn show(runner: &Runner, name: &str, json: bool) -> Outcome {
 }
 
 /// `ops cap run NAME …`
-fn call(runner: &Runner, name: &str, words: &[String]) -> Outcome {
+pub(crate) fn call(runner: &Runner, name: &str, words: &[String]) -> Outcome {
     let json = Cell::new(false);
     let help = Cell::new(None);
     let trace = Trace::default();

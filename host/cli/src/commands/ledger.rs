@@ -4,6 +4,7 @@ use std::path::Path;
 
 use ops_runner::ledger::LedgerReport;
 use ops_runner::runner::Runner;
+use serde_json::json;
 
 use super::{Outcome, open, print, print_json};
 use crate::args::Ledger;
@@ -12,14 +13,14 @@ use crate::say;
 pub(crate) fn run(workspace: Option<&Path>, command: Ledger) -> Outcome {
     let runner = open(workspace)?;
     match command {
-        Ledger::Checkpoint => checkpoint(&runner),
-        Ledger::Key => key(&runner),
+        Ledger::Checkpoint(json) => checkpoint(&runner, json.json),
+        Ledger::Key(json) => key(&runner, json.json),
         Ledger::Verify { since, json } => verify(&runner, since.as_deref(), json.json),
-        Ledger::Rebuild => rebuild(&runner),
+        Ledger::Rebuild(json) => rebuild(&runner, json.json),
     }
 }
 
-fn checkpoint(runner: &Runner) -> Outcome {
+fn checkpoint(runner: &Runner, json: bool) -> Outcome {
     let published = match runner.checkpoint() {
         Ok(published) => published,
         Err(message) => return refused(&message),
@@ -28,16 +29,24 @@ fn checkpoint(runner: &Runner) -> Outcome {
     let files = count(published.files, "file", "files");
     say::note(format!("signed {entries}; wrote {files} into {}", published.folder.display()));
     say::note("keep what follows elsewhere: in git, in a mail, with a witness");
+    if json {
+        return print_json(&json!({
+            "note": published.note,
+            "size": published.size,
+            "folder": published.folder.display().to_string(),
+            "files": published.files,
+        }));
+    }
     print(published.note.trim_end())
 }
 
-fn key(runner: &Runner) -> Outcome {
+fn key(runner: &Runner, json: bool) -> Outcome {
     match runner.log_verifier_key() {
         Ok(key) => {
             say::note(
                 "whoever checks this log's checkpoints needs this key; hand it on by a way that you trust",
             );
-            print(key)
+            if json { print_json(&json!({"key": key})) } else { print(key) }
         }
         Err(message) => refused(&message),
     }
@@ -78,7 +87,7 @@ fn tell(report: &LedgerReport) {
     }
 }
 
-fn rebuild(runner: &Runner) -> Outcome {
+fn rebuild(runner: &Runner, json: bool) -> Outcome {
     match runner.rebuild_ledger() {
         Ok(rebuilt) => {
             say::note(format!(
@@ -87,7 +96,14 @@ fn rebuild(runner: &Runner) -> Outcome {
                 count(rebuilt.files, "file of the log", "files of the log"),
                 count(rebuilt.receipts, "receipt's folder", "receipts' folders")
             ));
-            Ok(0)
+            if !json {
+                return Ok(0);
+            }
+            print_json(&json!({
+                "hashes": rebuilt.hashes,
+                "files": rebuilt.files,
+                "receipts": rebuilt.receipts,
+            }))
         }
         Err(message) => refused(&message),
     }

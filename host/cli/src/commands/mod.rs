@@ -4,6 +4,7 @@ mod cap;
 mod doctor;
 mod explain;
 mod ledger;
+mod loops;
 mod mcp;
 mod plan;
 mod prune;
@@ -12,6 +13,7 @@ mod replay;
 mod runs;
 mod setup;
 mod status;
+mod sync;
 
 use std::path::Path;
 
@@ -33,8 +35,10 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Doctor(json) => doctor::run(workspace, json.json),
         Command::Bind(bind) => setup::bind(&open(workspace)?, &bind),
         Command::Pin(pin) => setup::pin(&open(workspace)?, &pin),
-        Command::Status(json) => status::status(&open(workspace)?, json.json),
+        Command::Status(args) => status::run(&open(workspace)?, &args),
+        Command::Sync(args) => sync::run(&open(workspace)?, &args),
         Command::Cap(command) => cap::run(workspace, command),
+        Command::Loops(command) => loops::run(&open(workspace)?, command),
         Command::Explain(asked) => explain::run(&open(workspace)?, asked),
         Command::Plan(command) => plan::run(workspace, command),
         Command::Runs(command) => runs::run(workspace, command),

@@ -35,7 +35,7 @@ pub(crate) fn run(workspace: Option<&Path>, command: Plan) -> Outcome {
             let code = approved(&id, taken, json.json, json.json && !apply)?;
             if code == 0 && apply { carry_out(&runner, id, json.json, trace_checks) } else { Ok(code) }
         }
-        Plan::Reject { id } => reject(&open(workspace)?, &id),
+        Plan::Reject { id, json } => reject(&open(workspace)?, &id, json.json),
         Plan::Apply { id, trace_checks, json } => carry_out(&open(workspace)?, id, json.json, trace_checks),
     }
 }
@@ -153,11 +153,7 @@ fn approved(id: &str, taken: Result<Taken, Refused>, json: bool, is_last: bool) 
         }
         Err(refused) => {
             if json {
-                let Ending { status, code, message, .. } = &refused.ending;
-                let status = status.map_or("usage", Status::as_str);
-                let receipt = refused.receipt.as_ref().map(|folder| folder.display().to_string());
-                let error = json!({"code": code, "message": message});
-                print_json(&json!({"plan": id, "status": status, "receipt": receipt, "error": error}))?;
+                print_refused(id, &refused)?;
             }
             Ok(show_refused(&refused))
         }
@@ -191,14 +187,28 @@ fn read_text(file: &Path) -> Result<String, String> {
     fs::read_to_string(file).map_err(|error| fail(&error))
 }
 
-fn reject(runner: &Runner, id: &str) -> Outcome {
+fn reject(runner: &Runner, id: &str, json: bool) -> Outcome {
     match runner.reject(id, &actor()) {
         Ok(id) => {
             say::note(format!("plan {id} is rejected; it can never be carried out"));
-            Ok(0)
+            if json { print_json(&json!({"plan": id, "state": "rejected"})) } else { Ok(0) }
         }
-        Err(refused) => Ok(show_refused(&refused)),
+        Err(refused) => {
+            if json {
+                print_refused(id, &refused)?;
+            }
+            Ok(show_refused(&refused))
+        }
     }
+}
+
+/// A refused approval or rejection, for programs.
+fn print_refused(id: &str, refused: &Refused) -> Outcome {
+    let Ending { status, code, message, .. } = &refused.ending;
+    let status = status.map_or("usage", Status::as_str);
+    let receipt = refused.receipt.as_ref().map(|folder| folder.display().to_string());
+    let error = json!({"code": code, "message": message});
+    print_json(&json!({"plan": id, "status": status, "receipt": receipt, "error": error}))
 }
 
 fn show_refused(refused: &Refused) -> u8 {

@@ -18,12 +18,12 @@ pub(crate) fn run(workspace: Option<&Path>, command: Receipts) -> Outcome {
     match command {
         Receipts::List { top, json } => list(&open(workspace)?, top, json.json),
         Receipts::Show { key, json } => show(&open(workspace)?, &key, json.json),
-        Receipts::Key => print(open(workspace)?.public_pem().trim_end()),
-        Receipts::Verify { what, all, host_key, log_key } => {
+        Receipts::Key(json) => key(&open(workspace)?, json.json),
+        Receipts::Verify { what, all, host_key, log_key, json } => {
             let keys = Keys { host: read_key(host_key.as_deref())?, log: read_key(log_key.as_deref())? };
-            verify(workspace, what, all, &keys)
+            verify(workspace, what, all, &keys, json.json)
         }
-        Receipts::Prove { key, to } => prove(&open(workspace)?, &key, to.as_deref()),
+        Receipts::Prove { key, to, json } => prove(&open(workspace)?, &key, to.as_deref(), json.json),
         Receipts::Replay { key: Some(key), json, .. } => replay::one(&open(workspace)?, &key, json.json),
         Receipts::Replay { key: None, quiet, json, .. } => replay::all(&open(workspace)?, quiet, json.json),
         Receipts::Export { key, fixture, keep } => export(&open(workspace)?, &key, &fixture, &keep),
@@ -84,6 +84,11 @@ fn show(runner: &Runner, key: &str, json: bool) -> Outcome {
     }
 }
 
+fn key(runner: &Runner, json: bool) -> Outcome {
+    let pem = runner.public_pem();
+    if json { print_json(&json!({"pem": pem})) } else { print(pem.trim_end()) }
+}
+
 /// The text of a key's file, where one was named.
 fn read_key(file: Option<&Path>) -> Result<Option<String>, String> {
     let Some(file) = file else { return Ok(None) };
@@ -91,7 +96,8 @@ fn read_key(file: Option<&Path>) -> Result<Option<String>, String> {
     Ok(Some(text))
 }
 
-fn prove(runner: &Runner, key: &str, to: Option<&Path>) -> Outcome {
+/// The proof is JSON anyhow; `--json` says where it went, or holds it.
+fn prove(runner: &Runner, key: &str, to: Option<&Path>, json: bool) -> Outcome {
     let (run, proof) = match runner.prove(key) {
         Ok(proven) => proven,
         Err(message) => {
@@ -99,13 +105,19 @@ fn prove(runner: &Runner, key: &str, to: Option<&Path>) -> Outcome {
             return Ok(1);
         }
     };
-    let Some(file) = to else { return print(proof) };
+    let Some(file) = to else {
+        if !json {
+            return print(proof);
+        }
+        let proof: serde_json::Value = serde_json::from_str(&proof).map_err(|error| error.to_string())?;
+        return print_json(&json!({"run": run, "file": null, "proof": proof}));
+    };
     fs::write(file, proof + "\n").map_err(|error| format!("{}: {error}", file.display()))?;
     say::note(format!("wrote the proof of {run} to {}", file.display()));
-    Ok(0)
+    if json { print_json(&json!({"run": run, "file": file.display().to_string(), "proof": null})) } else { Ok(0) }
 }
 
-fn verify(workspace: Option<&Path>, mut what: Vec<String>, all: bool, keys: &Keys) -> Outcome {
+fn verify(workspace: Option<&Path>, mut what: Vec<String>, all: bool, keys: &Keys, json: bool) -> Outcome {
     // Somebody who was handed a receipt and its keys has no workspace.
     let alone = keys.host.is_some() && !all && what.iter().all(|what| Path::new(what).exists());
     let verified: Vec<Verified> = if alone {
@@ -119,18 +131,18 @@ fn verify(workspace: Option<&Path>, mut what: Vec<String>, all: bool, keys: &Key
         }
         runner.verify(&what, keys)?
     };
-    let mut code = 0;
-    for receipt in &verified {
-        let verdict = if receipt.good { "good" } else { "BAD" };
-        print(format!("{verdict}  {}", receipt.what))?;
-        for check in receipt.checks.iter().filter(|_| verified.len() == 1 || !receipt.good) {
-            print(format!("      {check}"))?;
-        }
-        if !receipt.good {
-            code = 1;
+    let good = verified.iter().filter(|receipt| receipt.good).count();
+    if json {
+        print_json(&json!({"receipts": verified, "good": good == verified.len()}))?;
+    } else {
+        for receipt in &verified {
+            let verdict = if receipt.good { "good" } else { "BAD" };
+            print(format!("{verdict}  {}", receipt.what))?;
+            for check in receipt.checks.iter().filter(|_| verified.len() == 1 || !receipt.good) {
+                print(format!("      {check}"))?;
+            }
         }
     }
-    let good = verified.iter().filter(|receipt| receipt.good).count();
     say::note(format!("{good} of {} receipts are good", verified.len()));
-    Ok(code)
+    Ok(u8::from(good < verified.len()))
 }

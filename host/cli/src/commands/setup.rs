@@ -130,6 +130,12 @@ pub(crate) fn bind(runner: &Runner, args: &Bind) -> Outcome {
 
 pub(crate) fn pin(runner: &Runner, args: &Pin) -> Outcome {
     let workspace = runner.workspace();
+    // The lock covers what `ops sync` writes, so that comes first; where nobody ever did, nobody need hear of it.
+    if runner.has_generated() && !runner.sync_check().differences.is_empty() {
+        say::note(
+            "generated files are not what the bindings say: `ops sync` writes them anew, before `ops pin`",
+        );
+    }
     let pinning = pinning::prepare(workspace, &|bytes| runner.inspect(bytes), args.development)?;
     if pinning.shown.is_empty() {
         say::note("nothing changes; the lock covers everything as it is");
