@@ -339,6 +339,8 @@ fn host() {
     assert_eq!((&own["services"][0]["rules"][0]["needed"], &own["fault"]), (&true.into(), &Value::Null));
     let (_, lock) = ask(&scratch, "/lock");
     assert_eq!((&lock["holds"], lock["changed"].as_array().map(Vec::len)), (&true.into(), Some(0)), "{lock}");
+    let (_, sync) = ask(&scratch, "/sync");
+    assert!(sync["differences"].is_array() && sync["files"].is_array(), "{sync}");
     let (_, settings) = ask(&scratch, "/settings");
     assert_eq!(settings["approvals"]["approval_seconds"], 3600);
     let (_, ledger) = ask(&scratch, "/ledger");

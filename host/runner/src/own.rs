@@ -92,6 +92,8 @@ impl Runner {
             ["lock"] => Ok(self.own_lock()),
             ["settings"] => self.own_settings(),
             ["registry"] => self.registry(),
+            ["sync"] => serde_json::to_value(self.sync_differences())
+                .map_err(|error| Missing::Failed(error.to_string())),
             _ => Err(Missing::Unknown),
         }
     }
