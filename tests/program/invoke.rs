@@ -242,7 +242,17 @@ fn replayed() {
     assert_eq!(scratch.receipts().len(), runs, "nothing was called again");
     let folder = scratch.path("fixture");
     scratch
-        .ops(&["receipts", "export", key, "--keep", "arguments", "--fixture", folder.to_str().unwrap()])
+        .ops(&[
+            "receipts",
+            "export",
+            key,
+            "--keep",
+            "arguments",
+            "--keep",
+            "name",
+            "--fixture",
+            folder.to_str().unwrap(),
+        ])
         .exits(0);
     let fixture = fs::read_to_string(folder.join("fixture.json")).unwrap();
     let fixture: Value = serde_json::from_str(&fixture).unwrap();
