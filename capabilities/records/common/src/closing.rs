@@ -97,7 +97,7 @@ pub fn account(
 }
 
 /// The gaps of a loop: those that belong to it, and those that its text links.
-fn linked(scope: &Scope, gaps: &GapFile) -> Vec<String> {
+pub fn linked(scope: &Scope, gaps: &GapFile) -> Vec<String> {
     let ours = gaps.gaps().iter().filter(|gap| gap.parent_loop.as_ref() == Some(&scope.front.loop_id));
     let mut ids = scope.body.gaps.clone();
     for gap in ours {

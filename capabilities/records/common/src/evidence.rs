@@ -1,7 +1,6 @@
 //! Evidence: runs that are done, whose receipts verify. Words are none.
 
-use ops_guest::{Ctx, Failure, Request};
-use serde::Deserialize;
+use ops_guest::{Ctx, Failure, records};
 
 /// How many runs may be named at once.
 pub const MOST: usize = 50;
@@ -15,18 +14,6 @@ pub struct Evidence {
     pub capability: String,
     /// Whether it only read: a check, which anybody can make again.
     pub is_check: bool,
-}
-
-/// What the service `ops` says of a receipt.
-#[derive(Deserialize)]
-struct Receipt {
-    run: String,
-    capability: String,
-    status: String,
-    verifies: bool,
-    #[serde(default)]
-    why: Option<String>,
-    safety: String,
 }
 
 /// Whether a text has the form of a run key: `CAP-YYYYMMDD-HHMMSS__<capability>__R<letters and digits>`.
@@ -82,11 +69,9 @@ pub fn run_keys(flag: &str, text: &str) -> Result<Vec<String>, Failure> {
 /// # Errors
 /// `NotGranted` where the binding lacks the service `ops`, `Failed` where it does not answer as it should.
 pub fn look_up(ctx: &Ctx, run: &str) -> Result<Result<Evidence, String>, Failure> {
-    let response = ctx.fetch(Request::get("ops", format!("/receipts/{run}")).accept(&[404]))?;
-    if response.status == 404 {
+    let Some(receipt) = records::receipt(ctx, run)? else {
         return Ok(Err(format!("{run} has no receipt here; `ops receipts list` shows those there are")));
-    }
-    let receipt: Receipt = response.json()?;
+    };
     if receipt.run != run {
         return Err(Failure::failed(format!(
             "asked for {run}, the service `ops` answered for {}",
