@@ -160,10 +160,11 @@ impl Actions {
     }
 
     /// The actions that a failure of this gate in this way calls for: one for each system, or one alone.
-    pub fn for_failure<'a>(&'a self, gate: &'a str, class: FailureClass) -> impl Iterator<Item = &'a Action> {
-        self.actions.iter().filter(move |action| {
+    pub fn for_failure(&self, gate: &str, class: FailureClass) -> Vec<&Action> {
+        let answers = |action: &&Action| {
             action.trigger.failure_class == class && action.trigger.gate_ids.iter().any(|id| id == gate)
-        })
+        };
+        self.actions.iter().filter(answers).collect()
     }
 
     fn check_pace(&self, whose: &str, pace: &Pace) -> Result<(), Failure> {

@@ -66,9 +66,9 @@ fn the_repositorys_own_baseline_and_actions_agree() {
         let restarts = action.start.capability == "infra.container.restart";
         assert_eq!(restarts, declared.runtime_type == RuntimeType::SelfHosted);
     }
-    assert_eq!(actions.for_failure("D320", FailureClass::Deterministic).count(), 4);
-    assert_eq!(actions.for_failure("D320", FailureClass::Freshness).count(), 1);
-    assert_eq!(actions.for_failure("D32", FailureClass::Freshness).count(), 0);
+    assert_eq!(actions.for_failure("D320", FailureClass::Deterministic).len(), 4);
+    assert_eq!(actions.for_failure("D320", FailureClass::Freshness).len(), 1);
+    assert_eq!(actions.for_failure("D32", FailureClass::Freshness).len(), 0);
 }
 
 /// Each case changes the first place of what is good.
@@ -114,7 +114,12 @@ fn another_form_is_refused() {
         (baseline::NAME, "authority: vendor-account", "authority: \"\"", "a word of small letters"),
         (baseline::NAME, "runbook: docs/", "runbook: ../docs/", "a Markdown file"),
         (baseline::NAME, "[infra.core.smoke, infra.core.baseline.record]", "[]", "0 entries"),
-        (baseline::NAME, "capability: infra.cloudflare.probe", "capability: run probe.sh", "a capability's name"),
+        (
+            baseline::NAME,
+            "capability: infra.cloudflare.probe",
+            "capability: run probe.sh",
+            "a capability's name",
+        ),
         (baseline::NAME, "checks: [token, zones]", "checks: []", "0 entries"),
         (baseline::NAME, "checks: [token, zones]", "checks: [token, token]", "\"token\" stands there twice"),
         (baseline::NAME, "trigger_gate_ids: [D320]", "trigger_gate_ids: []", "0 entries"),
