@@ -98,11 +98,14 @@ pub enum Cause {
 /// A check that did not go well: the kind of failure, and why.
 pub type Failed = (Cause, String);
 
+/// A check: its name, and how it is made. What it returns is what was seen.
+pub type Check = (&'static str, fn(&Ctx) -> Result<String, Failed>);
+
 impl Report {
     /// Makes the checks of a system, each in its turn. After one that failed the others are skipped: their answers would
     /// be the same, or would be asked of somebody who wants to be left alone. Where the system's service is not bound,
     /// none is made.
-    pub fn of(ctx: &Ctx, system: System, checks: &[(&str, fn(&Ctx) -> Result<String, Failed>)]) -> Self {
+    pub fn of(ctx: &Ctx, system: System, checks: &[Check]) -> Self {
         if !ctx.is_bound(system.as_str()) {
             let why = format!("no service `{system}` is bound in this workspace");
             let rows = checks.iter().map(|(check, _)| row(check, Outcome::NotBound, None, why.clone()));
