@@ -18,6 +18,26 @@ use crate::system::System;
 
 /// The longest reason, in characters.
 const REASON: usize = 300;
+/// The order in which fields are written, of a file and of its entries: what it is about first.
+const ORDER: [&str; 17] = [
+    "schema_version",
+    "date",
+    "smoke_run",
+    "system",
+    "check",
+    "authority",
+    "runtime_type",
+    "declared",
+    "observed",
+    "verdict",
+    "result",
+    "why",
+    "evidence",
+    "drift",
+    "not_observed",
+    "systems",
+    "rows",
+];
 
 /// What was seen of infra-core in one run of the smoke test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -144,7 +164,7 @@ pub fn files(contract: &Baseline, run: &str, date: &str, smoke: &Smoke) -> Resul
             why: one_line(&seen.why),
             evidence: seen.run.clone(),
         });
-        rows.extend(declared.smoke.checks.iter().map(|check| row(system, check, seen)));
+        rows.extend(declared.smoke.checks.iter().map(|check| row(system, check, seen, smoke)));
     }
     let (date, smoke_run) = (date.to_owned(), run.to_owned());
     let count = |verdict| {
@@ -162,8 +182,9 @@ pub fn files(contract: &Baseline, run: &str, date: &str, smoke: &Smoke) -> Resul
     Ok((Seen { schema_version: Version::One, date, smoke_run, result: smoke.result, systems }, drift))
 }
 
-fn row(system: System, check: &str, seen: &SystemReport) -> DriftRow {
-    let observed = match seen.checks.iter().find(|row| row.check == check).map(|row| row.result) {
+fn row(system: System, check: &str, seen: &SystemReport, smoke: &Smoke) -> DriftRow {
+    let found = smoke.checks.iter().find(|row| row.system == system && row.check == check);
+    let observed = match found.map(|row| row.result) {
         Some(Outcome::Ok) => Observed::Ok,
         Some(Outcome::Failed) => Observed::Failed,
         Some(Outcome::Skipped) => Observed::Skipped,
@@ -208,17 +229,13 @@ where
         text.push_str(comment);
         text.push('\n');
     }
-    if let Value::Object(fields) = serde_json::to_value(file)? {
-        for (name, value) in &fields {
-            match value {
-                Value::Array(entries) if !entries.is_empty() => {
-                    text.push_str(&format!("{name}:\n"));
-                    for entry in entries {
-                        write_entry(&mut text, entry);
-                    }
-                }
-                value => text.push_str(&format!("{name}: {}\n", scalar(value))),
+    for (name, value) in in_order(&serde_json::to_value(file)?) {
+        match value {
+            Value::Array(entries) if !entries.is_empty() => {
+                text.push_str(&format!("{name}:\n"));
+                entries.iter().for_each(|entry| write_entry(&mut text, entry));
             }
+            value => text.push_str(&format!("{name}: {}\n", scalar(value))),
         }
     }
     match read_contract::<T>(name, &text)? == *file {
@@ -227,10 +244,16 @@ where
     }
 }
 
+/// The fields of a map, in the order in which they are written.
+fn in_order(map: &Value) -> Vec<(&String, &Value)> {
+    let mut fields: Vec<_> = map.as_object().into_iter().flatten().collect();
+    fields.sort_by_key(|(name, _)| ORDER.iter().position(|known| known == name));
+    fields
+}
+
 /// An entry of a list: a map with plain values, one to a line.
 fn write_entry(text: &mut String, entry: &Value) {
-    let fields = entry.as_object().into_iter().flatten();
-    for (number, (name, value)) in fields.enumerate() {
+    for (number, (name, value)) in in_order(entry).into_iter().enumerate() {
         let lead = if number == 0 { "  - " } else { "    " };
         text.push_str(&format!("{lead}{name}: {}\n", scalar(value)));
     }

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::baseline::Declared;
-use crate::probe::{Outcome, Report, Row, Verdict};
+use crate::probe::{Cause, Outcome, Report, Row, Verdict};
 use crate::system::System;
 
 /// The capability.
@@ -24,12 +24,25 @@ pub struct SystemReport {
     pub result: SystemResult,
     /// What was seen, what is wrong, or why nobody can tell.
     pub why: String,
-    /// The checks of its probe.
-    pub checks: Vec<Row>,
-    /// The run of its probe: its receipt is the evidence.
-    pub run: Option<String>,
     /// How long the probe took, in milliseconds.
     pub milliseconds: u64,
+    /// The run of its probe: its receipt is the evidence.
+    pub run: Option<String>,
+}
+
+/// One check of one system.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CheckReport {
+    /// The system.
+    pub system: System,
+    /// The check's name, as the baseline contract has it.
+    pub check: String,
+    /// What came of it.
+    pub result: Outcome,
+    /// Of one that failed: the kind of failure.
+    pub cause: Option<Cause>,
+    /// What was seen, what is wrong, or why it was not made.
+    pub why: String,
 }
 
 /// What came of a system.
@@ -61,6 +74,8 @@ pub enum Result {
 pub struct Smoke {
     /// The system that was asked for, or `all`.
     pub asked: Asked,
+    /// The checks of all their probes.
+    pub checks: Vec<CheckReport>,
     /// A row for each system that was asked for.
     pub systems: Vec<SystemReport>,
     /// How many passed.
@@ -106,7 +121,7 @@ impl Asked {
 
 impl Smoke {
     /// Adds the systems up. There is no other way to a result.
-    pub fn of(asked: Asked, systems: Vec<SystemReport>) -> Self {
+    pub fn of(asked: Asked, systems: Vec<SystemReport>, checks: Vec<CheckReport>) -> Self {
         let count = |result| {
             let found = systems.iter().filter(|system| system.result == result).count();
             u64::try_from(found).unwrap_or(u64::MAX)
@@ -122,26 +137,30 @@ impl Smoke {
             (0, false) => Result::Incomplete,
             _ => Result::Fail,
         };
-        Self { asked, systems, passed, failures, not_bound, result }
+        Self { asked, checks, systems, passed, failures, not_bound, result }
     }
 }
 
 impl SystemReport {
-    /// What the call of a system's probe comes to.
-    pub fn of(declared: &Declared, answer: &Invoked) -> Self {
+    /// What the call of a system's probe comes to, and the checks that it made.
+    pub fn of(declared: &Declared, answer: &Invoked) -> (Self, Vec<CheckReport>) {
+        let system = declared.system;
         let report = answer.output::<Report>();
         let (result, why) = match &report {
             Ok(report) => judge(declared, report, answer.run.as_deref()),
             Err(InvokeError::NotGranted(why) | InvokeError::Failed(why)) => (SystemResult::Fail, why.clone()),
         };
-        Self {
-            system: declared.system,
-            result,
-            why,
-            checks: report.map(|report| report.checks).unwrap_or_default(),
-            run: answer.run.clone(),
-            milliseconds: answer.milliseconds,
-        }
+        let rows = report.map(|report| report.checks).unwrap_or_default();
+        let checks = rows.into_iter().map(|row| CheckReport::of(system, row)).collect();
+        let (run, milliseconds) = (answer.run.clone(), answer.milliseconds);
+        (Self { system, result, why, milliseconds, run }, checks)
+    }
+}
+
+impl CheckReport {
+    fn of(system: System, row: Row) -> Self {
+        let Row { check, result, cause, why } = row;
+        Self { system, check, result, cause, why }
     }
 }
 

@@ -104,7 +104,7 @@ fn output(ctx: &Ctx, run: &str) -> Result<Smoke, Failure> {
     if smoke.asked != Asked::All {
         return Err(Failure::invalid(format!("{run} asked for one system alone, and a baseline is of all")));
     }
-    if Smoke::of(smoke.asked, smoke.systems.clone()) != smoke {
+    if Smoke::of(smoke.asked, smoke.systems.clone(), smoke.checks.clone()) != smoke {
         return Err(Failure::failed(format!(
             "the output of {run} says one thing in its rows and another in its result"
         )));

@@ -46,6 +46,11 @@ fn smoke(ctx: &Ctx, input: Input) -> Result<Smoke, Failure> {
         .map(|declared| Call::new(declared.smoke.capability.as_str(), &NoArguments {}))
         .collect::<Result<Vec<_>, _>>()?;
     let answers = ctx.invoke(&calls)?;
-    let reports = declared.iter().zip(&answers).map(|(declared, answer)| SystemReport::of(declared, answer));
-    Ok(Smoke::of(input.system, reports.collect()))
+    let (mut systems, mut checks) = (Vec::new(), Vec::new());
+    for (declared, answer) in declared.iter().zip(&answers) {
+        let (system, made) = SystemReport::of(declared, answer);
+        systems.push(system);
+        checks.extend(made);
+    }
+    Ok(Smoke::of(input.system, systems, checks))
 }

@@ -165,7 +165,8 @@ impl Output {
             Due::Resting(until) => {
                 self.result = Decision::Cooldown;
                 self.why = format!("{} was tried a while ago, and is given time to help", action.id);
-                self.retry_at = Some(until.to_string());
+                // Whole seconds, and not one too early.
+                self.retry_at = Timestamp::from_second(until.as_second() + 1).ok().map(|at| at.to_string());
             }
         }
     }
