@@ -8,10 +8,13 @@ use std::collections::BTreeSet;
 use ops_guest::Failure;
 use schemars::JsonSchema;
 use serde::de::Error;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// The most entries of a list that a person is to take in at a glance.
+const FEW: usize = 20;
 
 /// The version of a contract's form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Version {
     /// The first one.
     #[serde(rename = "1.0")]
@@ -21,6 +24,31 @@ pub enum Version {
 /// A word of the workspace: small letters, digits and hyphens, at most 64.
 pub(crate) fn word<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     text(from, is_word, "a word of small letters, digits and hyphens")
+}
+
+/// Words, as [`word`]: at least one, at most 20, none twice.
+pub(crate) fn words<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    few(texts(from, is_word, "a word of small letters, digits and hyphens")?)
+}
+
+/// A capability's name, for example `infra.core.smoke`.
+pub(crate) fn capability<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    text(from, is_capability, "a capability's name, such as `infra.core.smoke`")
+}
+
+/// Names of capabilities, as [`capability`]: at least one, at most 20, none twice.
+pub(crate) fn capabilities<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    few(texts(from, is_capability, "a capability's name, such as `infra.core.smoke`")?)
+}
+
+/// Ids of gates, for example `D320`: at least one, at most 20, none twice.
+pub(crate) fn gates<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    few(texts(from, is_gate, "a gate's id, such as `D320`")?)
+}
+
+/// A file of the repository, from its top folder.
+pub(crate) fn document<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    text(from, is_document, "a Markdown file, from the top folder of the repository")
 }
 
 /// A host name without a domain (RFC 1123): at most 63 small letters, digits and hyphens.
@@ -149,6 +177,40 @@ fn texts<'de, D: Deserializer<'de>>(
     }
 }
 
+/// A list that must say something, and that a person can still take in.
+fn few<E: Error>(texts: Vec<String>) -> Result<Vec<String>, E> {
+    let mut seen = BTreeSet::new();
+    if let Some(twin) = texts.iter().find(|text| !seen.insert(text.as_str())) {
+        return Err(E::custom(format!("{twin:?} stands there twice; keep one")));
+    }
+    match texts.len() {
+        1..=FEW => Ok(texts),
+        count => Err(E::custom(format!("the list has {count} entries, and may have 1 to {FEW}"))),
+    }
+}
+
+/// Whether this is a gate's id.
+pub fn is_gate(text: &str) -> bool {
+    text.strip_prefix('D').is_some_and(|digits| {
+        (1..=4).contains(&digits.len())
+            && !digits.starts_with('0')
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
+fn is_capability(text: &str) -> bool {
+    text.len() <= 100 && (2..=6).contains(&text.split('.').count()) && text.split('.').all(is_word)
+}
+
+fn is_document(text: &str) -> bool {
+    let is_part = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+    };
+    text.len() <= 200 && text.ends_with(".md") && text.split('/').all(is_part)
+}
+
 fn is_word(text: &str) -> bool {
     text.len() <= 64
         && text.starts_with(|first: char| first.is_ascii_lowercase())
@@ -187,6 +249,16 @@ mod tests {
     fn texts_that_would_mean_more_are_refused() {
         let cases: &[(Reader, &[&str], &[&str])] = &[
             (word, &["spine-ready-v1", "a"], &["", "A", "1a", "a b", "a,b", "a_b"]),
+            (
+                capability,
+                &["infra.core.smoke", "a.b"],
+                &["", "infra", "infra..smoke", "Infra.core", "infra.core/x", "a.b.c.d.e.f.g", ".a"],
+            ),
+            (
+                document,
+                &["docs/runbooks/infra-core.md", "README.md"],
+                &["", ".md", "/docs/a.md", "docs/../a.md", "docs//a.md", "docs/a.txt", "docs/a b.md"],
+            ),
             (hostname, &["communications-stack", "2a"], &["", "-a", "a-", "a.b", "A", "a/b"]),
             (domain, &["example.test", "lab"], &["", ".", "a..b", "a b", "a,b", "a.-b"]),
             (
@@ -227,6 +299,10 @@ mod tests {
         }
         for bad in ["", "--now", "a b", "../a", "a\n"] {
             assert!(!reads(services, bad), "{bad:?}");
+        }
+        assert!(reads(gates, "D320") && reads(words, "token") && reads(capabilities, "infra.core.smoke"));
+        for bad in ["", "320", "D", "D0", "D12345", "d320", "D32a"] {
+            assert!(!reads(gates, bad), "{bad:?}");
         }
         for bad in [
             key.replace("ssh-", "pgp-"),

@@ -1,4 +1,4 @@
-//! The three contracts: what is refused, that the repository's own have the form, and that the published schemas are those
+//! The contracts: what is refused, that the repository's own have the form, and that the published schemas are those
 //! of the types.
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
@@ -6,9 +6,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use infra_common::baseline::{self, Baseline, RuntimeType};
 use infra_common::placement::{self, PlacementPolicy};
 use infra_common::profile::{self, Kind, Profiles};
+use infra_common::record::{Drift, Seen};
+use infra_common::recovery::{self, Actions, FailureClass};
 use infra_common::relocation::{self, RelocationPlan};
+use infra_common::system::System;
 use ops_guest::Failure;
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
@@ -25,6 +29,8 @@ fn refusal(name: &str, text: &str) -> Option<String> {
     let read: Result<(), Failure> = match name {
         relocation::NAME => RelocationPlan::parse(text).map(|_| ()),
         profile::NAME => Profiles::parse(text).map(|_| ()),
+        baseline::NAME => Baseline::parse(text).map(|_| ()),
+        recovery::NAME => Actions::parse(text).map(|_| ()),
         _ => PlacementPolicy::parse(text).map(|_| ()),
     };
     read.err().map(|failure| failure.why())
@@ -43,6 +49,26 @@ fn the_repositorys_own_contracts_have_the_form() {
     assert_eq!(profiles.profiles[2].kind, Kind::Lxc);
     let policy = PlacementPolicy::parse(&text(placement::NAME)).unwrap();
     assert_eq!(policy.hypervisors[0].node, "pve1");
+}
+
+/// What the baseline says of healing is what the recovery actions have.
+#[test]
+fn the_repositorys_own_baseline_and_actions_agree() {
+    let baseline = Baseline::parse(&text(baseline::NAME)).unwrap();
+    let actions = Actions::parse(&text(recovery::NAME)).unwrap();
+    assert_eq!(baseline.systems.iter().map(|declared| declared.system).collect::<Vec<_>>(), System::ALL);
+    for declared in &baseline.systems {
+        let heal = &declared.self_heal;
+        let action = actions.actions.iter().find(|action| action.id == heal.recovery_action_id).unwrap();
+        assert_eq!(action.trigger.gate_ids, heal.trigger_gate_ids);
+        assert_eq!(action.trigger.failure_class, heal.failure_class);
+        assert_eq!(action.trigger.system, Some(declared.system));
+        let restarts = action.start.capability == "infra.container.restart";
+        assert_eq!(restarts, declared.runtime_type == RuntimeType::SelfHosted);
+    }
+    assert_eq!(actions.for_failure("D320", FailureClass::Deterministic).len(), 4);
+    assert_eq!(actions.for_failure("D320", FailureClass::Freshness).len(), 1);
+    assert_eq!(actions.for_failure("D32", FailureClass::Freshness).len(), 0);
 }
 
 /// Each case changes the first place of what is good.
@@ -76,6 +102,53 @@ fn another_form_is_refused() {
         (placement::NAME, "name: hv2", "name: hv1", "stands there twice"),
         (placement::NAME, "vm_targets: []", "vm_targets: [ai-services]", "stands there twice"),
         (placement::NAME, "schema_version: \"1.0\"", "schema_version: \"2.0\"", "1.0"),
+        (baseline::NAME, "system: cloudflare", "system: cloudfare", "cloudfare"),
+        (
+            baseline::NAME,
+            "system: cloudflare",
+            "system: authentik",
+            "the system authentik stands there twice",
+        ),
+        (baseline::NAME, "owner: infrastructure", "owner: \"@somebody\"", "a word of small letters"),
+        (baseline::NAME, "runtime_type: saas", "runtime_type: cloud", "saas"),
+        (baseline::NAME, "authority: vendor-account", "authority: \"\"", "a word of small letters"),
+        (baseline::NAME, "runbook: docs/", "runbook: ../docs/", "a Markdown file"),
+        (baseline::NAME, "[infra.core.smoke, infra.core.baseline.record]", "[]", "0 entries"),
+        (
+            baseline::NAME,
+            "capability: infra.cloudflare.probe",
+            "capability: run probe.sh",
+            "a capability's name",
+        ),
+        (baseline::NAME, "checks: [token, zones]", "checks: []", "0 entries"),
+        (baseline::NAME, "checks: [token, zones]", "checks: [token, token]", "\"token\" stands there twice"),
+        (baseline::NAME, "trigger_gate_ids: [D320]", "trigger_gate_ids: []", "0 entries"),
+        (baseline::NAME, "trigger_gate_ids: [D320]", "trigger_gate_ids: [d320]", "a gate's id"),
+        (baseline::NAME, "failure_class: deterministic", "failure_class: flaky", "deterministic"),
+        (baseline::NAME, "fallback: none", "fallback: global-key", "global-key"),
+        (baseline::NAME, "credential: bearer-token, ", "", "missing field `credential`"),
+        (recovery::NAME, "max_attempts: 2", "max_attempts: 0", "defaults: max_attempts is 0"),
+        (recovery::NAME, "cooldown_seconds: 1800", "cooldown_seconds: 5", "cooldown_seconds is 5"),
+        (recovery::NAME, "window_seconds: 86400", "window_seconds: 1799", "window_seconds is 1799"),
+        (
+            recovery::NAME,
+            "id: recover-vaultwarden-container",
+            "id: recover-cloudflare-readpath",
+            "there twice",
+        ),
+        (recovery::NAME, "system: vaultwarden}", "system: cloudflare}", "D320 with deterministic calls for"),
+        (recovery::NAME, ", system: cloudflare}", "}", "and for recover-vaultwarden-container"),
+        (recovery::NAME, "gate_ids: [D320]", "gate_ids: [gate-320]", "a gate's id"),
+        (recovery::NAME, "capability: infra.core.smoke, ", "", "missing field `capability`"),
+        (recovery::NAME, "{system: cloudflare}}", "{system: [cloudflare]}}", "the argument \"system\""),
+        (recovery::NAME, "{system: cloudflare}}", "{system: 1.5}}", "the argument \"system\""),
+        (recovery::NAME, "{system: cloudflare}}", "{System: cloudflare}}", "the argument \"System\""),
+        (
+            recovery::NAME,
+            "{system: cloudflare}}",
+            "{system: cloudflare, type: shell}, command: rm}",
+            "command",
+        ),
     ] {
         let good = text(name);
         assert!(good.contains(from), "{name} has no {from}");
@@ -93,6 +166,15 @@ fn long_lists_are_refused() {
     assert!(refusal(relocation::NAME, &many).unwrap().contains("303 targets, and may list 300"));
 }
 
+/// A system that is not listed is one that nobody looks at.
+#[test]
+fn a_baseline_without_one_of_the_systems_is_refused() {
+    let all = text(baseline::NAME);
+    let (others, _) = all.split_once("  - system: authentik").unwrap();
+    let why = refusal(baseline::NAME, others).unwrap();
+    assert!(why.contains("the system authentik is not listed"), "{why}");
+}
+
 /// `BLESS=1` writes the schemas.
 #[test]
 fn the_published_schemas_are_those_of_the_types() {
@@ -101,6 +183,18 @@ fn the_published_schemas_are_those_of_the_types() {
         (relocation::NAME, "Relocation plan", generator().into_root_schema_for::<RelocationPlan>()),
         (profile::NAME, "VM profiles", generator().into_root_schema_for::<Profiles>()),
         (placement::NAME, "Placement policy", generator().into_root_schema_for::<PlacementPolicy>()),
+        (baseline::NAME, "Baseline of infra-core", generator().into_root_schema_for::<Baseline>()),
+        (recovery::NAME, "Recovery actions", generator().into_root_schema_for::<Actions>()),
+        (
+            "infra-core-baseline.yaml",
+            "What was seen of infra-core",
+            generator().into_root_schema_for::<Seen>(),
+        ),
+        (
+            "infra-core-drift-matrix.yaml",
+            "Drift matrix of infra-core",
+            generator().into_root_schema_for::<Drift>(),
+        ),
     ] {
         published(&name.replace(".yaml", ".schema.json"), title, schema);
     }
