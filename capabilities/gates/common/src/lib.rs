@@ -1,0 +1,18 @@
+//! What gates and those who run them share.
+//!
+//! The four contracts that say which gates there are ([`registry`]), where they belong ([`topology`]), which are run
+//! together ([`profiles`]) and what documents a domain has ([`impact`]); what a gate answers ([`report`]); and what
+//! the built-in service `ops` says of the workspace ([`workspace`]). A library and no component.
+
+mod file;
+mod form;
+pub mod impact;
+pub mod profiles;
+pub mod registry;
+pub mod report;
+pub mod topology;
+pub mod workspace;
+
+pub use file::{At, line_of, read};
+pub use form::{Version, Words};
+pub use report::{Finding, Look, Report, Verdict};
