@@ -1,8 +1,8 @@
 //! What gates and those who run them share.
 //!
 //! The four contracts that say which gates there are ([`registry`]), where they belong ([`topology`]), which are run
-//! together ([`profiles`]) and what documents a domain has ([`impact`]); what a gate answers ([`report`]); and what
-//! the built-in service `ops` says of the workspace ([`workspace`]). A library and no component.
+//! together ([`profiles`]) and what documents a domain has ([`impact`]); and what a gate answers ([`report`]). A library
+//! and no component.
 
 mod file;
 mod form;
@@ -11,7 +11,6 @@ pub mod profiles;
 pub mod registry;
 pub mod report;
 pub mod topology;
-pub mod workspace;
 
 pub use file::{At, line_of, read};
 pub use form::{Version, Words};

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use gates_common::impact::{self, GUIDES, Impact, Route};
 use gates_common::topology::{self, Topology};
-use gates_common::workspace::{Capabilities, Sync};
 use gates_common::{At, Finding, Look, Report};
+use ops_guest::records::{self, Bound, Sync};
 use ops_guest::{Ctx, Failure, capability};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -53,8 +53,8 @@ fn check(ctx: &Ctx, input: Input) -> Result<Report, Failure> {
         return Ok(look.skipped("the topology cannot be read: see D127"));
     };
     let Some(impact) = look.take(Impact::parse(&ctx.contract(impact::NAME)?)) else { return Ok(look.report()) };
-    let bound = Capabilities::of(ctx)?;
-    let pages = pages(Sync::of(ctx)?);
+    let bound = records::registry(ctx)?;
+    let pages = pages(records::sync(ctx)?);
     unrouted(&impact, &topology, &bound, &mut look);
     for route in &impact.routes {
         let domain = &route.domain;
@@ -83,10 +83,10 @@ fn pages(sync: Sync) -> BTreeSet<String> {
 }
 
 /// A domain with capabilities and without a route.
-fn unrouted(impact: &Impact, topology: &Topology, bound: &Capabilities, look: &mut Look) {
+fn unrouted(impact: &Impact, topology: &Topology, bound: &[Bound], look: &mut Look) {
     let routed: BTreeSet<_> = impact.routes.iter().map(|route| route.domain.value.as_str()).collect();
     let mut told = BTreeSet::new();
-    for one in &bound.capabilities {
+    for one in bound {
         let Some(domain) = topology.domain_of(&one.name) else { continue };
         let id = domain.id.value.as_str();
         if !routed.contains(id) && told.insert(id) {
@@ -96,7 +96,7 @@ fn unrouted(impact: &Impact, topology: &Topology, bound: &Capabilities, look: &m
             look.found(Finding::new(file, impact.owner.referenced.line(), what, fix));
         }
     }
-    look.saw(format!("the domains of {} capabilities", bound.capabilities.len()));
+    look.saw(format!("the domains of {} capabilities", bound.len()));
 }
 
 /// Each page is generated, and of the route's own domain.
@@ -115,7 +115,7 @@ fn of_pages(route: &Route, topology: &Topology, pages: &BTreeSet<String>, look: 
 }
 
 /// Each guide is there and speaks of its domain.
-fn of_guides(route: &Route, topology: &Topology, folder: &Path, bound: &Capabilities, look: &mut Look) {
+fn of_guides(route: &Route, topology: &Topology, folder: &Path, bound: &[Bound], look: &mut Look) {
     let of_domain = |name: &str| {
         topology.domain_of(name).is_some_and(|domain| domain.id.value == route.domain.value)
     };
@@ -125,7 +125,7 @@ fn of_guides(route: &Route, topology: &Topology, folder: &Path, bound: &Capabili
         let text = if short { std::fs::read_to_string(&file).ok() } else { None };
         let (what, fix) = match text {
             None => (format!("there is no readable guide {GUIDES}/{}", guide.value), "write it, or take it out"),
-            Some(text) if bound.capabilities.iter().any(|one| of_domain(&one.name) && text.contains(&one.name)) => {
+            Some(text) if bound.iter().any(|one| of_domain(&one.name) && text.contains(&one.name)) => {
                 look.saw(format!("the guide {GUIDES}/{}", guide.value));
                 continue;
             }

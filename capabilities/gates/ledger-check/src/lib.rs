@@ -1,7 +1,7 @@
 //! The gates of what was recorded: `D403` holds that receipts verify, `D404` that the ledger agrees with itself.
 
-use gates_common::workspace::get;
 use gates_common::{Finding, Look, Report};
+use ops_guest::records::{self, BadReceipt, Ledger, Receipts};
 use ops_guest::{Ctx, Failure, capability};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -27,31 +27,6 @@ enum Gate {
     D404,
 }
 
-/// `/receipts?last=N`.
-#[derive(Deserialize)]
-struct Receipts {
-    receipts: u64,
-    verified: u64,
-    #[serde(default)]
-    erased: u64,
-    #[serde(default)]
-    bad: Vec<Bad>,
-}
-
-#[derive(Deserialize)]
-struct Bad {
-    run: String,
-    why: String,
-}
-
-/// `/ledger`.
-#[derive(Deserialize)]
-struct Ledger {
-    consistent: bool,
-    findings: Vec<String>,
-    receipts: u64,
-}
-
 #[capability(
     name = "gates.ledger.check",
     summary = "Checks that receipts verify and that the ledger agrees with itself.",
@@ -66,33 +41,33 @@ fn check(ctx: &Ctx, input: Input) -> Result<Report, Failure> {
 }
 
 fn receipts(ctx: &Ctx, mut look: Look) -> Result<Report, Failure> {
-    let Receipts { receipts, verified, erased, bad } = get(ctx, &format!("/receipts?last={LAST}"))?;
-    if bad.is_empty() && verified != receipts {
-        let what = format!("of {receipts} receipts {verified} verify, and nothing says why");
+    let Receipts { receipts, verified, erased, bad } = records::receipts(ctx, LAST)?;
+    if bad.is_empty() && verified.saturating_add(erased) < receipts {
+        let what = format!("of {receipts} receipts {verified} verify, and nothing says why not all");
         look.found(Finding::new("the ledger", 0, what, "run `ops receipts verify --all`"));
     }
-    for Bad { run, why } in bad {
+    for BadReceipt { run, why } in bad {
         let file = format!("receipts/sessions/R{run}");
         look.found(Finding::new(file, 0, why, format!("run `ops receipts verify {run}`, and trust nothing of this run")));
     }
     if receipts == 0 {
-        // Nothing is proven by no receipts. That there are none is, where the ledger counts none either.
-        let Ledger { receipts: counted, .. } = get(ctx, "/ledger")?;
-        if counted > LAST.into() {
-            let what = format!("the ledger counts {counted} receipts, and none can be read");
-            look.found(Finding::new("the ledger", 0, what, "run `ops ledger verify`"));
+        // No receipts prove nothing. A ledger that agrees with itself proves that there are none yet.
+        let Ledger { consistent, entries, .. } = records::ledger(ctx)?;
+        if consistent {
+            look.saw(format!("a ledger of {entries} entries, which has no receipt yet and agrees with itself"));
         } else {
-            look.saw("a ledger that has no receipt yet");
+            let what = "there are no receipts, and the ledger does not agree with itself";
+            look.found(Finding::new("the ledger", 0, what, "run `ops ledger verify`"));
         }
     } else {
-        look.saw(format!("the last {receipts} receipts: {verified} verify, of {erased} the evidence is erased"));
+        look.saw(format!("the last {receipts} receipts: {verified} verify with their evidence, {erased} without, which was erased"));
     }
     Ok(look.report())
 }
 
 fn ledger(ctx: &Ctx, mut look: Look) -> Result<Report, Failure> {
-    let Ledger { consistent, findings, receipts } = get(ctx, "/ledger")?;
-    look.saw(format!("the ledger: {receipts} receipts, their log and check values"));
+    let Ledger { consistent, entries, findings } = records::ledger(ctx)?;
+    look.saw(format!("the ledger: {entries} entries, their log, check values and files"));
     if !consistent && findings.is_empty() {
         let what = "the ledger does not agree with itself, and nothing says where".to_owned();
         look.found(Finding::new("the ledger", 0, what, "run `ops ledger verify`"));

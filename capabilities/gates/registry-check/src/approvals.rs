@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use gates_common::workspace::{Capabilities, Capability, get};
 use gates_common::{Finding, Look, Report};
+use ops_guest::records::{self, Bound};
 use ops_guest::{Ctx, Failure};
 use serde::Deserialize;
 
@@ -50,8 +50,8 @@ struct Approvals {
 
 pub(crate) fn check(ctx: &Ctx, mut look: Look) -> Result<Report, Failure> {
     let agreed: Agreed = ctx.config()?;
-    let Settings { approvals } = get(ctx, "/settings")?;
-    let registry = Capabilities::of(ctx)?;
+    let Settings { approvals } = serde_json::from_value(records::settings(ctx)?)?;
+    let registry = records::registry(ctx)?;
     look.saw("`approvals:` of ops.yaml");
     if approvals.own == Own::Allowed && agreed.own == Own::Refused {
         let what = "people may approve plans of their own, and that was not agreed";
@@ -65,18 +65,18 @@ pub(crate) fn check(ctx: &Ctx, mut look: Look) -> Result<Report, Failure> {
         let fix = format!("write `approvals: {{destructive: {}}}`, then `ops pin`", agreed.destructive);
         look.found(Finding::new("ops.yaml", 0, what, fix));
     }
-    let changing = || registry.capabilities.iter().filter(|bound| bound.safety != "read-only");
+    let changing = || registry.iter().filter(|bound| bound.safety != "read-only");
     look.saw(format!("{} bindings above read-only", changing().count()));
     for bound in changing() {
         for (what, fix) in soft(bound, &agreed.auto) {
-            look.found(Finding::new(&bound.binding, bound.lines.approval, what, fix));
+            look.found(Finding::new(&bound.binding, 0, what, fix));
         }
     }
     Ok(look.report())
 }
 
 /// What is softer in a binding than was agreed, with what to do.
-fn soft(bound: &Capability, agreed: &BTreeSet<String>) -> Vec<(String, &'static str)> {
+fn soft(bound: &Bound, agreed: &BTreeSet<String>) -> Vec<(String, &'static str)> {
     let mut soft = vec![];
     let more_than_records = reaches_further(bound);
     if bound.approval == "auto" {
@@ -102,7 +102,7 @@ fn soft(bound: &Capability, agreed: &BTreeSet<String>) -> Vec<(String, &'static 
 }
 
 /// What a binding may do besides staging small local records, in words.
-fn reaches_further(bound: &Capability) -> Option<String> {
+fn reaches_further(bound: &Bound) -> Option<String> {
     let is_record = |path: &str| {
         let first = path.split('/').next().unwrap_or_default();
         RECORDS.contains(&first)

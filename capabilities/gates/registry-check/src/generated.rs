@@ -1,11 +1,10 @@
 //! `D67`: generated files are what would be generated now.
 
-use gates_common::workspace::Sync;
 use gates_common::{Finding, Look, Report};
-use ops_guest::{Ctx, Failure};
+use ops_guest::{Ctx, Failure, records};
 
 pub(crate) fn check(ctx: &Ctx, mut look: Look) -> Result<Report, Failure> {
-    let sync = Sync::of(ctx)?;
+    let sync = records::sync(ctx)?;
     if !sync.files.is_empty() {
         look.saw(format!("{} generated files", sync.files.len()));
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use gates_common::registry::{self, Registry};
 use gates_common::topology::{self, Topology};
-use gates_common::workspace::{Capabilities, Capability};
 use gates_common::{At, Finding, Look, Report, read};
+use ops_guest::records::{self, Bound};
 use ops_guest::{Ctx, Failure};
 use serde::Deserialize;
 
@@ -20,8 +20,8 @@ pub(crate) fn check(ctx: &Ctx, mut look: Look) -> Result<Report, Failure> {
     ) else {
         return Ok(look.skipped("a contract of the gates cannot be read: see D127"));
     };
-    let bound = Capabilities::of(ctx)?;
-    let by_name: BTreeMap<_, _> = bound.capabilities.iter().map(|bound| (bound.name.as_str(), bound)).collect();
+    let bound = records::registry(ctx)?;
+    let by_name: BTreeMap<_, _> = bound.iter().map(|bound| (bound.name.as_str(), bound)).collect();
     if !by_name.is_empty() {
         look.saw(format!("{} capabilities that are bound", by_name.len()));
     }
@@ -34,7 +34,7 @@ pub(crate) fn check(ctx: &Ctx, mut look: Look) -> Result<Report, Failure> {
     Ok(look.report())
 }
 
-type ByName<'a> = BTreeMap<&'a str, &'a Capability>;
+type ByName<'a> = BTreeMap<&'a str, &'a Bound>;
 
 /// A gate is checked by a read-only capability that is bound.
 fn of_gates(gates: &Registry, by_name: &ByName<'_>, look: &mut Look) {
@@ -55,9 +55,9 @@ fn of_gates(gates: &Registry, by_name: &ByName<'_>, look: &mut Look) {
 }
 
 /// What a binding lets its component call or start is bound; what it calls is read-only.
-fn of_bindings(bound: &Capabilities, by_name: &ByName<'_>, look: &mut Look) {
+fn of_bindings(bound: &[Bound], by_name: &ByName<'_>, look: &mut Look) {
     let mut calls = 0;
-    for one in &bound.capabilities {
+    for one in bound {
         let invoked = one.invoke.iter().map(|name| (name, "call", true));
         let started = one.starts.iter().map(|name| (name, "start", false));
         for (name, verb, only_reading) in invoked.chain(started) {
@@ -69,16 +69,16 @@ fn of_bindings(bound: &Capabilities, by_name: &ByName<'_>, look: &mut Look) {
                 }
                 Some(_) => continue,
             };
-            look.found(Finding::new(&one.binding, one.line_of(name), what, "remove the name, or bind it"));
+            look.found(Finding::new(&one.binding, 0, what, "remove the name, or bind it"));
         }
     }
     look.saw(format!("{calls} capabilities that bindings may call or start"));
 }
 
 /// Each capability belongs to a domain.
-fn of_domains(bound: &Capabilities, topology: &Topology, look: &mut Look) {
+fn of_domains(bound: &[Bound], topology: &Topology, look: &mut Look) {
     let line = topology.domains.first().map_or(0, |domain| domain.id.referenced.line());
-    for one in bound.capabilities.iter().filter(|one| topology.domain_of(&one.name).is_none()) {
+    for one in bound.iter().filter(|one| topology.domain_of(&one.name).is_none()) {
         let what = format!("`{}` belongs to no domain", one.name);
         let fix = "add its prefix to `capability_prefixes` of the domain that it belongs to";
         look.found(Finding::new(format!("bindings/{}", topology::NAME), line, what, fix));
