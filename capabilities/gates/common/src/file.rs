@@ -126,12 +126,17 @@ mod tests {
             ("{}\n", 1, "the field `names` is missing"),
         ] {
             let found = read::<Sample>("x.yaml", text).unwrap_err();
-            assert_eq!((found.file.as_str(), found.line, found.what.as_str()), ("bindings/x.yaml", line, what));
+            assert_eq!(
+                (found.file.as_str(), found.line, found.what.as_str()),
+                ("bindings/x.yaml", line, what)
+            );
         }
         for text in ["names: &a [good]", "names: !x [good]", "names: []\n---\nnames: []", "names: [good"] {
             assert!(read::<Sample>("x.yaml", text).is_err(), "{text}");
         }
-        assert!(read::<Sample>("x.yaml", &" ".repeat(BYTES + 1)).unwrap_err().what.contains("are read at most"));
+        assert!(
+            read::<Sample>("x.yaml", &" ".repeat(BYTES + 1)).unwrap_err().what.contains("are read at most")
+        );
     }
 
     #[test]

@@ -65,7 +65,9 @@ impl Impact {
         let outside = guides.find(|guide| !is_inside(&guide.value));
         form::not_in_form(Words::Name, [&self.owner])
             .or_else(|| form::not_in_form(Words::Name, domains()))
-            .or_else(|| form::not_in_form(Words::Capability, self.routes.iter().flat_map(|route| &route.pages)))
+            .or_else(|| {
+                form::not_in_form(Words::Capability, self.routes.iter().flat_map(|route| &route.pages))
+            })
             .or_else(|| form::twice("the domain", domains()))
             .or_else(|| {
                 let what = |route: &Route| format!("the domain `{}` names no page", route.domain.value);

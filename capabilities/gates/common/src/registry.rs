@@ -185,7 +185,7 @@ mod tests {
             ("budget: 2s", "budget: 5ms", 8, "is no budget"),
             ("budget: 2s", "budget: 601s", 8, "is no budget"),
             ("gates.registry.check", "registry", 9, "is not the name of a capability"),
-            ("    fix: Name what is there.\n", "", 4, "the field `fix` is missing"),
+            ("    fix: Name what is there.\n", "", 11, "the field `fix` is missing"),
         ] {
             let found = Registry::parse(&GOOD.replace(from, to)).map(|_| ()).unwrap_err();
             assert!(found.line == line && found.what.contains(what), "{to}: {found:?}");

@@ -185,7 +185,12 @@ mod tests {
     #[test]
     fn each_rule_is_told_at_its_line() {
         for (from, to, line, what) in [
-            ("criticality: high", "criticality: huge", 5, "expected one of `low`, `medium`, `high`, `critical`"),
+            (
+                "criticality: high",
+                "criticality: huge",
+                5,
+                "expected one of `low`, `medium`, `high`, `critical`",
+            ),
             ("core: [D1]", "core: [x]", 3, "is not the id of a gate"),
             ("core: [D1]", "core: [D1, D1]", 3, "stands there twice"),
             ("id: core", "id: infra-core", 6, "the domain `infra-core` stands there twice"),

@@ -52,7 +52,9 @@ fn check(ctx: &Ctx, input: Input) -> Result<Report, Failure> {
     let Ok(topology) = Topology::parse(&ctx.contract(topology::NAME)?) else {
         return Ok(look.skipped("the topology cannot be read: see D127"));
     };
-    let Some(impact) = look.take(Impact::parse(&ctx.contract(impact::NAME)?)) else { return Ok(look.report()) };
+    let Some(impact) = look.take(Impact::parse(&ctx.contract(impact::NAME)?)) else {
+        return Ok(look.report());
+    };
     let bound = records::registry(ctx)?;
     let pages = pages(records::sync(ctx)?);
     unrouted(&impact, &topology, &bound, &mut look);
@@ -116,21 +118,25 @@ fn of_pages(route: &Route, topology: &Topology, pages: &BTreeSet<String>, look: 
 
 /// Each guide is there and speaks of its domain.
 fn of_guides(route: &Route, topology: &Topology, folder: &Path, bound: &[Bound], look: &mut Look) {
-    let of_domain = |name: &str| {
-        topology.domain_of(name).is_some_and(|domain| domain.id.value == route.domain.value)
-    };
+    let of_domain =
+        |name: &str| topology.domain_of(name).is_some_and(|domain| domain.id.value == route.domain.value);
     for guide in &route.guides {
         let file = folder.join(&guide.value);
         let short = std::fs::metadata(&file).is_ok_and(|about| about.is_file() && about.len() <= GUIDE);
         let text = if short { std::fs::read_to_string(&file).ok() } else { None };
         let (what, fix) = match text {
-            None => (format!("there is no readable guide {GUIDES}/{}", guide.value), "write it, or take it out"),
+            None => {
+                (format!("there is no readable guide {GUIDES}/{}", guide.value), "write it, or take it out")
+            }
             Some(text) if bound.iter().any(|one| of_domain(&one.name) && text.contains(&one.name)) => {
                 look.saw(format!("the guide {GUIDES}/{}", guide.value));
                 continue;
             }
             Some(_) => (
-                format!("{GUIDES}/{} names no capability of the domain `{}`", guide.value, route.domain.value),
+                format!(
+                    "{GUIDES}/{} names no capability of the domain `{}`",
+                    guide.value, route.domain.value
+                ),
                 "say in it which capability to run",
             ),
         };

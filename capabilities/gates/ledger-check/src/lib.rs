@@ -48,13 +48,20 @@ fn receipts(ctx: &Ctx, mut look: Look) -> Result<Report, Failure> {
     }
     for BadReceipt { run, why } in bad {
         let file = format!("receipts/sessions/R{run}");
-        look.found(Finding::new(file, 0, why, format!("run `ops receipts verify {run}`, and trust nothing of this run")));
+        look.found(Finding::new(
+            file,
+            0,
+            why,
+            format!("run `ops receipts verify {run}`, and trust nothing of this run"),
+        ));
     }
     if receipts == 0 {
         // No receipts prove nothing. A ledger that agrees with itself proves that there are none yet.
         let Ledger { consistent, entries, .. } = records::ledger(ctx)?;
         if consistent {
-            look.saw(format!("a ledger of {entries} entries, which has no receipt yet and agrees with itself"));
+            look.saw(format!(
+                "a ledger of {entries} entries, which has no receipt yet and agrees with itself"
+            ));
         } else {
             let what = "there are no receipts, and the ledger does not agree with itself";
             look.found(Finding::new("the ledger", 0, what, "run `ops ledger verify`"));

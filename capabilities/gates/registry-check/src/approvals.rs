@@ -82,7 +82,10 @@ fn soft(bound: &Bound, agreed: &BTreeSet<String>) -> Vec<(String, &'static str)>
     if bound.approval == "auto" {
         if !agreed.contains(&bound.name) {
             let fix = "write `approval: {mode: manual}`, or list it under `auto` in this gate's binding; then `ops pin`";
-            soft.push((format!("`{}` changes things without an approval, and that was not agreed", bound.name), fix));
+            soft.push((
+                format!("`{}` changes things without an approval, and that was not agreed", bound.name),
+                fix,
+            ));
         }
         if bound.safety == "destructive" {
             let what = format!("`{}` is destructive and runs without an approval", bound.name);
@@ -107,11 +110,13 @@ fn reaches_further(bound: &Bound) -> Option<String> {
         let first = path.split('/').next().unwrap_or_default();
         RECORDS.contains(&first)
     };
-    let staged = bound.directories.iter().find(|granted| granted.access == "stage" && !is_record(&granted.path));
+    let staged =
+        bound.directories.iter().find(|granted| granted.access == "stage" && !is_record(&granted.path));
     if let Some(granted) = staged {
         return Some(format!("change files in {}", granted.path));
     }
-    let rules = bound.services.iter().flat_map(|service| service.rules.iter().map(move |rule| (service, rule)));
+    let rules =
+        bound.services.iter().flat_map(|service| service.rules.iter().map(move |rule| (service, rule)));
     let (service, rule) = rules.into_iter().find(|(_, rule)| rule.effect != "read")?;
     Some(format!("send `{}` to {}", rule.id, service.name))
 }

@@ -13,10 +13,7 @@ pub(crate) fn check(ctx: &Ctx, mut look: Look) -> Result<Report, Failure> {
         })
         .sum();
     if !registry.is_empty() {
-        look.saw(format!(
-            "{} bindings with {grants} rules, directories and calls",
-            registry.len()
-        ));
+        look.saw(format!("{} bindings with {grants} rules, directories and calls", registry.len()));
     }
     for bound in &registry {
         if let Some(fault) = &bound.fault {

@@ -9,15 +9,14 @@ use ops_guest::records::{self, Bound};
 use ops_guest::{Ctx, Failure};
 use serde::Deserialize;
 
-/// The contract of the actions that mend things. Its own gate is `D320`; here it is asked for names only.
+/// The contract of what is started when a gate fails. Its own gate is `D320`; here it is asked for names only.
 const ACTIONS: &str = "recovery.actions.yaml";
 
 pub(crate) fn check(ctx: &Ctx, mut look: Look) -> Result<Report, Failure> {
     // Another gate tells what is wrong with these two, so that one mistake fails one gate.
-    let (Ok(gates), Ok(topology)) = (
-        Registry::parse(&ctx.contract(registry::NAME)?),
-        Topology::parse(&ctx.contract(topology::NAME)?),
-    ) else {
+    let (Ok(gates), Ok(topology)) =
+        (Registry::parse(&ctx.contract(registry::NAME)?), Topology::parse(&ctx.contract(topology::NAME)?))
+    else {
         return Ok(look.skipped("a contract of the gates cannot be read: see D127"));
     };
     let bound = records::registry(ctx)?;
@@ -88,24 +87,34 @@ fn of_domains(bound: &[Bound], topology: &Topology, look: &mut Look) {
 /// The names in the recovery actions. Other fields are read over.
 #[derive(Deserialize)]
 struct Actions {
+    observed_by: At<String>,
     actions: Vec<Action>,
 }
 
 #[derive(Deserialize)]
 struct Action {
-    #[serde(default)]
-    capability: Option<At<String>>,
+    start: Start,
 }
 
-/// An action mends by a capability that is bound.
+#[derive(Deserialize)]
+struct Start {
+    capability: At<String>,
+}
+
+/// What an action starts, and what says which system failed, is bound.
 fn of_actions(text: &str, by_name: &ByName<'_>, look: &mut Look) {
     // What is wrong with its form is for D320 to say.
-    let Ok(Actions { actions }) = read::<Actions>(ACTIONS, text) else { return };
-    let named: Vec<_> = actions.into_iter().filter_map(|action| action.capability).collect();
-    look.saw(format!("the capabilities of {} recovery actions", named.len()));
-    for name in named.iter().filter(|name| !by_name.contains_key(name.value.as_str())) {
-        let what = format!("an action mends by `{}`, which is not bound", name.value);
+    let Ok(Actions { observed_by, actions }) = read::<Actions>(ACTIONS, text) else { return };
+    look.saw(format!("the capabilities of {} recovery actions", actions.len()));
+    let started = actions.into_iter().map(|action| action.start.capability);
+    for name in started.chain([observed_by]).filter(|name| !by_name.contains_key(name.value.as_str())) {
+        let what = format!("`{}` is to be run when a gate fails, and it is not bound", name.value);
         let line = name.referenced.line();
-        look.found(Finding::new(format!("bindings/{ACTIONS}"), line, what, "name a capability that is bound"));
+        look.found(Finding::new(
+            format!("bindings/{ACTIONS}"),
+            line,
+            what,
+            "name a capability that is bound",
+        ));
     }
 }

@@ -39,10 +39,18 @@ fn assignments(registry: &Registry, topology: &Topology, look: &mut Look) {
         };
         look.found(in_topology(id, what, "remove the assignment, or register the gate"));
     }
-    look.saw(format!("{} active gates and {} assignments", registry.active().count(), topology.assignments.len()));
+    look.saw(format!(
+        "{} active gates and {} assignments",
+        registry.active().count(),
+        topology.assignments.len()
+    ));
     for gate in registry.active().filter(|gate| !times.contains_key(gate.id.value.as_str())) {
         let what = format!("the gate `{}` is registered and not assigned", gate.id.value);
-        let fix = format!("add `- {{gate: {}, primary: DOMAIN}}` to `assignments` of {}", gate.id.value, topology::NAME);
+        let fix = format!(
+            "add `- {{gate: {}, primary: DOMAIN}}` to `assignments` of {}",
+            gate.id.value,
+            topology::NAME
+        );
         look.found(in_registry(&gate.id, what, &fix));
     }
 }

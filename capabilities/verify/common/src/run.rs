@@ -8,9 +8,9 @@ use gates_common::{Finding, Report, Verdict};
 use ops_guest::{Call, Ctx, Failure, InvokeError, Invoked};
 use serde_json::Value;
 
+use crate::Gates;
 use crate::conclusion::{Found as Told, Output, Row};
 use crate::scope::{Found, Scope, find};
-use crate::Gates;
 
 /// The most calls that a run may make.
 const CALLS: usize = 256;

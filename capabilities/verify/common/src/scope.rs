@@ -69,7 +69,8 @@ impl Scope {
     /// All gates that are in use, in the order of the release.
     pub fn release(gates: &Gates) -> Self {
         let domains: Vec<_> = gates.topology.release.iter().map(|domain| domain.value.clone()).collect();
-        let in_order = gates.topology.release.iter().flat_map(|domain| gates.topology.gates_of(&domain.value));
+        let in_order =
+            gates.topology.release.iter().flat_map(|domain| gates.topology.gates_of(&domain.value));
         // A gate that no domain has is D127's finding; a release runs it all the same.
         let all = gates.registry.active().map(|gate| gate.id.value.as_str());
         Self::new("release", domains).with(in_order).with(all)
@@ -86,7 +87,9 @@ impl Scope {
             None => {
                 let packs: Vec<_> = profiles.packs.iter().map(|pack| pack.name.value.as_str()).collect();
                 let (packs, domains) = (packs.join(", "), gates.topology.names());
-                Err(Failure::invalid(format!("there is no pack `{name}`; packs: {packs}; domains: {domains}")))
+                Err(Failure::invalid(format!(
+                    "there is no pack `{name}`; packs: {packs}; domains: {domains}"
+                )))
             }
         }
     }

@@ -15,11 +15,7 @@ struct Input {}
     name = "verify.core.run",
     summary = "Runs the core gates.",
     safety = "read-only",
-    needs(
-        contract("gate.registry.yaml"),
-        contract("gate.execution.topology.yaml"),
-        invoke("gates.**")
-    )
+    needs(contract("gate.registry.yaml"), contract("gate.execution.topology.yaml"), invoke("gates.**"))
 )]
 fn verify(ctx: &Ctx, _: Input) -> Result<Output, Failure> {
     let gates = Gates::of(ctx)?;

@@ -22,11 +22,7 @@ struct Input {
     name = "verify.domain.run",
     summary = "Runs the gates of a domain.",
     safety = "read-only",
-    needs(
-        contract("gate.registry.yaml"),
-        contract("gate.execution.topology.yaml"),
-        invoke("gates.**")
-    )
+    needs(contract("gate.registry.yaml"), contract("gate.execution.topology.yaml"), invoke("gates.**"))
 )]
 fn verify(ctx: &Ctx, input: Input) -> Result<Output, Failure> {
     let gates = Gates::of(ctx)?;

@@ -66,8 +66,12 @@ fn recommend(ctx: &Ctx, input: Input) -> Result<Output, Failure> {
     let domains: Vec<_> =
         topology.domains.iter().map(|domain| domain.id.value.clone()).filter(|id| reached(id)).collect();
     let note = match (input.path.is_empty() && input.capability.is_empty(), domains.is_empty()) {
-        (true, _) => Some("no --path and no --capability was given, so only the core gates are recommended".to_owned()),
-        (false, true) => Some("nothing of this is of any domain, so only the core gates are recommended".to_owned()),
+        (true, _) => {
+            Some("no --path and no --capability was given, so only the core gates are recommended".to_owned())
+        }
+        (false, true) => {
+            Some("nothing of this is of any domain, so only the core gates are recommended".to_owned())
+        }
         (false, false) => None,
     };
     let by_domain = domains.iter().map(|id| format!("ops cap run verify.domain.run {id}"));

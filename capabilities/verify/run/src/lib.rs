@@ -34,11 +34,7 @@ enum Word {
     name = "verify.run",
     summary = "Runs gates: fast, those of a domain, or all of a release.",
     safety = "read-only",
-    needs(
-        contract("gate.registry.yaml"),
-        contract("gate.execution.topology.yaml"),
-        invoke("gates.**")
-    )
+    needs(contract("gate.registry.yaml"), contract("gate.execution.topology.yaml"), invoke("gates.**"))
 )]
 fn verify(ctx: &Ctx, input: Input) -> Result<Output, Failure> {
     let gates = Gates::of(ctx)?;
@@ -51,7 +47,9 @@ fn verify(ctx: &Ctx, input: Input) -> Result<Output, Failure> {
             return Err(Failure::invalid(format!("name a domain: {names}")));
         }
         (Word::Fast | Word::Release, Some(domain)) => {
-            return Err(Failure::invalid(format!("`{domain}` is one word too many; write `domain {domain}`")));
+            return Err(Failure::invalid(format!(
+                "`{domain}` is one word too many; write `domain {domain}`"
+            )));
         }
     };
     run(ctx, &gates, &scope)
