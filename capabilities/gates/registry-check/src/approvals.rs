@@ -69,7 +69,8 @@ pub(crate) fn check(ctx: &Ctx, mut look: Look) -> Result<Report, Failure> {
     look.saw(format!("{} bindings above read-only", changing().count()));
     for bound in changing() {
         for (what, fix) in soft(bound, &agreed.auto) {
-            look.found(Finding::new(&bound.binding, 0, what, fix));
+            let line = bound.lines.get("approval").copied().unwrap_or(0);
+            look.found(Finding::new(&bound.binding, line, what, fix));
         }
     }
     Ok(look.report())

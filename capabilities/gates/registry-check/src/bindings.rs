@@ -20,9 +20,14 @@ pub(crate) fn check(ctx: &Ctx, mut look: Look) -> Result<Report, Failure> {
             let fix = "correct the binding or build the component, then `ops pin`";
             look.found(Finding::new(&bound.binding, 0, fault, fix));
         }
-        for grant in &bound.unneeded {
-            let what = format!("{}: no need of the component covers it", grant);
-            look.found(Finding::new(&bound.binding, 0, what, "remove the grant, then `ops pin`"));
+        let rules = bound.services.iter().flat_map(|service| {
+            let wide = service.rules.iter().filter(|rule| !rule.needed);
+            wide.map(move |rule| format!("rule {} {}", service.name, rule.id))
+        });
+        for grant in bound.unneeded.iter().cloned().chain(rules) {
+            let line = bound.lines.get(&grant).copied().unwrap_or(0);
+            let what = format!("`{grant}` is granted, and no need of the component covers it");
+            look.found(Finding::new(&bound.binding, line, what, "remove the grant, then `ops pin`"));
         }
     }
     Ok(look.report())

@@ -68,7 +68,9 @@ fn of_bindings(bound: &[Bound], by_name: &ByName<'_>, look: &mut Look) {
                 }
                 Some(_) => continue,
             };
-            look.found(Finding::new(&one.binding, 0, what, "remove the name, or bind it"));
+            let field = if only_reading { "invoke" } else { "starts" };
+            let line = one.lines.get(&format!("{field} {name}")).copied().unwrap_or(0);
+            look.found(Finding::new(&one.binding, line, what, "remove the name, or bind it"));
         }
     }
     look.saw(format!("{calls} capabilities that bindings may call or start"));
