@@ -11,6 +11,8 @@
 //! A receipt and an output stay as they are once they are written, so a capability that changes something may read them.
 //! Whatever else it reads here, its plan is stale as soon as another run has ended.
 
+use std::collections::BTreeMap;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -191,6 +193,10 @@ pub struct Bound {
     pub fault: Option<String>,
     /// The names of its arguments.
     pub arguments: Vec<String>,
+    /// Where things stand in its binding, by what it is: a field such as `approval`, or a grant such as `directory outbox`,
+    /// `invoke infra.vm.status` or `rule mail send`. From line 1; what is not found is left out.
+    #[serde(default)]
+    pub lines: BTreeMap<String, u64>,
 }
 
 /// A service that is bound.

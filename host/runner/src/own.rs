@@ -4,6 +4,7 @@
 //! the workspace's files at that moment; nothing of a secret, of a plan's seed or of a recording is in any. A receipt and
 //! an output stay as they are once they are written.
 
+mod lines;
 mod registry;
 
 use std::collections::BTreeMap;

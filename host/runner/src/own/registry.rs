@@ -9,6 +9,7 @@ use ops_policy::rule::{PathPattern, Rule};
 use serde_json::{Value, json};
 
 use super::Missing;
+use super::lines::lines;
 use crate::pinned::{Capability, binding_file};
 use crate::runner::Runner;
 
@@ -18,7 +19,8 @@ impl Runner {
         let rows = pinned.names().into_iter().map(|name| match pinned.capability(self.workspace(), name) {
             Ok(capability) => {
                 let fault = self.vouched(&pinned, name).err().map(|refusal| refusal.message);
-                row(&capability, fault)
+                let text = self.workspace().read(&capability.binding_file).unwrap_or_default();
+                row(&capability, &String::from_utf8_lossy(&text), fault)
             }
             Err(refusal) => faulty(name, &refusal.message),
         });
@@ -30,7 +32,7 @@ fn domain(name: &str) -> &str {
     name.split('.').next().unwrap_or_default()
 }
 
-fn row(capability: &Capability, fault: Option<String>) -> Value {
+fn row(capability: &Capability, text: &str, fault: Option<String>) -> Value {
     let Capability { name, binding, manifest, .. } = capability;
     let rights = Rights::intersect(manifest, binding);
     let missing = || {
@@ -52,6 +54,7 @@ fn row(capability: &Capability, fault: Option<String>) -> Value {
         "contracts": binding.contracts, "invoke": binding.invoke, "starts": binding.starts,
         "unneeded": unneeded, "fault": fault.or_else(missing),
         "arguments": arguments.map(|arguments| arguments.keys().collect::<Vec<_>>()).unwrap_or_default(),
+        "lines": lines(text, binding),
     })
 }
 
@@ -60,7 +63,7 @@ fn faulty(name: &str, why: &str) -> Value {
     json!({
         "name": name, "domain": domain(name), "summary": "", "safety": "", "approval": "", "reason": null,
         "accept": [], "binding": binding_file(name), "component": "", "services": [], "directories": [],
-        "contracts": [], "invoke": [], "starts": [], "unneeded": [], "fault": why, "arguments": [],
+        "contracts": [], "invoke": [], "starts": [], "unneeded": [], "fault": why, "arguments": [], "lines": {},
     })
 }
 
