@@ -27,6 +27,7 @@ mod network;
 mod prune;
 mod refusals;
 mod replay;
+mod schedule;
 mod secrets;
 mod sync;
 mod tables;
@@ -61,6 +62,7 @@ fn main() {
         fixture::trials(),
         prune::trials(),
         network::trials(),
+        schedule::trials(),
         secrets::trials(),
         sync::trials(),
         tables::trials(),

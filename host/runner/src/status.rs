@@ -139,7 +139,9 @@ impl Runner {
     /// Whether one of [`LISTS`] is bound here, and the lock vouches for it.
     pub fn lists(&self, capability: &str) -> bool {
         self.is_bound(capability)
-            && self.pinned(Timestamp::now()).is_ok_and(|pinned| pinned.names().iter().any(|name| *name == capability))
+            && self
+                .pinned(Timestamp::now())
+                .is_ok_and(|pinned| pinned.names().iter().any(|name| *name == capability))
     }
 
     /// The newest receipt of a verify.
@@ -147,7 +149,10 @@ impl Runner {
         let mut newest = None;
         for capability in VERIFY {
             let filter = ReceiptFilter { capability: Some(capability.to_owned()), status: None, limit: 1 };
-            newest = newest.into_iter().chain(self.ledger().receipts(&filter)?).max_by_key(|receipt| receipt.sequence);
+            newest = newest
+                .into_iter()
+                .chain(self.ledger().receipts(&filter)?)
+                .max_by_key(|receipt| receipt.sequence);
         }
         Ok(newest.map(|receipt| {
             let age = Timestamp::now().duration_since(receipt.at).max(SignedDuration::ZERO);

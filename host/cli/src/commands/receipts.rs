@@ -114,7 +114,11 @@ fn prove(runner: &Runner, key: &str, to: Option<&Path>, json: bool) -> Outcome {
     };
     fs::write(file, proof + "\n").map_err(|error| format!("{}: {error}", file.display()))?;
     say::note(format!("wrote the proof of {run} to {}", file.display()));
-    if json { print_json(&json!({"run": run, "file": file.display().to_string(), "proof": null})) } else { Ok(0) }
+    if json {
+        print_json(&json!({"run": run, "file": file.display().to_string(), "proof": null}))
+    } else {
+        Ok(0)
+    }
 }
 
 fn verify(workspace: Option<&Path>, mut what: Vec<String>, all: bool, keys: &Keys, json: bool) -> Outcome {

@@ -60,7 +60,10 @@ fn show(status: &Status, brief: bool) -> Outcome {
             print(output::render(table(&listed.open)))?;
         }
     }
-    print(format!("last verify   {}", status.last_verify.as_ref().map_or_else(|| "never".to_owned(), verified)))
+    print(format!(
+        "last verify   {}",
+        status.last_verify.as_ref().map_or_else(|| "never".to_owned(), verified)
+    ))
 }
 
 fn waiting(plans: usize) -> String {
