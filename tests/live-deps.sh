@@ -16,6 +16,7 @@ needed=(
   /usr/bin/cc               gcc
   /usr/bin/sqlite3          sqlite3
   /usr/bin/npm              npm
+  /usr/bin/systemd-analyze  systemd
 )
 packages=()
 for ((i = 0; i < ${#needed[@]}; i += 2)); do

@@ -28,6 +28,7 @@ mod network;
 mod prune;
 mod refusals;
 mod replay;
+mod schedule;
 mod secrets;
 mod sync;
 mod tables;
@@ -63,6 +64,7 @@ fn main() {
         invoke::trials(),
         prune::trials(),
         network::trials(),
+        schedule::trials(),
         secrets::trials(),
         sync::trials(),
         tables::trials(),

@@ -52,6 +52,9 @@ pub(crate) enum Command {
     /// Pieces of work that close gaps with evidence: short for `ops cap run loops.…`.
     #[command(subcommand)]
     Loops(Loops),
+    /// Write timers for read-only capabilities, for systemd or cron.
+    #[command(subcommand)]
+    Schedule(Schedule),
     /// Say whether a capability may make a request, and why; sends nothing. Exit 1 if it may not.
     Explain(Explain),
     /// Look at, approve, reject and carry out plans.
@@ -200,6 +203,40 @@ pub(crate) struct Words {
     /// What the capability takes; also --dry-run and --json.
     #[arg(value_name = "FLAGS", trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) words: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Schedule {
+    /// Print a systemd service and timer, and a crontab line, for a read-only capability.
+    Print(Scheduled),
+    /// Write service and timer into your systemd folder, ~/.config/systemd/user.
+    Install(Scheduled),
+    /// List what was installed for this workspace.
+    List(Json),
+    /// Remove what was installed.
+    Remove {
+        /// The capability's name.
+        capability: String,
+        #[command(flatten)]
+        json: Json,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Scheduled {
+    /// The capability's name.
+    pub(crate) capability: String,
+    /// How often: minutes that divide an hour, hours that divide a day, or 1d.
+    #[arg(long, value_name = "15m|6h|1d", required_unless_present = "at", conflicts_with = "at")]
+    pub(crate) every: Option<String>,
+    /// At which time, by this machine's clock: 03:30, or "Mon 03:30".
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+    /// What the capability takes.
+    #[arg(value_name = "FLAGS", last = true)]
+    pub(crate) words: Vec<String>,
+    #[command(flatten)]
+    pub(crate) json: Json,
 }
 
 #[derive(Debug, Args)]

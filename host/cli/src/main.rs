@@ -9,6 +9,7 @@ mod flags;
 mod output;
 mod progress;
 mod say;
+mod schedule;
 mod signing;
 mod terminal;
 

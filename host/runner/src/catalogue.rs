@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use jiff::Timestamp;
+use ops_policy::manifest::{Manifest, Safety};
 use ops_policy::rights::Rights;
 
 use crate::ending::Ending;
@@ -100,6 +101,16 @@ impl Runner {
 }
 
 impl Shown {
+    /// What it may do at most, by its binding.
+    pub fn safety(&self) -> Safety {
+        self.capability.binding.safety
+    }
+
+    /// What it says of itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.capability.manifest
+    }
+
     /// For people.
     pub fn text(&self) -> String {
         let mut text = rights_text(

@@ -11,6 +11,7 @@ mod prune;
 mod receipts;
 mod replay;
 mod runs;
+mod schedule;
 mod setup;
 mod status;
 mod sync;
@@ -39,6 +40,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Sync(args) => sync::run(&open(workspace)?, &args),
         Command::Cap(command) => cap::run(workspace, command),
         Command::Loops(command) => loops::run(&open(workspace)?, command),
+        Command::Schedule(command) => schedule::run(workspace, command),
         Command::Explain(asked) => explain::run(&open(workspace)?, asked),
         Command::Plan(command) => plan::run(workspace, command),
         Command::Runs(command) => runs::run(workspace, command),
