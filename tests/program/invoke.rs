@@ -14,6 +14,10 @@ use serde_json::Value;
 const INVOKES: &str = "test.guest.invokes";
 const HOST: &str = "test.guest.reads-the-host";
 
+/// The guests of these tests.
+pub(crate) const GUESTS: [&str; 5] =
+    ["calls-back", "invokes", "reads-the-host", "stages-what-it-heard", "starts"];
+
 pub(crate) fn trials() -> Vec<Trial> {
     let trial = |name: &str, test: fn()| trial(format!("invoke::{name}"), None, test);
     vec![

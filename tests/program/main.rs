@@ -30,6 +30,7 @@ mod refusals;
 mod replay;
 mod schedule;
 mod secrets;
+mod seeds;
 mod sync;
 mod tables;
 mod torture;
@@ -62,6 +63,7 @@ fn main() {
         replay::trials(),
         fixture::trials(),
         invoke::trials(),
+        seeds::trials(),
         prune::trials(),
         network::trials(),
         schedule::trials(),
