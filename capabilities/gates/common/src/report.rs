@@ -80,6 +80,11 @@ impl Look {
         self.findings.push(finding);
     }
 
+    /// How many findings there are so far.
+    pub fn count(&self) -> usize {
+        self.findings.len()
+    }
+
     /// Takes the contract, or keeps what is wrong with it as a finding.
     pub fn take<T>(&mut self, read: Result<T, Finding>) -> Option<T> {
         read.map_err(|finding| self.found(finding)).ok()

@@ -1,0 +1,60 @@
+//! The runs that gaps and loops name: each is looked up once, and must be done and verify.
+
+use std::collections::BTreeMap;
+
+use gates_common::{Finding, Look, line_of};
+use ops_guest::{Ctx, Failure};
+use records_common::evidence::look_up;
+use records_common::gaps::{self, GapFile};
+use records_common::scope::{self, Scope};
+
+/// The most runs that are looked up.
+const RUNS: usize = 1000;
+
+/// Where a run is named first.
+struct Named {
+    file: String,
+    line: u64,
+    by: String,
+}
+
+pub(crate) fn check(
+    ctx: &Ctx,
+    gaps: &GapFile,
+    loops: &BTreeMap<String, Scope>,
+    look: &mut Look,
+) -> Result<(), Failure> {
+    let mut runs = BTreeMap::new();
+    for gap in gaps.gaps() {
+        for run in gap.fixed_in.iter().chain(&gap.blocker_evidence) {
+            let line = line_of(gaps.text(), run);
+            let named = || Named { file: gaps::FILE.to_owned(), line, by: gap.id.clone() };
+            runs.entry(run.as_str()).or_insert_with(named);
+        }
+    }
+    for (id, scope) in loops {
+        for run in scope.front.evidence.iter().flat_map(|shown| &shown.runs) {
+            let line = line_of(scope.text(), run);
+            let named = || Named { file: scope::file_of(id), line, by: id.clone() };
+            runs.entry(run.as_str()).or_insert_with(named);
+        }
+    }
+    for (run, named) in runs.iter().take(RUNS) {
+        if let Err(why) = look_up(ctx, run)? {
+            let what = format!("{} names evidence that is none: {why}", named.by);
+            let fix = "name a run that is done and verifies: `ops receipts list`";
+            look.found(Finding::new(&named.file, named.line, what, fix));
+        }
+    }
+    if runs.len() > RUNS {
+        let what = format!("{} runs are named, and {RUNS} are looked up at most", runs.len());
+        look.found(Finding::new(
+            gaps::FILE,
+            0,
+            what,
+            "move gaps that were closed long ago into another file",
+        ));
+    }
+    look.saw(format!("{} runs that are named as evidence", runs.len()));
+    Ok(())
+}
