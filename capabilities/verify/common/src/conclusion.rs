@@ -24,10 +24,16 @@ pub struct Row {
     pub name: String,
     /// How long it took.
     pub milliseconds: u64,
-    /// Whether that was longer than its budget.
+    /// Whether that was longer than its budget; left out where it was not.
+    #[serde(default, skip_serializing_if = "is_not")]
     pub over_budget: bool,
     /// The key of its run; its receipt has the same name.
     pub run_key: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_not(flag: &bool) -> bool {
+    !*flag
 }
 
 impl Row {
