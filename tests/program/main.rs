@@ -20,6 +20,7 @@ mod crash;
 mod faults;
 mod fixture;
 mod hostile;
+mod json;
 mod ledger;
 mod live;
 mod mcp;
@@ -67,6 +68,7 @@ fn main() {
         sync::trials(),
         tables::trials(),
         corpus::trials(),
+        json::trials(),
         ledger::trials(),
         live::trials(),
         mcp::trials(),
