@@ -21,6 +21,7 @@ mod faults;
 mod fixture;
 mod hostile;
 mod invoke;
+mod json;
 mod ledger;
 mod live;
 mod mcp;
@@ -71,6 +72,7 @@ fn main() {
         sync::trials(),
         tables::trials(),
         corpus::trials(),
+        json::trials(),
         ledger::trials(),
         live::trials(),
         mcp::trials(),

@@ -31,7 +31,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// A server for `test.guest.sets-up`. The effect of this name is answered with silence, the first time.
-fn machines(silent: &'static str) -> Server {
+pub(crate) fn machines(silent: &'static str) -> Server {
     let asked = Arc::new(AtomicUsize::new(0));
     let stopped = Arc::new(AtomicUsize::new(0));
     Server::start(move |seen, _| {
@@ -73,10 +73,10 @@ fn binding(server: &Server, more: &str) -> String {
     )
 }
 
-const UNDO_RULES: &str = "      - {id: remove, method: DELETE, path: \"/machines/{m}\", effect: destroy, for: undo}\n\
+pub(crate) const UNDO_RULES: &str = "      - {id: remove, method: DELETE, path: \"/machines/{m}\", effect: destroy, for: undo}\n\
                           \x20     - {id: stop, method: POST, path: \"/machines/{m}/stop\", effect: mutate, for: undo}\n";
 
-fn site(server: &Server, more: &str) -> Scratch {
+pub(crate) fn site(server: &Server, more: &str) -> Scratch {
     let scratch = Scratch::new();
     std::fs::create_dir_all(scratch.path("ops/state/notes")).unwrap();
     scratch.bind("guest-sets-up", &binding(server, more));
@@ -86,7 +86,7 @@ fn site(server: &Server, more: &str) -> Scratch {
 const CALL: [&str; 7] = ["cap", "run", "test.guest.sets-up", "--machine", "m1", "--note", "hello"];
 
 /// Approves the plan of a call, carries it out, and kills it while it waits for the silent effect. Returns the run key.
-fn killed(scratch: &Scratch, server: &Server, effects: usize) -> String {
+pub(crate) fn killed(scratch: &Scratch, server: &Server, effects: usize) -> String {
     let plan = scratch.ops(&CALL).exits(3).plan();
     let mut run = scratch
         .command()

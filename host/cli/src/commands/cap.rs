@@ -73,7 +73,8 @@ fn show(runner: &Runner, name: &str, json: bool) -> Outcome {
 
 /// `ops cap run NAME …`
 pub(crate) fn call(runner: &Runner, name: &str, words: &[String]) -> Outcome {
-    let json = Cell::new(false);
+    // Where the words are never read as flags, a program that gave this one waits for an envelope all the same.
+    let json = Cell::new(words.iter().any(|word| word == "--json"));
     let help = Cell::new(None);
     let trace = Trace::default();
     // Decisions are made before the words can be read by the capability's schema.
@@ -99,8 +100,7 @@ pub(crate) fn call(runner: &Runner, name: &str, words: &[String]) -> Outcome {
         if !error.use_stderr() {
             return Ok(0);
         }
-        // Wrong words are not read as far as `--json`, and a program that gave it waits for an envelope.
-        if words.iter().any(|word| word == "--json") {
+        if json.get() {
             print_json(&output::envelope(&report))?;
         }
         return Ok(2);
