@@ -348,7 +348,8 @@ fn tool(capability: Capability) -> Tool {
         safety: binding.safety,
         approval: ways(binding),
         idempotent: !stages && changing.all(ops_policy::rule::Rule::is_repeatable),
-        reaches_services: !binding.services.is_empty(),
+        reaches_services: binding.services.values().any(|service| service.origin.is_some())
+            || !binding.invoke.is_empty(),
         capability: capability.name,
         manifest: capability.manifest,
     }
