@@ -20,6 +20,7 @@ mod crash;
 mod faults;
 mod fixture;
 mod hostile;
+mod infra_core;
 mod ledger;
 mod live;
 mod mcp;
@@ -58,6 +59,7 @@ fn main() {
         audit::trials(),
         replay::trials(),
         fixture::trials(),
+        infra_core::trials(),
         prune::trials(),
         network::trials(),
         secrets::trials(),
