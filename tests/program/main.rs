@@ -22,6 +22,7 @@ mod fixture;
 mod hostile;
 mod invoke;
 mod json;
+mod infra_core;
 mod ledger;
 mod live;
 mod mcp;
@@ -65,6 +66,7 @@ fn main() {
         fixture::trials(),
         invoke::trials(),
         seeds::trials(),
+        infra_core::trials(),
         prune::trials(),
         network::trials(),
         schedule::trials(),

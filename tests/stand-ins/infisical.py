@@ -17,7 +17,8 @@ can change a value or a client secret while it runs:
      "secrets": [{"project": "UUID", "slug": "demo", "environment": "prod", "path": "/", "name": "TOKEN",
                   "value": "…", "hidden": false}]}
 
-`slug` and `hidden` may be left out. A secret that is hidden is there, but its value may not be viewed.
+`slug` and `hidden` may be left out. A secret that is hidden is there, but its value may not be viewed. With `"down": true`
+it answers everything as it does while its database is away.
 """
 
 import hmac
@@ -56,7 +57,10 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self, handle):
         try:
             with open(self.state_file, encoding="utf-8") as file:
-                status, answer = 200, handle(json.load(file))
+                state = json.load(file)
+            if state.get("down"):
+                raise Refusal(500, "InternalServerError", "Something went wrong")
+            status, answer = 200, handle(state)
         except Refusal as refusal:
             status, answer = refusal.status, refusal.answer
         body = json.dumps(answer).encode()

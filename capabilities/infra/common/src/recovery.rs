@@ -56,7 +56,7 @@ pub struct Pace {
     #[schemars(range(min = 1, max = 10))]
     pub max_attempts: u32,
     /// How long an attempt is given to help before the next one.
-    #[schemars(range(min = 60, max = 86_400))]
+    #[schemars(range(max = 86_400))]
     pub cooldown_seconds: u32,
     /// How far back attempts count; not shorter than the cooldown.
     #[schemars(range(min = 60, max = 604_800))]
@@ -174,14 +174,14 @@ impl Actions {
             Pace { max_attempts, .. } if !(1..=10).contains(max_attempts) => {
                 wrong(&format!("max_attempts is {max_attempts}, and may be 1 to 10"))
             }
-            Pace { cooldown_seconds, .. } if !(60..=86_400).contains(cooldown_seconds) => {
-                wrong(&format!("cooldown_seconds is {cooldown_seconds}, and may be 60 to 86400"))
+            Pace { cooldown_seconds, .. } if *cooldown_seconds > 86_400 => {
+                wrong(&format!("cooldown_seconds is {cooldown_seconds}, and may be 86400 at most"))
             }
             Pace { cooldown_seconds, window_seconds, .. }
-                if !(*cooldown_seconds..=604_800).contains(window_seconds) =>
+                if !((*cooldown_seconds).max(60)..=604_800).contains(window_seconds) =>
             {
                 wrong(&format!(
-                    "window_seconds is {window_seconds}, and may be {cooldown_seconds} (the cooldown) to 604800"
+                    "window_seconds is {window_seconds}, and may be 60 to 604800, and not less than the cooldown"
                 ))
             }
             _ => Ok(()),

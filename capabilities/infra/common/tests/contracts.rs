@@ -128,7 +128,7 @@ fn another_form_is_refused() {
         (baseline::NAME, "fallback: none", "fallback: global-key", "global-key"),
         (baseline::NAME, "credential: bearer-token, ", "", "missing field `credential`"),
         (recovery::NAME, "max_attempts: 2", "max_attempts: 0", "defaults: max_attempts is 0"),
-        (recovery::NAME, "cooldown_seconds: 1800", "cooldown_seconds: 5", "cooldown_seconds is 5"),
+        (recovery::NAME, "cooldown_seconds: 1800", "cooldown_seconds: 86401", "cooldown_seconds is 86401"),
         (recovery::NAME, "window_seconds: 86400", "window_seconds: 1799", "window_seconds is 1799"),
         (
             recovery::NAME,
