@@ -22,14 +22,19 @@ fn recorded() {
     let run = report["run_key"].as_str().unwrap();
     let record = || site.scratch.ops(&["cap", "run", "infra.core.baseline.record", "--from", run]);
     let asked = record().exits(3);
-    let _ = asked.clone().says("create audit/infra-core-baseline-").says("create audit/infra-core-drift-matrix-");
+    let _ =
+        asked.clone().says("create audit/infra-core-baseline-").says("create audit/infra-core-drift-matrix-");
     assert_eq!(fs::read_dir(site.scratch.path(FOLDER)).unwrap().count(), 0, "nothing is written before");
     site.scratch.ops(&["plan", "approve", &asked.plan(), "--key", "key", "--apply"]).exits(0);
 
     let day = &run["CAP-".len()..][..8];
-    let read = |name: &str| fs::read_to_string(site.scratch.path(&format!("{FOLDER}/{name}-{day}.yaml"))).unwrap();
+    let read =
+        |name: &str| fs::read_to_string(site.scratch.path(&format!("{FOLDER}/{name}-{day}.yaml"))).unwrap();
     let (baseline, matrix) = (read("infra-core-baseline"), read("infra-core-drift-matrix"));
-    assert!(baseline.starts_with(&format!("# Written by infra.core.baseline.record from {run}.\n")), "{baseline}");
+    assert!(
+        baseline.starts_with(&format!("# Written by infra.core.baseline.record from {run}.\n")),
+        "{baseline}"
+    );
     assert!(baseline.contains("\nresult: FAIL\n") && matrix.contains("\ndrift: 1\n"), "{baseline}{matrix}");
     for (system, _) in SYSTEMS {
         let evidence = format!("evidence: {}\n", row(&report, system)["run"].as_str().unwrap());

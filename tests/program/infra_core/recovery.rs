@@ -24,7 +24,8 @@ fn dispatch(site: &Site, more: &[&str]) -> Ran {
 /// The predicates of the receipts of a capability, oldest first.
 fn receipts(site: &Site, capability: &str) -> Vec<Value> {
     let folders = site.scratch.receipts();
-    let of = folders.iter().filter(|folder| folder.display().to_string().contains(&format!("__{capability}__")));
+    let of =
+        folders.iter().filter(|folder| folder.display().to_string().contains(&format!("__{capability}__")));
     of.map(|folder| predicate(folder)).collect()
 }
 
@@ -35,21 +36,38 @@ fn restarted() {
     assert_eq!(report["data"]["failures"], 1);
 
     let dry = dispatch(&site, &["--dry-run"]).exits(0);
-    assert!(dry.stdout.contains("result: dispatch") && dry.stdout.contains("action: recover-authentik-stack"), "{}", dry.stdout);
+    assert!(
+        dry.stdout.contains("result: dispatch") && dry.stdout.contains("action: recover-authentik-stack"),
+        "{}",
+        dry.stdout
+    );
     assert_eq!(receipts(&site, "infra.container.restart").len(), 0, "a dry run starts nothing");
 
     let started = dispatch(&site, &[]).exits(3);
     let _ = started.clone().says("started on its word: infra.container.restart");
-    assert!(started.stdout.contains(report["run_key"].as_str().unwrap()), "it says what it saw: {}", started.stdout);
+    assert!(
+        started.stdout.contains(report["run_key"].as_str().unwrap()),
+        "it says what it saw: {}",
+        started.stdout
+    );
     site.scratch.ops(&["plan", "approve", &started.plan(), "--key", "key", "--apply"]).exits(0);
     assert_eq!(site.engine.asked().iter().filter(|asked| asked["method"] == "POST").count(), 1);
     let dispatched = receipts(&site, "recovery.dispatch");
     let restarts = receipts(&site, "infra.container.restart");
-    assert_eq!(restarts[0]["run"]["started_by"], dispatched.last().unwrap()["run"]["id"], "{:#}", restarts[0]["run"]);
+    assert_eq!(
+        restarts[0]["run"]["started_by"],
+        dispatched.last().unwrap()["run"]["id"],
+        "{:#}",
+        restarts[0]["run"]
+    );
 
     // It is given time to help, then all is well again.
     let again = dispatch(&site, &[]).exits(0);
-    assert!(again.stdout.contains("result: cooldown") && again.stdout.contains("attempts: 1"), "{}", again.stdout);
+    assert!(
+        again.stdout.contains("result: cooldown") && again.stdout.contains("attempts: 1"),
+        "{}",
+        again.stdout
+    );
     site.authentik.set("database", json!(true));
     site.smoke(&[]).0.exits(0);
     let none = dispatch(&site, &[]).exits(0);
@@ -71,7 +89,11 @@ fn escalated() {
     // What people start themselves is no attempt, and neither is another action's.
     site.smoke(&["cloudflare"]).0.exits(0);
     let spent = dispatch(&site, &["--system", "cloudflare"]).exits(1);
-    assert!(spent.stdout.contains("result: escalate") && spent.stdout.contains("escalate_to: infrastructure"), "{}", spent.stdout);
+    assert!(
+        spent.stdout.contains("result: escalate") && spent.stdout.contains("escalate_to: infrastructure"),
+        "{}",
+        spent.stdout
+    );
     let other = dispatch(&site, &["--system", "authentik", "--dry-run"]).exits(0);
     assert!(other.stdout.contains("result: dispatch"), "{}", other.stdout);
 }

@@ -27,26 +27,36 @@ fn restarted() {
     let site = Site::new();
     let asked = restart(&site, &["--stop-seconds", "3"]).exits(3);
     assert_eq!(changes(&site).len(), 0);
-    let done = site.scratch.ops(&["plan", "approve", &asked.plan(), "--key", "key", "--apply", "--json"]).exits(0);
+    let done =
+        site.scratch.ops(&["plan", "approve", &asked.plan(), "--key", "key", "--apply", "--json"]).exits(0);
     let output = done.json();
     assert_eq!((&output["data"]["state"], &output["data"]["healthy"]), (&json!("restarted"), &json!(true)));
     let changes = changes(&site);
     assert_eq!(changes.len(), 1);
-    assert_eq!((&changes[0]["path"], &changes[0]["query"]), (&json!(format!("/v1.44/containers/{NAME}/restart")), &json!({"t": "3"})));
+    assert_eq!(
+        (&changes[0]["path"], &changes[0]["query"]),
+        (&json!(format!("/v1.44/containers/{NAME}/restart")), &json!({"t": "3"}))
+    );
     let again = restart(&site, &[]).exits(0);
     assert!(again.stdout.contains("state: left-alone"), "{}", again.stdout);
     assert_eq!(self::changes(&site).len(), 1);
     // What the engine tells of a container's environment was never asked for.
-    assert!(site.engine.asked().iter().all(|asked| asked["path"] != format!("/v1.44/containers/{NAME}/json")));
+    assert!(
+        site.engine.asked().iter().all(|asked| asked["path"] != format!("/v1.44/containers/{NAME}/json"))
+    );
     for folder in ["ops", "state", "receipts"] {
-        let found = std::process::Command::new("grep").args(["-rlF", ENGINE_TOKEN]).arg(site.scratch.path(folder)).output();
+        let found = std::process::Command::new("grep")
+            .args(["-rlF", ENGINE_TOKEN])
+            .arg(site.scratch.path(folder))
+            .output();
         assert_eq!(String::from_utf8_lossy(&found.unwrap().stdout), "");
     }
 }
 
 fn holds() {
     let mut site = Site::new();
-    let approve = |site: &Site, plan: &str| site.scratch.ops(&["plan", "approve", plan, "--key", "key", "--apply"]);
+    let approve =
+        |site: &Site, plan: &str| site.scratch.ops(&["plan", "approve", plan, "--key", "key", "--apply"]);
     let sick = json!({NAME: {"health": "unhealthy", "after": {"health": "healthy"}}});
     let well = json!({NAME: {"health": "healthy"}});
     let plan = restart(&site, &[]).exits(3).plan();

@@ -122,8 +122,14 @@ impl Site {
             .replace("origin: https://vault.example.internal", &loopback(self.vaultwarden.origin()))
             .replace("origin: https://secrets.example.internal", &loopback(self.infisical.origin()))
             .replace("origin: https://sso.example.internal", &loopback(self.authentik.origin()))
-            .replace("origin: https://docker1.example.internal:2376", &loopback(&self.front.origin("127.0.0.1")));
-        assert!(!services.contains(".internal\n"), "{name} tells of a service that is not replaced: {services}");
+            .replace(
+                "origin: https://docker1.example.internal:2376",
+                &loopback(&self.front.origin("127.0.0.1")),
+            );
+        assert!(
+            !services.contains(".internal\n"),
+            "{name} tells of a service that is not replaced: {services}"
+        );
         format!("{text}{services}")
     }
 

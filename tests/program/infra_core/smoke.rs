@@ -23,12 +23,17 @@ fn all_pass() {
     let (ran, report) = site.smoke(&[]);
     ran.clone().exits(0);
     let data = &report["data"];
-    assert_eq!((&data["result"], &data["passed"], &data["failures"]), (&json!("PASS"), &json!(4), &json!(0)), "{ran:?}");
+    assert_eq!(
+        (&data["result"], &data["passed"], &data["failures"]),
+        (&json!("PASS"), &json!(4), &json!(0)),
+        "{ran:?}"
+    );
     assert_eq!(check(&report, "cloudflare", "zones")["why"], "51 zones, 0 of them not active");
     // Each has a receipt of its own, which is linked to the smoke test's.
     let receipts = site.scratch.receipts();
     assert_eq!(receipts.len(), 5);
-    let names: Vec<_> = receipts.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+    let names: Vec<_> =
+        receipts.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
     for (system, _) in SYSTEMS {
         let run = row(&report, system)["run"].as_str().unwrap();
         assert!(names.contains(&format!("R{run}")), "{run} in {names:?}");
@@ -37,7 +42,11 @@ fn all_pass() {
     for (system, _) in SYSTEMS {
         let (ran, report) = site.smoke(&[system]);
         ran.exits(0);
-        assert_eq!((&report["data"]["result"], &report["data"]["passed"]), (&json!("PASS"), &json!(1)), "{system}");
+        assert_eq!(
+            (&report["data"]["result"], &report["data"]["passed"]),
+            (&json!("PASS"), &json!(1)),
+            "{system}"
+        );
     }
     // For people, the word stands in the last line.
     let told = site.scratch.ops(&["cap", "run", "infra.core.smoke"]).exits(0);
@@ -51,7 +60,11 @@ fn fails(site: &Site, system: &str) -> Value {
     let (ran, report) = site.smoke(&[]);
     let ran = ran.exits(1);
     let data = &report["data"];
-    assert_eq!((&data["result"], &data["failures"], &data["passed"]), (&json!("FAIL"), &json!(1), &json!(3)), "{ran:?}");
+    assert_eq!(
+        (&data["result"], &data["failures"], &data["passed"]),
+        (&json!("FAIL"), &json!(1), &json!(3)),
+        "{ran:?}"
+    );
     assert_eq!(row(&report, system)["result"], "fail");
     assert!(!ran.stdout.contains("PASS"), "{}", ran.stdout);
     let (alone, one) = site.smoke(&[system]);
@@ -61,7 +74,9 @@ fn fails(site: &Site, system: &str) -> Value {
 }
 
 fn each_down() {
-    for (system, first) in [("cloudflare", "token"), ("vaultwarden", "alive"), ("infisical", "status"), ("authentik", "live")] {
+    for (system, first) in
+        [("cloudflare", "token"), ("vaultwarden", "alive"), ("infisical", "status"), ("authentik", "live")]
+    {
         let mut site = Site::new();
         site.of(system).stop();
         let report = fails(&site, system);
@@ -83,7 +98,13 @@ fn each_failing() {
         ),
         ("vaultwarden", "GET /alive", json!({"status": 500, "body": ""}), "alive", "api_error"),
         ("vaultwarden", "GET /alive", json!({"status": 200, "body": "<html>"}), "alive", "unexpected_answer"),
-        ("authentik", "GET /-/health/live/", json!({"status": 302, "headers": {"location": "/"}}), "live", "unexpected_answer"),
+        (
+            "authentik",
+            "GET /-/health/live/",
+            json!({"status": 302, "headers": {"location": "/"}}),
+            "live",
+            "unexpected_answer",
+        ),
     ] {
         site.of(system).answers(request, answer);
         let report = fails(&site, system);
@@ -105,7 +126,8 @@ fn each_failing() {
 
 /// The credentials that Cloudflare was shown, each once.
 fn credentials(site: &Site) -> Vec<Value> {
-    let mut shown: Vec<_> = site.cloudflare.asked().into_iter().map(|asked| asked["credential"].clone()).collect();
+    let mut shown: Vec<_> =
+        site.cloudflare.asked().into_iter().map(|asked| asked["credential"].clone()).collect();
     shown.dedup();
     shown
 }
@@ -156,7 +178,8 @@ fn refused() {
     assert_eq!(asked.len(), 1, "a refused credential is neither repeated nor exchanged: {asked:#?}");
     // A token that may verify itself and read no zones.
     let mut site = Site::new();
-    site.cloudflare.answers("GET /client/v4/zones", json!({"status": 403, "body": {"success": false, "errors": []}}));
+    site.cloudflare
+        .answers("GET /client/v4/zones", json!({"status": 403, "body": {"success": false, "errors": []}}));
     let report = fails(&site, "cloudflare");
     assert_eq!(check(&report, "cloudflare", "token")["result"], "ok");
     assert_eq!(check(&report, "cloudflare", "zones")["cause"], "token_invalid");
@@ -168,7 +191,10 @@ fn not_bound() {
     let (ran, report) = smoke(&scratch, &[]);
     ran.clone().exits(0);
     let data = &report["data"];
-    assert_eq!((&data["result"], &data["not_bound"], &data["passed"]), (&json!("INCOMPLETE"), &json!(4), &json!(0)));
+    assert_eq!(
+        (&data["result"], &data["not_bound"], &data["passed"]),
+        (&json!("INCOMPLETE"), &json!(4), &json!(0))
+    );
     for (system, _) in SYSTEMS {
         assert_eq!(row(&report, system)["result"], "not-bound");
     }
@@ -176,7 +202,14 @@ fn not_bound() {
     assert_eq!(checks.len(), 6);
     assert!(checks.iter().all(|row| row["result"] == "not-bound"), "{checks:#?}");
     assert!(!ran.stdout.contains("PASS") && !ran.stdout.contains("\"ok\""), "{}", ran.stdout);
-    let dry = scratch.ops(&["cap", "run", "infra.container.restart", "--container", "authentik-server", "--dry-run"]);
+    let dry = scratch.ops(&[
+        "cap",
+        "run",
+        "infra.container.restart",
+        "--container",
+        "authentik-server",
+        "--dry-run",
+    ]);
     let _ = dry.exits(0).says("not bound: unchecked");
 }
 

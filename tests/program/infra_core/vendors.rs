@@ -25,7 +25,9 @@ fn python() -> Option<&'static str> {
 }
 
 pub(super) fn missing() -> Option<&'static str> {
-    python().is_none().then_some("one of the vendors' clients (PyPI cloudflare, infisicalsdk, authentik-client, docker)")
+    python()
+        .is_none()
+        .then_some("one of the vendors' clients (PyPI cloudflare, infisicalsdk, authentik-client, docker)")
 }
 
 fn client(script: &str, words: &[&str]) -> Ran {
@@ -60,7 +62,10 @@ fn infisical() {
     let ask = |word: &str| {
         fs::write(&file, word).unwrap();
         let project = secret["project"].as_str().unwrap();
-        client("infisical_client.py", &[server.origin(), "client", file.to_str().unwrap(), project, "prod", "/", "TOKEN"])
+        client(
+            "infisical_client.py",
+            &[server.origin(), "client", file.to_str().unwrap(), project, "prod", "/", "TOKEN"],
+        )
     };
     assert_eq!(ask("right").exits(0).stdout, "value\n");
     let _ = ask("wrong").exits(1).says("401");
@@ -74,7 +79,8 @@ fn authentik() {
 
 fn docker() {
     let container = json!({"health": "unhealthy", "after": {"health": "healthy"}});
-    let server = StandIn::start("docker_engine.py", json!({"token": "good", "containers": {"web": container}}));
+    let server =
+        StandIn::start("docker_engine.py", json!({"token": "good", "containers": {"web": container}}));
     let told = vendors(&["docker", server.origin(), "good", "web"]).exits(0).json();
     assert_eq!(told, json!({"before": [], "after": ["web"]}));
     let _ = vendors(&["docker", server.origin(), "good", "gone"]).exits(1).says("NotFound");
