@@ -92,6 +92,8 @@ printf '%s' '{"answers": {"GET /-/health/ready/": {"status": 503, "body": ""}}}'
 CODE=1 seed './bin/ops cap run infra.core.smoke all'
 expect 'result: FAIL'
 expect_no 'result: PASS'
+seed './bin/ops cap run recovery.dispatch --gate D320 --failure-class deterministic --dry-run'
+expect 'infra.container.restart'
 printf '%s' '{}' >"$scratch/authentik.json"
 
 echo 'The baseline and the drift matrix, from the receipt of a smoke run, for approval'

@@ -17,10 +17,15 @@ for name in communications.stack.status communications.mailboxes.list communicat
 done
 seed './bin/ops cap show communications.mail.send.test'
 expect '(mutating, approved by a person'
-for name in communications.stack.status communications.mailboxes.list; do
-  seed "./bin/ops cap run $name"
+surfaces=()
+for words in communications.stack.status communications.mailboxes.list 'communications.mail.search ops'; do
+  seed "./bin/ops cap run $words"
+  surfaces+=("$key")
 done
-surfaces=$key
+CODE=3 seed './bin/ops cap run communications.mail.send.test --to ops@communications.local'
+plan=$(grep -o 'P[a-z0-9]\{10\}' <<<"$said" | head -n 1)
+seed "./bin/ops plan approve $plan --key target/dev/approver --apply"
+surfaces+=("$key")
 for file in capabilities.yaml bindings/capability_map.yaml bindings/capability.domain.catalog.yaml; do
   grep -q 'communications.mail.send.test' "ops/$file"
 done
@@ -51,7 +56,7 @@ echo '6. Lifecycle close'
 CODE=1 seed './bin/ops loops close LOOP-COMMUNICATIONS-STACK-V1-IMPLEMENT-WS1-INFRA-20260218'
 expect 'GAP-OP-665'
 CODE=2 seed 'echo "yes" | ./bin/ops cap run gaps.close --id GAP-OP-665 --status fixed --fixed-in "commit 692954a"'
-keys="$surfaces $provision $bootstrap $core $domain $pack"
+keys="${surfaces[*]} $provision $bootstrap $core $domain $pack"
 seed "echo \"yes\" | ./bin/ops cap run gaps.close --id GAP-OP-665 --status fixed --fixed-in \"$keys\""
 expect 'CLOSED: GAP-OP-665'
 seed './bin/ops loops close LOOP-COMMUNICATIONS-STACK-V1-IMPLEMENT-WS1-INFRA-20260218'
