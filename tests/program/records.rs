@@ -14,24 +14,18 @@ use serde_json::Value;
 const GAPS: &str = "ops/gaps/operational.gaps.yaml";
 
 pub(crate) fn trials() -> Vec<Trial> {
-    [life::trials(), handoffs::trials(), crowd::trials()].concat()
+    [life::trials(), handoffs::trials(), crowd::trials()].into_iter().flatten().collect()
 }
 
-/// A workspace with the capabilities of records, bound as in the repository, and two that make receipts: one that says
+/// A workspace with these capabilities of records, bound as in the repository, and two that make receipts: one that says
 /// what it is told, and one that fails.
-fn workspace(gaps: &str, scopes: &[(&str, &str)]) -> Scratch {
+fn workspace(capabilities: &[&str], gaps: &str, scopes: &[(&str, &str)]) -> Scratch {
     let scratch = Scratch::new();
-    let bindings =
-        fs::read_dir(repository().join("ops/bindings")).unwrap().map(|entry| entry.unwrap().path());
-    for path in bindings {
-        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        if ["gaps.", "loops.", "session.handoff."].iter().any(|front| name.starts_with(front)) {
-            let text = fs::read_to_string(&path).unwrap();
-            let component =
-                text.lines().find_map(|line| line.strip_prefix("component: components/")).unwrap();
-            scratch.place(component.strip_suffix(".wasm").unwrap());
-            scratch.write_binding(&text);
-        }
+    for name in capabilities {
+        let text = fs::read_to_string(repository().join(format!("ops/bindings/{name}.yaml"))).unwrap();
+        let component = text.lines().find_map(|line| line.strip_prefix("component: components/")).unwrap();
+        scratch.place(component.strip_suffix(".wasm").unwrap());
+        scratch.write_binding(&text);
     }
     for (guest, name) in [("guest-echo", "test.guest.echo"), ("guest-panics", "test.guest.panics")] {
         let component = scratch.place(guest);

@@ -33,7 +33,11 @@ fn two_hundred() {
         "# All of them.\nversion: 1\nupdated: 2026-03-02\ngaps:\n{}",
         (1..=EACH).map(gap).collect::<String>()
     );
-    let scratch = workspace(&before, &[("LOOP-A", &scope("LOOP-A", "", "## Acceptance\n- x\n"))]);
+    let scratch = workspace(
+        &["gaps.file", "gaps.close"],
+        &before,
+        &[("LOOP-A", &scope("LOOP-A", "", "## Acceptance\n- x\n"))],
+    );
     let key = check(&scratch, "fixed");
     let yes = scratch.path("yes");
     fs::write(&yes, "yes\n").unwrap();

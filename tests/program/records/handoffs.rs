@@ -8,6 +8,8 @@ use ops_tests::skip::trial;
 
 use super::{scope, workspace};
 
+const CAPABILITIES: [&str; 3] = ["session.handoff.create", "session.handoff.list", "session.handoff.show"];
+
 pub(super) fn trials() -> Vec<Trial> {
     vec![
         trial("records::a_handoff_takes_two_flags", None, two_flags),
@@ -17,7 +19,7 @@ pub(super) fn trials() -> Vec<Trial> {
 
 fn with_loop() -> Scratch {
     let empty = "version: 1\nupdated: 2026-03-02\ngaps: []\n";
-    workspace(empty, &[("LOOP-A", &scope("LOOP-A", "", "## Acceptance\n- x\n"))])
+    workspace(&CAPABILITIES, empty, &[("LOOP-A", &scope("LOOP-A", "", "## Acceptance\n- x\n"))])
 }
 
 fn two_flags() {
