@@ -28,6 +28,7 @@ mod live;
 mod mcp;
 mod network;
 mod prune;
+mod records;
 mod refusals;
 mod replay;
 mod schedule;
@@ -76,6 +77,7 @@ fn main() {
         corpus::trials(),
         json::trials(),
         ledger::trials(),
+        records::trials(),
         live::trials(),
         mcp::trials(),
     ]

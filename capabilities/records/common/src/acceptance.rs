@@ -189,7 +189,7 @@ mod tests {
         for part in
             [format!("3={key}"), format!("0={key}"), key.to_owned(), "1=done".to_owned(), "x=1".to_owned()]
         {
-            assert!(named_lines(&[part.clone()], 2).is_err(), "{part}");
+            assert!(named_lines(std::slice::from_ref(&part), 2).is_err(), "{part}");
         }
     }
 }

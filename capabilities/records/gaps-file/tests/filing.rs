@@ -39,14 +39,12 @@ fn world() -> World {
 }
 
 fn arguments(more: Value) -> Value {
-    let mut all = json!({"type": "missing-entry", "severity": "high", "description": "There is no \"page\": none.",
+    let all = json!({"type": "missing-entry", "severity": "high", "description": "There is no \"page\": none.",
         "discovered_by": "agent", "parent_loop": "LOOP-A"});
-    let fields = more.as_object().cloned().unwrap_or_default();
-    for (key, value) in fields {
-        all[key] = value;
-    }
-    all.as_object_mut().unwrap().retain(|_, value| !value.is_null());
-    all
+    let all = [all, more].into_iter().flat_map(|part| part.as_object().cloned().unwrap_or_default());
+    // What comes later counts, and a null leaves the argument out.
+    let all: serde_json::Map<String, Value> = all.collect();
+    all.into_iter().filter(|(_, value)| !value.is_null()).collect()
 }
 
 #[test]

@@ -48,6 +48,8 @@ struct Row {
     scope: String,
     /// How many of its gaps are open.
     open_gaps: usize,
+    /// What it is for, cut.
+    objective: String,
 }
 
 /// The loops, those that matter most first.
@@ -92,6 +94,7 @@ fn list(ctx: &Ctx, input: Input) -> Result<Output, Failure> {
                 .iter()
                 .filter(|gap| gap.is_open() && gap.parent_loop.as_ref() == Some(id))
                 .count(),
+            objective: scope.front.objective.chars().take(80).collect(),
         })
         .collect();
     rows.sort_by_key(|row| std::cmp::Reverse(row.priority));

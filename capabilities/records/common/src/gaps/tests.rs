@@ -134,7 +134,7 @@ fn what_the_lines_do_not_show_is_not_damaged() {
 fn fifteen_hundred_gaps_are_read() {
     let many: String = (1..=1500)
         .map(|number| {
-            let keys = vec![KEY; 5].join(", ");
+            let keys = [KEY; 5].join(", ");
             GOOD.replace("GAP-OP-001", &word::gap_id(number))
                 .replace("status: open", &format!("status: fixed, fixed_in: [{keys}], notes: c, doc: d"))
         })
