@@ -55,7 +55,7 @@ fn restarted() {
     let dispatched = receipts(&site, "recovery.dispatch");
     let restarts = receipts(&site, "infra.container.restart");
     assert_eq!(
-        restarts[0]["run"]["started_by"],
+        restarts[0]["run"]["startedBy"],
         dispatched.last().unwrap()["run"]["id"],
         "{:#}",
         restarts[0]["run"]

@@ -1,7 +1,8 @@
 //! All five stand-ins, and a workspace that has the repository's own bindings for them.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
 
 use ops_tests::scratch::{Ran, Scratch, repository};
 use ops_tests::tls::{Authority, Front};
@@ -64,7 +65,7 @@ impl Site {
             engine,
             authority,
         };
-        site.settle(true);
+        site.settle();
         site
     }
 
@@ -75,15 +76,14 @@ impl Site {
         for (name, _) in bindings() {
             scratch.write_binding(&own(&name));
         }
-        scratch.pin();
+        pin(&scratch);
         scratch
     }
 
-    /// Writes everything and pins. `token` says whether Cloudflare's token is the right one.
-    fn settle(&self, token: bool) {
+    /// Writes everything and pins.
+    fn settle(&self) {
         let scratch = &self.scratch;
         place(scratch);
-        self.set_token(if token { TOKEN } else { "wr0ng-t0ken" });
         for (name, _) in bindings() {
             scratch.write_binding(&self.bound(&name));
         }
@@ -99,7 +99,7 @@ impl Site {
             secret("docker-token", ENGINE_TOKEN, &engine),
         ];
         scratch.write("ops/ops.yaml", &format!("workspace: demo\nsecrets:\n{}", secrets.concat()));
-        scratch.pin();
+        pin(scratch);
     }
 
     /// Puts another token where the binding's secret comes from.
@@ -177,6 +177,34 @@ fn bindings() -> impl Iterator<Item = (String, &'static str)> {
     probes.chain(OTHERS.into_iter().map(|(name, guest)| (name.to_owned(), guest)))
 }
 
+/// Pins. What was compiled for another workspace of these tests is not compiled again: eight components take long.
+fn pin(scratch: &Scratch) {
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("infra-core-compiled");
+    let state =
+        fs::read_dir(scratch.path("state/ops")).unwrap().next().unwrap().unwrap().path().join("cache");
+    fs::create_dir_all(&kept).unwrap();
+    if !state.exists() {
+        fs::DirBuilder::new().mode(0o700).create(&state).unwrap();
+    }
+    copy_new(&kept, &state);
+    scratch.pin();
+    copy_new(&state, &kept);
+}
+
+/// Copies the files that are not there yet, each whole or not at all.
+fn copy_new(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let file = entry.unwrap().path();
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let is_whole = name.ends_with(".cwasm") || name.ends_with(".sha256");
+        if is_whole && !to.join(name).exists() {
+            let aside = to.join(format!("{name}.{}.{:?}", std::process::id(), std::thread::current().id()));
+            fs::copy(&file, &aside).unwrap();
+            fs::rename(aside, to.join(name)).unwrap();
+        }
+    }
+}
+
 /// Puts components, contracts and folders into a workspace.
 fn place(scratch: &Scratch) {
     for (_, guest) in bindings() {
@@ -197,7 +225,7 @@ fn text(file: &str) -> String {
     fs::read_to_string(repository().join("ops/bindings").join(file)).unwrap()
 }
 
-fn write_secret(file: &std::path::Path, value: &str) {
+fn write_secret(file: &Path, value: &str) {
     fs::write(file, value).unwrap();
     fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
 }

@@ -74,15 +74,17 @@ fn fails(site: &Site, system: &str) -> Value {
 }
 
 fn each_down() {
+    let mut site = Site::new();
     for (system, first) in
         [("cloudflare", "token"), ("vaultwarden", "alive"), ("infisical", "status"), ("authentik", "live")]
     {
-        let mut site = Site::new();
         site.of(system).stop();
         let report = fails(&site, system);
         let row = check(&report, system, first);
         assert_eq!((&row["result"], &row["cause"]), (&json!("failed"), &json!("network_error")), "{row}");
+        site.of(system).start_again();
     }
+    site.smoke(&[]).0.exits(0);
 }
 
 fn each_failing() {

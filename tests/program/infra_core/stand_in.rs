@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use ops_tests::scratch::repository;
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub(super) struct StandIn {
+    script: &'static str,
     process: Child,
     folder: TempDir,
     state: Value,
@@ -18,24 +19,12 @@ pub(super) struct StandIn {
 
 impl StandIn {
     /// Starts the script on a free port, with this state.
-    pub(super) fn start(script: &str, state: Value) -> Self {
+    pub(super) fn start(script: &'static str, state: Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("state.json");
         fs::write(&file, state.to_string()).unwrap();
-        let mut process = Command::new("python3")
-            .arg(repository().join("tests/stand-ins").join(script))
-            .arg(&file)
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap())
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let origin = line.trim().trim_start_matches("listening on ").to_owned();
-        assert!(origin.starts_with("http"), "{script} did not start: {line:?}");
-        Self { process, folder, state, origin }
+        let (process, origin) = serve(script, &file, "0");
+        Self { script, process, folder, state, origin }
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -78,9 +67,35 @@ impl StandIn {
         let _ = self.process.wait();
     }
 
+    /// Starts it again after [`StandIn::stop`], on the same port.
+    pub(super) fn start_again(&mut self) {
+        let (process, origin) = serve(self.script, &self.file("state.json"), &self.port().to_string());
+        assert_eq!(origin, self.origin);
+        self.process = process;
+    }
+
     fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
+}
+
+/// Starts a script with a file for its state. Returns the process and where it listens.
+fn serve(script: &str, state: &Path, port: &str) -> (Child, String) {
+    let mut process = Command::new("python3")
+        .arg(repository().join("tests/stand-ins").join(script))
+        .arg(state)
+        .arg(port)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let origin = line.trim().trim_start_matches("listening on ").to_owned();
+    assert!(origin.starts_with("http"), "{script} did not start: {line:?}");
+    (process, origin)
 }
 
 impl Drop for StandIn {

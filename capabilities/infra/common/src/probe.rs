@@ -115,16 +115,15 @@ impl Report {
         let mut rows: Vec<Row> = Vec::with_capacity(checks.len());
         let mut broken: Option<&str> = None;
         for (check, make) in checks {
-            rows.push(match broken.map_or_else(|| make(ctx).map_err(Some), |_| Err(None)) {
-                Ok(why) => row(check, Outcome::Ok, None, why),
-                Err(Some((cause, why))) => {
-                    broken = Some(check);
-                    row(check, Outcome::Failed, Some(cause), why)
-                }
-                Err(None) => {
-                    let why = format!("`{}` failed before it", broken.unwrap_or_default());
-                    row(check, Outcome::Skipped, None, why)
-                }
+            rows.push(match broken {
+                Some(first) => row(check, Outcome::Skipped, None, format!("`{first}` failed before it")),
+                None => match make(ctx) {
+                    Ok(why) => row(check, Outcome::Ok, None, why),
+                    Err((cause, why)) => {
+                        broken = Some(check);
+                        row(check, Outcome::Failed, Some(cause), why)
+                    }
+                },
             });
         }
         Self {

@@ -55,7 +55,7 @@ pub struct Output {
     #[schemars(extend("x-ops-fails-on" = ["escalate"]))]
     result: Decision,
     why: String,
-    /// How often the action was tried within its window.
+    /// How often the action was started within its window, approved or not.
     attempts: u64,
     /// How often it may be.
     max_attempts: Option<u32>,
@@ -74,9 +74,9 @@ pub struct Output {
 enum Decision {
     /// The action is started.
     Dispatch,
-    /// It was tried a while ago and is given time to help.
+    /// It was started a while ago and is given time to help.
     Cooldown,
-    /// It was tried often enough. Somebody has to look.
+    /// It was started often enough. Somebody has to look.
     Escalate,
     /// No action answers this failure.
     NoAction,
@@ -159,12 +159,12 @@ impl Output {
             }
             Due::Spent => {
                 self.result = Decision::Escalate;
-                self.why = format!("{} was tried {} times, and it still fails", action.id, attempts.count);
+                self.why = format!("{} was started {} times, and it still fails", action.id, attempts.count);
                 self.escalate_to = Some(actions.escalate_to.clone());
             }
             Due::Resting(until) => {
                 self.result = Decision::Cooldown;
-                self.why = format!("{} was tried a while ago, and is given time to help", action.id);
+                self.why = format!("{} was started a while ago, and is given time to help", action.id);
                 // Whole seconds, and not one too early.
                 self.retry_at = Timestamp::from_second(until.as_second() + 1).ok().map(|at| at.to_string());
             }
