@@ -40,6 +40,7 @@ mod torture;
 mod unknown;
 mod verify;
 mod verify_docs;
+mod verify_gates;
 
 use libtest_mimic::Arguments;
 
@@ -62,6 +63,7 @@ fn main() {
         faults::trials(),
         verify::trials(),
         verify_docs::trials(),
+        verify_gates::trials(),
         audit::trials(),
         replay::trials(),
         fixture::trials(),

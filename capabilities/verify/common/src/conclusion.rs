@@ -31,7 +31,6 @@ pub struct Row {
     pub run_key: Option<String>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_not(flag: &bool) -> bool {
     !*flag
 }

@@ -1,0 +1,89 @@
+//! `D75` in a scripted world.
+
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use gates_common::{Report, Verdict};
+use gates_records_check::CAPABILITY;
+use ops_guest::testing::{Answer, World};
+use serde_json::json;
+
+const RUN: &str = "CAP-20260302-022249__verify.run__R9hxn65756";
+const GAPS: &str = "version: 1\nupdated: 2026-03-02\ngaps:\n  - id: GAP-OP-101\n    type: missing-entry\n    severity: low\n    \
+    status: fixed\n    discovered_by: platform\n    description: It is not there.\n    parent_loop: LOOP-A-20260302\n    \
+    fixed_in: [CAP-20260302-022249__verify.run__R9hxn65756]\n    closed_at: 2026-03-02\n";
+const LOOP: &str = "---\nloop_id: LOOP-A-20260302\ncreated: 2026-03-02\nstatus: closed\nclosed_at: 2026-03-02T09:00:00Z\nevidence:\n  \
+    - {line: 1, runs: [CAP-20260302-022249__verify.run__R9hxn65756]}\nowner: platform\nscope: core\npriority: low\n\
+    objective: To see it done.\n---\n\n## Linked Gaps\n\n- GAP-OP-101\n\n## Acceptance\n\n- It is there.\n";
+
+fn look(gaps: &str, scope: &str, status: &str, verifies: bool) -> Report {
+    let receipt = json!({
+        "run": RUN, "capability": "verify.run", "status": status, "at": "2026-03-02T02:22:49Z", "verifies": verifies,
+        "why": null, "safety": "read-only",
+    });
+    let answer = Answer::get(&format!("/receipts/{RUN}"));
+    let answer = if status == "gone" { answer.status(404) } else { answer.json(receipt) };
+    let ran = World::new(&CAPABILITY)
+        .directory("gaps", &[("operational.gaps.yaml", gaps)])
+        .directory("loops", &[("LOOP-A-20260302.scope.md", scope)])
+        .service("ops", [answer])
+        .plan(json!({"gate": "D75"}));
+    // A run that is named twice is looked up once.
+    assert!(ran.reads.len() <= 1, "{:?}", ran.reads);
+    serde_json::from_value(ran.output().clone()).unwrap()
+}
+
+#[test]
+fn what_is_whole_passes() {
+    let report = look(GAPS, LOOP, "done", true);
+    assert_eq!((report.result, report.findings.len()), (Verdict::Pass, 0), "{report:#?}");
+    assert!(report.looked_at.iter().any(|saw| saw == "1 runs that are named as evidence"));
+}
+
+#[test]
+fn each_mistake_is_told_at_its_line() {
+    let gaps_file = "gaps/operational.gaps.yaml";
+    let loop_file = "loops/LOOP-A-20260302.scope.md";
+    let open = GAPS.replace("status: fixed", "status: open").replace("    closed_at: 2026-03-02\n", "");
+    let open = open.replace(&format!("    fixed_in: [{RUN}]\n"), "");
+    for (gaps, scope, status, verifies, file, line, what) in [
+        (GAPS.to_owned(), LOOP.to_owned(), "gone", true, gaps_file, 11, "has no receipt here"),
+        (GAPS.into(), LOOP.into(), "failed", true, gaps_file, 11, "ended as failed"),
+        (GAPS.into(), LOOP.into(), "done", false, gaps_file, 11, "does not verify"),
+        (GAPS.replace("severity: low", "severity: huge"), LOOP.into(), "done", true, gaps_file, 6, "huge"),
+        (
+            GAPS.replace("LOOP-A-", "LOOP-B-"),
+            LOOP.into(),
+            "done",
+            true,
+            gaps_file,
+            4,
+            "there is no such loop",
+        ),
+        (open, LOOP.into(), "done", true, gaps_file, 4, "is open, and its loop LOOP-A-20260302 is closed"),
+        (
+            GAPS.into(),
+            LOOP.replace("- GAP-OP-101", "- GAP-OP-102"),
+            "done",
+            true,
+            loop_file,
+            16,
+            "there is no such gap",
+        ),
+        (GAPS.into(), LOOP.replace("priority: low", "priority: huge"), "done", true, loop_file, 10, "huge"),
+        (
+            GAPS.into(),
+            LOOP.replace("- It is there.\n", "- It is there.\n- It stays.\n"),
+            "done",
+            true,
+            loop_file,
+            21,
+            "no run shows line 2",
+        ),
+    ] {
+        let report = look(&gaps, &scope, status, verifies);
+        let found = report.findings.iter().find(|found| found.what.contains(what));
+        let found = found.unwrap_or_else(|| panic!("{what}: {report:#?}"));
+        assert_eq!((found.file.as_str(), found.line), (file, line), "{what}: {found:?}");
+        assert!(report.result == Verdict::Fail && !found.fix.is_empty());
+    }
+}
