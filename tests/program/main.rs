@@ -39,6 +39,7 @@ mod torture;
 mod unknown;
 mod verify;
 mod verify_docs;
+mod width;
 
 use libtest_mimic::Arguments;
 
@@ -61,6 +62,7 @@ fn main() {
         faults::trials(),
         verify::trials(),
         verify_docs::trials(),
+        width::trials(),
         audit::trials(),
         replay::trials(),
         fixture::trials(),
