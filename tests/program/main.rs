@@ -41,6 +41,7 @@ mod unknown;
 mod verify;
 mod verify_docs;
 mod verify_gates;
+mod width;
 
 use libtest_mimic::Arguments;
 
@@ -64,6 +65,7 @@ fn main() {
         verify::trials(),
         verify_docs::trials(),
         verify_gates::trials(),
+        width::trials(),
         audit::trials(),
         replay::trials(),
         fixture::trials(),

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use ops_policy::visible;
 use ops_runner::receipts::{Keys, Verified, verify_path};
 use ops_runner::runner::Runner;
 use serde_json::json;
@@ -11,6 +12,8 @@ use super::{Outcome, open, print, print_json, prune, replay};
 use crate::args::Receipts;
 use crate::say;
 
+/// What is left of a line for a run key, in letters.
+const KEY_ROOM: usize = 80 - 12;
 /// Receipts that `--all` checks at most in one go.
 const ALL: u32 = 1_000_000;
 
@@ -42,9 +45,15 @@ fn list(runner: &Runner, top: u32, json: bool) -> Outcome {
         say::note("there are no receipts");
         return Ok(0);
     }
-    // A run key is too long for a table of 80 columns, so each has a line of its own.
+    // A run key is too long for a table of 80 columns, so each has a line of its own. Where even that is too short, the last
+    // part of the key is enough to name a run.
     for row in &rows {
-        print(format!("{:<11} {}", row.status, row.key))?;
+        let mut shown = row.key.clone();
+        if shown.len() > KEY_ROOM {
+            let last = row.key.rsplit("__").next().unwrap_or_default();
+            shown = visible::clip(&format!("{last}  {}", row.capability), KEY_ROOM);
+        }
+        print(format!("{:<11} {shown}", row.status))?;
     }
     Ok(0)
 }

@@ -59,9 +59,6 @@ fn table(rows: &[Row]) -> comfy_table::Table {
         let short = row.key.rsplit("__").next().unwrap_or(&row.key).to_owned();
         table.add_row([short, row.capability.clone(), row.status.clone(), effects, output::minute(&row.at)]);
     }
-    for column in table.column_iter_mut() {
-        column.set_constraint(comfy_table::ColumnConstraint::ContentWidth);
-    }
     table
 }
 
