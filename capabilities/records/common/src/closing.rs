@@ -114,11 +114,7 @@ impl Account {
             _ if !gap.is_open() => (word(&gap.status), gap.fixed_in.as_slice()),
             (_, Some(class)) => (format!("blocked ({})", word(class)), gap.blocker_evidence.as_slice()),
             _ => {
-                self.blocked.push(format!(
-                    "{} is open: close it with `gaps.close`; or give it to another loop, or a blocker with evidence, with \
-                     `gaps.update`",
-                    gap.id
-                ));
+                self.blocked.push(format!("{} is open", gap.id));
                 return Ok(());
             }
         };
@@ -137,18 +133,13 @@ impl Account {
         let what = format!("line {number} ({:?})", line.text.chars().take(60).collect::<String>());
         let mut missing = Vec::new();
         if proof.is_empty() && keys.is_empty() {
-            missing.push(format!(
-                "{what} has no evidence: name a run that shows it with --evidence {number}=RUN-KEY"
-            ));
+            missing.push(format!("{what} has no evidence"));
         }
         for wanted in proof {
             match known.shows(wanted, &keys) {
                 Some(runs) => runs.iter().for_each(|run| push(&mut keys, run)),
                 None if wanted == LINKED_GAPS => missing.push(format!("{what} waits for the linked gaps")),
-                None => missing.push(format!(
-                    "{what} has no evidence of {wanted}: name a run of it with --evidence {number}=RUN-KEY, or with \
-                     --fixed-in of a linked gap"
-                )),
+                None => missing.push(format!("{what} has no evidence of {wanted}")),
             }
         }
         if missing.is_empty() {

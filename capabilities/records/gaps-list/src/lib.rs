@@ -1,7 +1,7 @@
 //! Lists the gaps.
 
 use ops_guest::{Ctx, Failure, capability};
-use records_common::gap::{Gap, Severity, Status};
+use records_common::gap::{BlockerClass, Gap, Severity, Status};
 use records_common::gaps::GapFile;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -53,8 +53,9 @@ struct Row {
     title: String,
     /// The loop that it belongs to.
     parent_loop: Option<String>,
-    /// Whether something stands in the way, with runs that show it.
-    blocked: bool,
+    /// What stands in the way, where something does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blocked: Option<BlockerClass>,
 }
 
 /// The gaps, those that matter most first.
@@ -117,6 +118,6 @@ fn row(gap: &Gap) -> Row {
         status: gap.status,
         title: gap.title().chars().take(110).collect(),
         parent_loop: gap.parent_loop.clone(),
-        blocked: gap.is_blocked(),
+        blocked: gap.blocker_class,
     }
 }

@@ -45,8 +45,8 @@ fn what_is_asked_comes_and_what_matters_most_comes_first() {
     assert_eq!(
         output["gaps"],
         json!([
-            {"id": "GAP-OP-002", "severity": "critical", "status": "open", "title": "d2", "parent_loop": null, "blocked": true},
-            {"id": "GAP-OP-003", "severity": "high", "status": "open", "title": "Third", "parent_loop": "LOOP-A", "blocked": false},
+            {"id": "GAP-OP-002", "severity": "critical", "status": "open", "title": "d2", "parent_loop": null, "blocked": "policy"},
+            {"id": "GAP-OP-003", "severity": "high", "status": "open", "title": "Third", "parent_loop": "LOOP-A"},
         ])
     );
 }

@@ -12,6 +12,14 @@ use records_common::time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// What to do about a loop that cannot be closed.
+const HELP: &str = "\
+what to do
+  an open gap:              close it with `gaps.close`; or give it to another loop, or a blocker with evidence, with
+                            `gaps.update`
+  a line without evidence:  name a run of the capability in --fixed-in of a linked gap, or any run that shows the line
+                            with --evidence LINE=RUN-KEY";
+
 /// Which loop, and what shows that it is done.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -57,7 +65,11 @@ fn close(ctx: &Ctx, input: Input) -> Result<Output, Failure> {
     let named = named_lines(&input.evidence, scope.body.acceptance.len())?;
     let account = account(ctx, &scope, &GapFile::of(ctx)?, &named)?;
     if !account.blocked.is_empty() {
-        return Err(Failure::conflict(format!("BLOCKED: {}\n  {}", input.id, account.blocked.join("\n  "))));
+        return Err(Failure::conflict(format!(
+            "BLOCKED: {}\n  {}\n{HELP}",
+            input.id,
+            account.blocked.join("\n  ")
+        )));
     }
     let at = time::second(time::now(ctx)?);
     let closed = scope.closed(at.clone(), account.shown)?;

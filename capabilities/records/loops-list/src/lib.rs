@@ -45,7 +45,6 @@ struct Row {
     loop_id: String,
     status: Status,
     priority: Severity,
-    scope: String,
     /// How many of its gaps are open.
     open_gaps: usize,
     /// What it is for, cut.
@@ -88,13 +87,12 @@ fn list(ctx: &Ctx, input: Input) -> Result<Output, Failure> {
             loop_id: id.clone(),
             status: scope.front.status,
             priority: scope.front.priority,
-            scope: scope.front.scope.clone(),
             open_gaps: gaps
                 .gaps()
                 .iter()
                 .filter(|gap| gap.is_open() && gap.parent_loop.as_ref() == Some(id))
                 .count(),
-            objective: scope.front.objective.chars().take(80).collect(),
+            objective: scope.front.objective.chars().take(60).collect(),
         })
         .collect();
     rows.sort_by_key(|row| std::cmp::Reverse(row.priority));

@@ -38,8 +38,8 @@ fn open_ones_come_and_what_matters_most_comes_first() {
     assert_eq!(
         ran.output(),
         &json!({"open": 2, "planned": 1, "closed": 1, "found": 2, "loops": [
-            {"loop_id": "LOOP-B", "status": "open", "priority": "high", "scope": "core", "open_gaps": 2, "objective": "x"},
-            {"loop_id": "LOOP-A", "status": "open", "priority": "low", "scope": "core", "open_gaps": 0, "objective": "x"},
+            {"loop_id": "LOOP-B", "status": "open", "priority": "high", "open_gaps": 2, "objective": "x"},
+            {"loop_id": "LOOP-A", "status": "open", "priority": "low", "open_gaps": 0, "objective": "x"},
         ]})
     );
     for (arguments, found, listed) in [
