@@ -168,6 +168,11 @@ fn what_stands_in_the_way_is_said() {
     }
     let nothing = SCOPE.split("proof:").next().unwrap().to_owned() + "---\n\n## Notes\n- x\n";
     assert!(blocked(&nothing, GAPS, id()).contains("it has no acceptance"));
+    let opened = GAPS.replace("status: fixed, fixed_in: [VERIFY, SMOKE]", "status: open");
+    assert!(blocked(SCOPE, &opened, id()).contains("line 2 (\"Nothing is left\") waits for the linked gaps"));
+    let none = "version: 1\nupdated: 2026-11-22\ngaps: []\n";
+    let unlinked = SCOPE.replace("- GAP-OP-001: fixed\n- GAP-OP-002: goes elsewhere\n", "");
+    assert!(blocked(&unlinked, none, id()).contains("waits for the linked gaps"));
     let failed = json!({"id": "LOOP-A", "evidence": [format!("2={FAILED}")]});
     assert!(
         blocked(SCOPE, GAPS, failed)

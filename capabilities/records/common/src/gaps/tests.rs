@@ -130,6 +130,16 @@ fn what_the_lines_do_not_show_is_not_damaged() {
     }
 }
 
+/// Blank lines at the end of this text are part of it, and a gap put behind its last word would take them away.
+#[test]
+fn a_change_that_would_change_something_else_is_refused() {
+    let plain = GOOD.replace("  - {", "  - ").replace('}', "").replace(", ", "\n    ");
+    let text = text(&plain.replace("description: b\n", "description: |+\n      b\n\n\n"));
+    let mut file = GapFile::parse(text.clone()).unwrap();
+    let why = file.add(gap("GAP-OP-002"), "2026-11-22").unwrap_err().why();
+    assert!(why.contains("cannot be changed by the line") && file.text() == text, "{why}");
+}
+
 #[test]
 fn fifteen_hundred_gaps_are_read() {
     let many: String = (1..=1500)
