@@ -74,34 +74,10 @@ pub struct Output {
 fn file(ctx: &Ctx, input: Input) -> Result<Output, Failure> {
     let parent = parent_loop(&input)?;
     Scope::to_work_on(ctx, &parent)?;
-    let texts = [("title", &input.title), ("doc", &input.doc)];
-    for (flag, text) in texts.into_iter().filter_map(|(flag, text)| Some((flag, text.as_deref()?))) {
-        word::check_text(flag, text)?;
-    }
-    word::check_text("description", &input.description)?;
-    word::check_text("discovered-by", &input.discovered_by)?;
+    check_texts(&input)?;
     let title = input.title.unwrap_or_else(|| word::title_of(&input.description));
-
     let mut gaps = GapFile::of(ctx)?;
-    if let Some(twin) = gaps.gaps().iter().find(|gap| gap.is_open() && same(&gap.title(), &title)) {
-        return Err(Failure::conflict(format!(
-            "{} is open with the same title ({FILE}:{}); say in --title what is different, or leave it at that",
-            twin.id,
-            gaps.line_of(&twin.id)
-        )));
-    }
-    let id = if input.id == "auto" { gaps.next_id() } else { input.id };
-    if !word::is_gap_id(&id) {
-        return Err(Failure::conflict(
-            "no number is left: the highest id has six digits; close this file and begin another",
-        ));
-    }
-    if gaps.gaps().iter().any(|gap| gap.id == id) {
-        return Err(Failure::conflict(format!(
-            "{id} is taken ({FILE}:{}); use --id auto for the next number",
-            gaps.line_of(&id)
-        )));
-    }
+    let id = free_id(&gaps, &input.id, &title)?;
     let now = time::now(ctx)?;
     let gap = Gap {
         id: id.clone(),
@@ -132,6 +108,39 @@ fn file(ctx: &Ctx, input: Input) -> Result<Output, Failure> {
         parent_loop: parent,
         file: FILE.to_owned(),
     })
+}
+
+fn check_texts(input: &Input) -> Result<(), Failure> {
+    let texts = [("title", &input.title), ("doc", &input.doc)];
+    for (flag, text) in texts.into_iter().filter_map(|(flag, text)| Some((flag, text.as_deref()?))) {
+        word::check_text(flag, text)?;
+    }
+    word::check_text("description", &input.description)?;
+    word::check_text("discovered-by", &input.discovered_by)
+}
+
+/// The id that the gap gets, once nothing open says the same and nothing else has the id.
+fn free_id(gaps: &GapFile, wanted: &str, title: &str) -> Result<String, Failure> {
+    if let Some(twin) = gaps.gaps().iter().find(|gap| gap.is_open() && same(&gap.title(), title)) {
+        return Err(Failure::conflict(format!(
+            "{} is open with the same title ({FILE}:{}); say in --title what is different, or leave it at that",
+            twin.id,
+            gaps.line_of(&twin.id)
+        )));
+    }
+    let id = if wanted == "auto" { gaps.next_id() } else { wanted.to_owned() };
+    if !word::is_gap_id(&id) {
+        return Err(Failure::conflict(
+            "no number is left: the highest id has six digits; close this file and begin another",
+        ));
+    }
+    if gaps.gaps().iter().any(|gap| gap.id == id) {
+        return Err(Failure::conflict(format!(
+            "{id} is taken ({FILE}:{}); use --id auto for the next number",
+            gaps.line_of(&id)
+        )));
+    }
+    Ok(id)
 }
 
 /// The loop, which may be given under any of its names, but not two different ones.

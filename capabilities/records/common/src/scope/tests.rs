@@ -1,4 +1,5 @@
 use super::*;
+use crate::gap::Severity;
 
 const ID: &str = "LOOP-INFRA-CORE-20260302";
 const KEY: &str = "CAP-20260302-022322__verify.run__R8mdr71498";
