@@ -6,11 +6,10 @@ use std::path::Path;
 use ops_tests::scratch::{Scratch, repository};
 use serde_json::Value;
 
-use super::world::{copy, core, lay_over};
+use super::world::{core, lay_over};
 
 /// The mistakes of `tests/gates/`, in one workspace: each is made, found and taken back.
-pub(super) fn each_fails_its_gate_alone() {
-    let scratch = copy();
+pub(super) fn each_fails_its_gate_alone(scratch: &Scratch) {
     let kept = tempfile::tempdir().unwrap();
     for folder in ["ops", "docs"] {
         lay_over(&scratch.path(folder), &kept.path().join(folder));
@@ -26,7 +25,7 @@ pub(super) fn each_fails_its_gate_alone() {
     assert!(folders.len() >= 20 && gates.len() >= 8, "{gates:?}");
     let mut wrong = Vec::new();
     for folder in &folders {
-        if let Err(why) = mistake(&scratch, folder) {
+        if let Err(why) = mistake(scratch, folder) {
             wrong.push(format!("{}: {why}", folder.file_name().unwrap().display()));
         }
         lay_over(kept.path(), &scratch.path(""));
@@ -34,7 +33,7 @@ pub(super) fn each_fails_its_gate_alone() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
     // What was taken back is as it was.
     scratch.pin();
-    assert_eq!(core(&scratch)["summary"], "10/10 PASS");
+    assert_eq!(core(scratch)["summary"], "10/10 PASS");
 }
 
 fn gate(folder: &Path) -> String {
@@ -116,36 +115,37 @@ fn expected(scratch: &Scratch, fixture: &Value, findings: &Value) -> Result<(), 
     if named.contains(&at) { Ok(()) } else { Err(format!("the line {line} is {named:?}: {found:#}")) }
 }
 
-/// Evidence that was changed in the host's store fails D403, and a ledger that was cut fails D404.
-pub(super) fn of_records() {
-    let scratch = copy();
-    scratch.breaks("evidence is changed, and entries of the ledger");
-    let said = core(&scratch);
-    assert_eq!(said["summary"], "10/10 PASS", "{said:#}");
+/// A receipt's evidence that was changed where people have it fails D403; a ledger that was cut short fails D404.
+pub(super) fn of_records(scratch: &Scratch) {
+    let said = core(scratch);
     let run = said["gates"][3]["run_key"].as_str().unwrap();
-    let state = fs::read_dir(scratch.path("state/ops")).unwrap().next().unwrap().unwrap().path();
-    let evidence = find(&state, &|path| path.ends_with(format!("{run}/output.json")))
-        .unwrap_or_else(|| panic!("no evidence of {run} below {}", state.display()));
+    let evidence = scratch.path(&format!("receipts/sessions/R{run}/output.json"));
     let text = fs::read_to_string(&evidence).unwrap();
     fs::write(&evidence, text.replacen("pass", "fail", 1)).unwrap();
-    let said = core(&scratch);
+    let said = core(scratch);
     assert_eq!(said["failing_gate_ids"], serde_json::json!(["D403"]), "{said:#}");
     let found = &said["findings"][0];
     assert!(found["file"].as_str().unwrap().contains(run), "{found:#}");
     assert!(found["fix"].as_str().unwrap().contains("ops receipts verify"), "{found:#}");
     fs::write(&evidence, text).unwrap();
-    assert_eq!(core(&scratch)["summary"], "10/10 PASS");
-}
+    assert_eq!(core(scratch)["summary"], "10/10 PASS");
 
-fn find(folder: &Path, wanted: &dyn Fn(&Path) -> bool) -> Option<std::path::PathBuf> {
-    for entry in fs::read_dir(folder).ok()? {
-        let path = entry.ok()?.path();
-        if wanted(&path) {
-            return Some(path);
-        }
-        if let Some(found) = path.is_dir().then(|| find(&path, wanted)).flatten() {
-            return Some(found);
-        }
+    let state = fs::read_dir(scratch.path("state/ops")).unwrap().next().unwrap().unwrap().path();
+    let older = tempfile::tempdir().unwrap();
+    for name in ["ledger.db", "ledger.db-wal"] {
+        fs::copy(state.join(name), older.path().join(name)).unwrap();
     }
-    None
+    scratch.ops(&["cap", "run", "verify.pack.list"]).exits(0);
+    scratch.ops(&["ledger", "checkpoint"]).exits(0);
+    fs::remove_file(state.join("ledger.db-shm")).unwrap();
+    for name in ["ledger.db", "ledger.db-wal"] {
+        fs::copy(older.path().join(name), state.join(name)).unwrap();
+    }
+    let said = core(scratch);
+    assert_eq!(said["failing_gate_ids"], serde_json::json!(["D404"]), "{said:#}");
+    let found = &said["findings"][0];
+    assert_eq!(found["file"], "the ledger", "{found:#}");
+    assert!(found["fix"].as_str().unwrap().contains("ops ledger verify"), "{found:#}");
+    // Without the checkpoint that tells of the lost end, the ledger is one again.
+    fs::remove_dir_all(scratch.path("receipts/log")).unwrap();
 }
