@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 /// How wide a screen is at least.
 const SCREEN: u16 = 80;
 /// Above this width a first column holds texts and not names.
-const LONGEST_NAME: u16 = 56;
+const LONGEST_NAME: u16 = 66;
 /// What a column is given at least, where it has that much to show.
 const NARROWEST: u16 = 9;
 /// Between two columns.

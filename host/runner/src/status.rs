@@ -57,6 +57,8 @@ pub struct Listed {
     pub state: ListState,
     /// The run that listed them.
     pub run: Option<String>,
+    /// How many are open; more than are listed, where the capability cut its list.
+    pub count: u64,
     /// Those that are open, in the capability's order.
     pub open: Vec<Item>,
 }
@@ -256,10 +258,13 @@ impl Listed {
     fn of(report: &Report, list: &str) -> Self {
         let rows = report.output.as_ref().and_then(|output| output.get(list)).and_then(Value::as_array);
         let (Some(ending::Status::Done), Some(rows)) = (report.ending.status, rows) else {
-            return Self { state: ListState::Failed, run: report.key.clone(), open: Vec::new() };
+            return Self { state: ListState::Failed, run: report.key.clone(), ..Self::default() };
         };
         let open = rows.iter().map(Item::of).filter(|item| !OVER.contains(&item.status.as_str()));
-        Self { state: ListState::Listed, run: report.key.clone(), open: open.collect() }
+        let open: Vec<_> = open.collect();
+        let said = report.output.as_ref().and_then(|output| output.get("open")).and_then(Value::as_u64);
+        let count = said.unwrap_or_default().max(open.len() as u64);
+        Self { state: ListState::Listed, run: report.key.clone(), count, open }
     }
 }
 
@@ -273,7 +278,7 @@ impl Item {
             id: text(&["id", "loop_id"]).unwrap_or_default(),
             status: text(&["status"]).unwrap_or_default(),
             weight: text(&["severity", "priority"]),
-            title: text(&["title", "objective", "description"]),
+            title: text(&["title", "objective"]),
         }
     }
 }
@@ -290,7 +295,7 @@ mod tests {
 
     #[test]
     fn what_is_over_is_not_listed_and_what_failed_is_not_empty() {
-        let output = json!({"gaps": [
+        let output = json!({"open": 120, "gaps": [
             {"id": "GAP-OP-1", "status": "open", "severity": "high", "title": "One."},
             {"id": "GAP-OP-2", "status": "fixed"},
             {"id": "GAP-OP-3", "status": "blocked"},
@@ -298,7 +303,7 @@ mod tests {
         let listed = Listed::of(&report(Ending::done("done"), Some(output)), "gaps");
         let ids: Vec<_> = listed.open.iter().map(|item| item.id.as_str()).collect();
         assert_eq!((listed.state, ids), (ListState::Listed, vec!["GAP-OP-1", "GAP-OP-3"]));
-        assert_eq!(listed.open[0].weight.as_deref(), Some("high"));
+        assert_eq!((listed.count, listed.open[0].weight.as_deref()), (120, Some("high")));
         for (ending, output) in [
             (Ending::denied("lock", "no"), None),
             (Ending::done("done"), Some(json!({"other": []}))),

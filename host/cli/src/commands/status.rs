@@ -82,16 +82,19 @@ fn opened(listed: &Listed) -> String {
     match listed.state {
         ListState::NotBound => "not bound".to_owned(),
         ListState::Failed => "could not be listed".to_owned(),
-        ListState::Listed if listed.open.is_empty() => "none is open".to_owned(),
-        ListState::Listed => format!("{} open", listed.open.len()),
+        ListState::Listed if listed.count == 0 => "none is open".to_owned(),
+        ListState::Listed => format!("{} open", listed.count),
     }
 }
 
+/// Every one of them is open, so that need not be said; and what they are about only where the list says it.
 fn table(items: &[Item]) -> Table {
-    let mut table = output::table(&["id", "status", "weight", "what"]);
+    let text = |text: &Option<String>| text.as_deref().map(visible).unwrap_or_default();
+    let titled = items.iter().any(|item| item.title.is_some());
+    let mut table = output::table(if titled { &["id", "weight", "what"][..] } else { &["id", "weight"] });
     for item in items {
-        let text = |text: &Option<String>| text.as_deref().map(visible).unwrap_or_default();
-        table.add_row([visible(&item.id), visible(&item.status), text(&item.weight), text(&item.title)]);
+        let row = [visible(&item.id), text(&item.weight), text(&item.title)];
+        table.add_row(row.into_iter().take(if titled { 3 } else { 2 }));
     }
     table
 }
