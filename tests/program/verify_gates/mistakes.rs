@@ -6,14 +6,12 @@ use std::path::Path;
 use ops_tests::scratch::{Scratch, repository};
 use serde_json::Value;
 
-use super::world::{core, lay_over};
+use super::world::{authored, core, lay_over};
 
 /// The mistakes of `tests/gates/`, in one workspace: each is made, found and taken back.
 pub(super) fn each_fails_its_gate_alone(scratch: &Scratch) {
     let kept = tempfile::tempdir().unwrap();
-    for folder in ["ops", "docs"] {
-        lay_over(&scratch.path(folder), &kept.path().join(folder));
-    }
+    authored(&scratch.path(""), kept.path());
     let mut folders: Vec<_> = fs::read_dir(repository().join("tests/gates"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -28,7 +26,7 @@ pub(super) fn each_fails_its_gate_alone(scratch: &Scratch) {
         if let Err(why) = mistake(scratch, folder) {
             wrong.push(format!("{}: {why}", folder.file_name().unwrap().display()));
         }
-        lay_over(kept.path(), &scratch.path(""));
+        authored(kept.path(), &scratch.path(""));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
     // What was taken back is as it was.

@@ -14,12 +14,7 @@ const FILES: [&str; 2] = ["ops/ops.yaml", "ops/capabilities.yaml"];
 /// The copy, with every component that a binding of it names.
 pub(super) fn copy() -> Scratch {
     let scratch = Scratch::new();
-    for folder in FOLDERS {
-        lay_over(&repository().join(folder), &scratch.path(folder));
-    }
-    for file in FILES {
-        fs::copy(repository().join(file), scratch.path(file)).unwrap();
-    }
+    authored(&repository(), &scratch.path(""));
     for entry in fs::read_dir(scratch.path("ops/bindings")).unwrap() {
         let text = fs::read_to_string(entry.unwrap().path()).unwrap();
         if let Some(name) = text.lines().find_map(|line| line.strip_prefix("component: components/")) {
@@ -30,6 +25,16 @@ pub(super) fn copy() -> Scratch {
     scratch.ops(&["sync"]).exits(0);
     scratch.pin();
     scratch
+}
+
+/// Copies what is authored or generated, from one folder that holds a workspace to another.
+pub(super) fn authored(from: &Path, to: &Path) {
+    for folder in FOLDERS {
+        lay_over(&from.join(folder), &to.join(folder));
+    }
+    for file in FILES {
+        fs::copy(from.join(file), to.join(file)).unwrap();
+    }
 }
 
 /// Copies all files below a folder into another one.
