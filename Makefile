@@ -66,12 +66,13 @@ conformance: host guests ## run the official MCP conformance suite; make live-de
 	  python3 tests/mcp/conformance.py
 
 .PHONY: bench
-bench: guests ## measure decisions, requests against curl, what agents wait for, and a ledger of 100,000 receipts
+bench: guests ## measure decisions, requests against curl, what agents wait for, a thousand capabilities, and a ledger of 100,000 receipts
 	$(CARGO) bench -p ops-policy --bench decide
 	$(CARGO) build -p ops-cli -p ops-tests --bins --profile dist
 	OPS=$(CURDIR)/target/dist/ops GUESTS=$(CURDIR)/$(GUESTS) python3 tests/bench/request.py
 	OPS=$(CURDIR)/target/dist/ops MCP_FIXTURE=$(CURDIR)/target/dist/mcp-fixture GUESTS=$(CURDIR)/$(GUESTS) \
 	  python3 tests/bench/mcp.py
+	OPS=$(CURDIR)/target/dist/ops GUESTS=$(CURDIR)/$(GUESTS) python3 tests/bench/many.py
 	$(CARGO) test -p ops-ledger --profile dist --lib -- --ignored --nocapture a_hundred_thousand
 
 .PHONY: host

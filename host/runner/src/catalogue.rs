@@ -9,10 +9,14 @@ use ops_policy::manifest::{Manifest, Safety};
 use ops_policy::rights::Rights;
 
 use crate::ending::Ending;
-use crate::pinned::{Capability, Pinned, Refusal};
+use crate::pinned::{Bound, Capability, Pinned, Refusal};
 use crate::rights_text::{rights_text, ways};
 use crate::runner::Runner;
 use crate::workspace::BINDINGS;
+
+/// Threads that read bindings at most, and bindings that are worth a thread.
+const MOST_THREADS: usize = 8;
+const LEAST_SHARE: usize = 64;
 
 /// One line of the list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -43,16 +47,39 @@ impl Runner {
     /// The lock does not hold.
     pub fn catalogue(&self) -> Result<Vec<Row>, Refusal> {
         let pinned = self.pinned(Timestamp::now())?;
-        Ok(pinned.names().into_iter().map(|name| self.row(&pinned, name)).collect())
+        Ok(self.rows(&pinned, false))
     }
 
-    fn row(&self, pinned: &Pinned, name: &str) -> Row {
-        match pinned.capability(self.workspace(), name) {
-            Ok(capability) => Row {
+    /// The rows of all capabilities. `whole` holds their components' bytes against the lock too. A large workspace is shared
+    /// out to a few threads.
+    pub(crate) fn rows(&self, pinned: &Pinned, whole: bool) -> Vec<Row> {
+        let names: Vec<_> = pinned.names().into_iter().collect();
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+        let share = names.len().div_ceil(threads).max(LEAST_SHARE);
+        std::thread::scope(|scope| {
+            let rows = |part: &[&String]| -> Vec<Row> {
+                part.iter().map(|name| self.row(pinned, name, whole)).collect()
+            };
+            let parts: Vec<_> = names.chunks(share).map(|part| scope.spawn(move || rows(part))).collect();
+            let done = parts.into_iter().map(std::thread::ScopedJoinHandle::join);
+            // A row must not go missing because its thread fell over.
+            done.flat_map(|rows| rows.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        })
+    }
+
+    fn row(&self, pinned: &Pinned, name: &str, whole: bool) -> Row {
+        let bound = pinned.bound(self.workspace(), name).and_then(|bound| {
+            if whole {
+                self.check_component(pinned, &bound.binding.component, bound.component.digest)?;
+            }
+            Ok(bound)
+        });
+        match bound {
+            Ok(Bound { binding, component, .. }) => Row {
                 name: name.to_owned(),
-                safety: capability.binding.safety.as_str().to_owned(),
-                approval: ways(&capability.binding),
-                summary: visible(&capability.manifest.summary),
+                safety: binding.safety.as_str().to_owned(),
+                approval: ways(&binding),
+                summary: visible(&component.manifest.summary),
                 fault: None,
             },
             Err(refusal) => Row {

@@ -50,6 +50,13 @@ pub struct Capability {
     pub imports: BTreeSet<String>,
 }
 
+/// A binding that the lock vouches for, and what the lock has of its component.
+pub(crate) struct Bound<'a> {
+    pub(crate) binding: Binding,
+    pub(crate) binding_digest: Digest,
+    pub(crate) component: &'a Component,
+}
+
 /// Why something is not loaded: a stable code and a text for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -128,6 +135,27 @@ impl Pinned {
     ///
     /// Its binding, or the component that the binding names, is not what the lock covers, or does not parse.
     pub fn capability(&self, workspace: &Workspace, name: &str) -> Result<Capability, Refusal> {
+        let Bound { binding, binding_digest, component } = self.bound(workspace, name)?;
+        let manifest_digest =
+            Digest::of_json(&component.manifest).map_err(|error| Refusal::new("lock", error))?;
+        Ok(Capability {
+            name: name.to_owned(),
+            binding_digest,
+            binding_file: binding_file(name),
+            manifest: component.manifest.clone(),
+            manifest_digest,
+            component_digest: component.digest,
+            imports: component.imports.clone(),
+            binding,
+        })
+    }
+
+    /// The binding behind a name, and what the lock has of its component: what a list of many needs.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Pinned::capability`].
+    pub(crate) fn bound(&self, workspace: &Workspace, name: &str) -> Result<Bound<'_>, Refusal> {
         let file = binding_file(name);
         let bytes = checked(workspace, &self.lock, &file)?;
         let binding = Binding::parse(&workspace.shown(&file), &bytes)
@@ -142,19 +170,8 @@ impl Pinned {
                 ),
             ));
         }
-        let entry = self.component(workspace, &binding.component)?;
-        let manifest_digest =
-            Digest::of_json(&entry.manifest).map_err(|error| Refusal::new("lock", error))?;
-        Ok(Capability {
-            name: name.to_owned(),
-            binding_digest: Digest::of(&bytes),
-            binding_file: file,
-            manifest: entry.manifest.clone(),
-            manifest_digest,
-            component_digest: entry.digest,
-            imports: entry.imports.clone(),
-            binding,
-        })
+        let component = self.component(workspace, &binding.component)?;
+        Ok(Bound { binding_digest: Digest::of(&bytes), component, binding })
     }
 
     fn component(&self, workspace: &Workspace, path: &str) -> Result<&Component, Refusal> {

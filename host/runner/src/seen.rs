@@ -4,6 +4,9 @@
 //! coarse: a second write within the same tick would not show. So what was read is remembered only where the file's last
 //! change lay a while back when it was read. And the lock is verified anew every second all the same, because an
 //! approver's time can be over.
+//!
+//! `ops status` looks at every component each time it is typed. Where that is much to read, what was seen is kept in the
+//! host's state, which a workspace cannot reach. Nothing runs on the word of it: a run reads and hashes its component.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -13,11 +16,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use ops_policy::digest::Digest;
+use serde::{Deserialize, Serialize};
 
 use crate::pinned::{Pinned, Refusal};
 use crate::runner::Runner;
 use crate::trust;
-use crate::workspace::{APPROVERS, LOCK, SETTINGS};
+use crate::workspace::{APPROVERS, LOCK, SETTINGS, replace};
 
 /// How long a lock that was verified is taken for verified.
 const VERIFIED: Duration = Duration::from_secs(1);
@@ -25,11 +29,24 @@ const VERIFIED: Duration = Duration::from_secs(1);
 /// second, some old ones in two.
 const SETTLED: Duration = Duration::from_secs(3);
 
+/// What was seen of components, in the state folder.
+const FILE: &str = "seen.json";
+/// From so many bytes on, what was seen is kept for the next process: a twentieth of a second of reading and hashing.
+const WORTH_KEEPING: u64 = 32 * 1024 * 1024;
+
 /// What was read and need not be read again.
 #[derive(Default)]
 pub(crate) struct Seen {
     lock: Mutex<Option<Verified>>,
-    components: Mutex<BTreeMap<String, (Identity, Digest)>>,
+    components: Mutex<Option<Components>>,
+}
+
+/// Components that hold the bytes of their digests, by path.
+#[derive(Default)]
+struct Components {
+    known: BTreeMap<String, (Identity, Digest)>,
+    /// How many bytes were read to know what the file in the state does not say.
+    unsaved: u64,
 }
 
 struct Verified {
@@ -39,7 +56,7 @@ struct Verified {
 }
 
 /// What the system says of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
     file: [u64; 3],
     times: [i64; 4],
@@ -93,15 +110,46 @@ impl Runner {
     /// It does not, or cannot be read.
     pub(crate) fn check_component(&self, pinned: &Pinned, path: &str, digest: Digest) -> Result<(), Refusal> {
         let identity = Identity::settled(&self.workspace().root().join(path));
-        let seen = || self.seen().components.lock().unwrap_or_else(PoisonError::into_inner);
-        if identity.is_some() && seen().get(path).copied() == identity.map(|identity| (identity, digest)) {
+        let is_seen = self.components(|seen| seen.known.get(path).copied());
+        if identity.is_some() && is_seen == identity.map(|identity| (identity, digest)) {
             return Ok(());
         }
         pinned.component_bytes(self.workspace(), path)?;
         if let Some(identity) = identity {
-            seen().insert(path.to_owned(), (identity, digest));
+            self.components(|seen| {
+                let [.., size] = identity.file;
+                seen.unsaved = seen.unsaved.saturating_add(size);
+                seen.known.insert(path.to_owned(), (identity, digest));
+            });
         }
         Ok(())
+    }
+
+    /// Looks at, or adds to, what was seen of components; the first time, with what the state says.
+    fn components<T>(&self, look: impl FnOnce(&mut Components) -> T) -> T {
+        let mut seen = self.seen().components.lock().unwrap_or_else(PoisonError::into_inner);
+        look(seen.get_or_insert_with(|| {
+            // What cannot be read is as good as nothing: then everything is read again.
+            let kept = std::fs::read(self.workspace().state().join(FILE)).ok();
+            let known = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+            Components { known, unsaved: 0 }
+        }))
+    }
+
+    /// Keeps what was seen of components for the next process, where it saves that one much reading.
+    pub(crate) fn remember_components(&self) {
+        self.components(|seen| {
+            if seen.unsaved < WORTH_KEEPING {
+                return;
+            }
+            seen.known.retain(|path, _| self.workspace().has(path));
+            let path = self.workspace().state().join(FILE);
+            let bytes = serde_json::to_vec(&seen.known).unwrap_or_default();
+            // Where it cannot be written, the next process reads again.
+            if replace(&path, &bytes, 0o600).is_ok() {
+                seen.unsaved = 0;
+            }
+        });
     }
 }
 

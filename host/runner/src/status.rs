@@ -10,9 +10,7 @@ use ops_ledger::store::ReceiptFilter;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::catalogue::Row;
 use crate::ending::{self, Ending};
-use crate::pinned::Pinned;
 use crate::receipt::Report;
 use crate::runner::Runner;
 
@@ -130,14 +128,6 @@ pub(crate) struct Basis {
 }
 
 impl Runner {
-    /// What keeps a capability from running, its component's bytes included.
-    fn fault(&self, pinned: &Pinned, row: &Row) -> Option<String> {
-        if row.fault.is_some() {
-            return row.fault.clone();
-        }
-        self.vouched(pinned, &row.name).err().map(|refusal| refusal.message)
-    }
-
     /// Whether one of [`LISTS`] is bound here, and the lock vouches for it.
     pub fn lists(&self, capability: &str) -> bool {
         self.is_bound(capability)
@@ -178,8 +168,9 @@ impl Runner {
             Ok(pinned) => {
                 let lock = &pinned.lock.lock;
                 let development = if lock.development { ", for development" } else { "" };
-                let rows = self.catalogue().unwrap_or_default();
-                let faults: Vec<_> = rows.iter().filter_map(|row| self.fault(&pinned, row)).collect();
+                let rows = self.rows(&pinned, true);
+                self.remember_components();
+                let faults: Vec<_> = rows.iter().filter_map(|row| row.fault.clone()).collect();
                 let lock =
                     format!("number {}, signed by {}{development}", lock.counter, pinned.signer.principal);
                 (lock, rows.len() - faults.len(), faults)
