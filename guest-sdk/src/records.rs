@@ -35,6 +35,8 @@ pub struct Receipt {
     pub status: String,
     /// When, RFC 3339.
     pub at: String,
+    /// Whether it was a dry run, which shows what would be done and that nothing was.
+    pub dry_run: bool,
     /// Whether signature, log and evidence hold.
     pub verifies: bool,
     /// Why not, or what is no longer there to be checked.
@@ -74,6 +76,8 @@ pub struct Run {
     pub status: String,
     /// When it ended, or began where it has not, RFC 3339.
     pub at: String,
+    /// Whether it was a dry run.
+    pub dry_run: bool,
     /// The run that called this one.
     pub parent: Option<String>,
     /// The run on whose word the host started this one.

@@ -358,7 +358,7 @@ mod recorded {
 #[test]
 fn a_receipt_is_read_by_its_key_and_no_other_path() {
     let receipt = json!({
-        "run": "CAP-1", "capability": "a.b", "safety": "read-only", "status": "done", "at": "", "verifies": true,
+        "run": "CAP-1", "capability": "a.b", "safety": "read-only", "status": "done", "at": "", "dry_run": false, "verifies": true,
         "why": null,
     });
     let mut world = World::new(&recorded::CAPABILITY).service(

@@ -229,7 +229,7 @@ fn planned() {
 
 fn counted() {
     let scratch = calling(&["test.guest.echo"]);
-    let many = ["--name", "no.such"].repeat(257);
+    let many = ["--name", "no.such"].repeat(513);
     let ran = scratch.ops(&[&["cap", "run", INVOKES, "--json"][..], &many].concat()).exits(4);
     assert_eq!(ran.json()["error"]["code"], "limit-calls");
 }
@@ -406,5 +406,26 @@ fn keys() {
     let (_, receipt) = ask(&scratch, &format!("/receipts/{key}"));
     assert_eq!(receipt["verifies"], false, "{receipt}");
     assert!(receipt["why"].as_str().unwrap().contains("BAD"), "{receipt}");
+    assert_eq!(ask(&scratch, &format!("/runs/{key}/output")).0, 200, "the host's own copy is as it was");
+    let kept = crate::replay::content(&scratch).join(&key).join("output.json");
+    fs::write(&kept, fs::read_to_string(&kept).unwrap().replace("hello", "other")).unwrap();
     assert_eq!(ask(&scratch, &format!("/runs/{key}/output")).0, 500);
+    // A copy of another run's good receipt is not this run's.
+    let scratch = asking("      - {id: all, method: GET, path: /**, effect: read}");
+    scratch.ops(&["cap", "run", "test.guest.echo", "--text", "one"]).exits(0);
+    let one = latest(&scratch);
+    scratch.ops(&["cap", "run", "test.guest.echo", "--text", "two"]).exits(0);
+    let two = latest(&scratch);
+    let place = |key: &str| scratch.path("receipts/sessions").join(format!("R{key}"));
+    fs::remove_dir_all(place(&one)).unwrap();
+    let copied =
+        std::process::Command::new("cp").arg("-a").args([place(&two), place(&one)]).status().unwrap();
+    assert!(copied.success());
+    assert_eq!(ask(&scratch, &format!("/receipts/{one}")).1["verifies"], false);
+    let checked = scratch.ops(&["receipts", "verify", &one]);
+    assert!(checked.code != 0 && checked.stdout.contains("another receipt"), "{checked:?}");
+    // And a folder of that name in somebody's way is no receipt.
+    fs::remove_dir_all(place(&one)).unwrap();
+    fs::rename(place(&two), scratch.path(&one)).unwrap();
+    assert!(scratch.ops(&["receipts", "verify", &one]).exits(0).stdout.contains("good"));
 }

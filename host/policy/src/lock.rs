@@ -31,7 +31,7 @@ pub use error::LockError;
 /// The namespace of a lock's signature.
 pub const NAMESPACE: &str = "ops-lock";
 /// Length of a lock file, in bytes.
-pub const MAX_FILE: usize = 4 * 1024 * 1024;
+pub const MAX_FILE: usize = 16 * 1024 * 1024;
 /// The version of the format that is read and written.
 pub const VERSION: u32 = 1;
 

@@ -95,6 +95,8 @@ pub(crate) struct RunBroker {
     rights: Arc<Rights>,
     sender: Sender,
     caller: Caller,
+    /// The calls that are under way. Where the run's time ends meanwhile, nothing else tells of them.
+    calling: Option<Vec<Call>>,
     seen: Seen,
     /// What is answered from the journal of the run that this one continues.
     tape: Tape,
@@ -122,6 +124,7 @@ impl RunBroker {
             rights,
             sender,
             caller,
+            calling: None,
             seen: Seen {
                 phase,
                 reads: Vec::new(),
@@ -143,7 +146,8 @@ impl RunBroker {
     }
 
     /// What was seen, and what it was sent with.
-    pub(crate) fn into_parts(self) -> (Seen, Sender) {
+    pub(crate) fn into_parts(mut self) -> (Seen, Sender) {
+        self.cut_short();
         (self.seen, self.sender.close())
     }
 

@@ -8,6 +8,7 @@
 //! In the apply phase nothing is called: the answers are those that the plan was made with.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use ops_policy::message::{Call, CallError, Invoked};
@@ -22,10 +23,10 @@ use crate::run::{Actor, Arguments, Cause, Nobody, Order, Run, What};
 use crate::runner::Runner;
 
 /// Calls in one phase of a run at most.
-pub(crate) const MAX_CALLS: usize = 256;
+pub(crate) const MAX_CALLS: usize = 512;
 /// How deep calls may go: a capability that a person runs may call one that calls one.
 pub(crate) const MAX_DEPTH: u8 = 3;
-/// All outputs of one crossing together, in bytes: they are kept for the journal, and go to the guest.
+/// All outputs in one phase of a run together, in bytes: they are kept for the journal, and go to the guest.
 const MAX_ANSWERS: usize = 16 * 1024 * 1024;
 /// Calls at a time.
 const AT_ONCE: usize = 4;
@@ -38,6 +39,8 @@ pub(crate) struct Caller {
     one: One,
     /// Turns `true` when the calling run should end.
     cancel: watch::Receiver<bool>,
+    /// What outputs may still be long in this phase.
+    left: Arc<AtomicUsize>,
 }
 
 impl Run<'_> {
@@ -46,7 +49,8 @@ impl Run<'_> {
         let (runner, actor) = (self.runner.clone(), self.order.actor.clone());
         let cause = Cause::Called { by: self.key.clone(), depth: self.order.cause.depth().saturating_add(1) };
         let one = move |call: &Call, cancel| made(&runner, &actor, &cause, call, cancel);
-        Caller { one: Arc::new(one), cancel: self.order.cancel.clone() }
+        let left = Arc::new(AtomicUsize::new(MAX_ANSWERS));
+        Caller { one: Arc::new(one), cancel: self.order.cancel.clone(), left }
     }
 }
 
@@ -62,7 +66,7 @@ impl Drop for Stopping {
 impl Caller {
     #[cfg(test)]
     pub(crate) fn with(one: One, cancel: watch::Receiver<bool>) -> Self {
-        Self { one, cancel }
+        Self { one, cancel, left: Arc::new(AtomicUsize::new(MAX_ANSWERS)) }
     }
 
     /// Makes the calls that are granted. The answers come in the order of the calls.
@@ -79,9 +83,10 @@ impl Caller {
             // It is never closed, so there is a place, sooner or later.
             let place = places.clone().acquire_owned().await.ok();
             let (one, call, cancel) = (self.one.clone(), call.clone(), stopped.clone());
+            let left = self.left.clone();
             under_way.push(Ok(tokio::task::spawn_blocking(move || {
                 let _place = place;
-                one(&call, cancel)
+                bounded(one(&call, cancel), &left)
             })));
         }
         let mut answers = Vec::new();
@@ -93,7 +98,7 @@ impl Caller {
                 Err(answer) => answer,
             });
         }
-        bounded(answers)
+        answers
     }
 }
 
@@ -155,23 +160,17 @@ fn failed(run: Option<String>, milliseconds: u64, why: String) -> Invoked {
     Invoked { run, milliseconds, outcome: Err(CallError::Failed(why)) }
 }
 
-/// Outputs beyond what one crossing may carry are left out, and said to be.
-fn bounded(mut answers: Vec<Invoked>) -> Vec<Invoked> {
-    let mut left = MAX_ANSWERS;
-    for answer in &mut answers {
-        let length = match &answer.outcome {
-            Ok(text) | Err(CallError::NotGranted(text) | CallError::Failed(text)) => text.len(),
-        };
-        match left.checked_sub(length) {
-            Some(rest) => left = rest,
-            None => {
-                let why =
-                    format!("the outputs of these calls are longer than {} MiB together", MAX_ANSWERS >> 20);
-                answer.outcome = Err(CallError::Failed(why));
-            }
-        }
+/// An output beyond what a phase may hear is left out as it arrives, and said to be.
+fn bounded(mut answer: Invoked, left: &AtomicUsize) -> Invoked {
+    let length = match &answer.outcome {
+        Ok(text) | Err(CallError::NotGranted(text) | CallError::Failed(text)) => text.len(),
+    };
+    let take = |left: usize| left.checked_sub(length);
+    if left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
+        let why = format!("the outputs of its calls are longer than {} MiB together", MAX_ANSWERS >> 20);
+        answer.outcome = Err(CallError::Failed(why));
     }
-    answers
+    answer
 }
 
 /// The code of a run that was called and may change something.

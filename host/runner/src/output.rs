@@ -67,6 +67,8 @@ fn start(schema: &Value, output: &Value) -> Result<Option<Start>, String> {
 impl Run<'_> {
     /// Notes what is to be started, where the binding lets it be. In a dry run nothing is.
     fn take_start(&mut self, decided: &Decided, start: Result<Option<Start>, String>) -> Result<(), Ending> {
+        // What an earlier phase asked for counts no more.
+        self.record.start = None;
         let Some(start) = start.map_err(|why| Ending::failed("output", why))? else { return Ok(()) };
         let name = clip(&visible(&start.capability), 100);
         if !decided.rights.starts.contains(&start.capability) {

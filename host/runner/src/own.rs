@@ -5,13 +5,13 @@
 //! an output stay as they are once they are written.
 
 mod lines;
+mod receipt;
 mod registry;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use ops_ledger::content;
 use ops_ledger::receipt as ledger;
 use ops_ledger::store::{LedgerError, ReceiptFilter};
 use ops_policy::digest::Digest;
@@ -20,7 +20,6 @@ use ops_policy::settings::{Own, Role};
 use serde_json::{Value, json};
 
 use crate::ending::Ending;
-use crate::receipts::Keys;
 use crate::runner::Runner;
 use crate::workspace::BINDINGS;
 
@@ -99,79 +98,13 @@ impl Runner {
         }
     }
 
-    fn own_receipt(&self, run: &str) -> Result<Value, Missing> {
-        let stored = self.ledger().receipt(run)?;
-        let key = stored.summary.run;
-        if key != run {
-            // A part of a key is for people; evidence names the whole.
-            return Err(Missing::Unknown);
-        }
-        let (statement, _) = self.receipt(&key)?;
-        let safety = statement.predicate.run.safety;
-        let (verifies, why) = match self.verify(std::slice::from_ref(&key), &Keys::default()) {
-            Ok(verified) => {
-                let bad = verified.iter().flat_map(|one| &one.checks).find(|check| check.contains(": BAD"));
-                (verified.iter().all(|one| one.good), bad.cloned())
-            }
-            Err(why) => (false, Some(why)),
-        };
-        Ok(json!({
-            "run": key, "capability": stored.summary.capability, "status": stored.summary.status.word(),
-            "safety": safety.map_or("unknown", safety_word), "at": stored.summary.at.to_string(),
-            "verifies": verifies, "why": why,
-        }))
-    }
-
-    fn own_receipts(&self, last: u32) -> Result<Value, Missing> {
-        let (mut verified, mut erased, mut bad) = (0_u64, 0_u64, Vec::new());
-        let rows = self.receipts(last)?;
-        for row in &rows {
-            match self.verify(std::slice::from_ref(&row.key), &Keys::default()).as_deref() {
-                Ok([one]) if one.good => {
-                    let is_erased = one.checks.iter().any(|check| check == "evidence: erased");
-                    *(if is_erased { &mut erased } else { &mut verified }) += 1;
-                }
-                Ok(checked) => {
-                    let checks = checked.iter().flat_map(|one| &one.checks);
-                    let why: Vec<_> = checks.filter(|check| check.contains(": BAD")).cloned().collect();
-                    bad.push(json!({"run": row.key, "why": why.join("; ")}));
-                }
-                Err(why) => bad.push(json!({"run": row.key, "why": why})),
-            }
-        }
-        Ok(json!({"receipts": rows.len(), "verified": verified, "erased": erased, "bad": bad}))
-    }
-
-    fn own_output(&self, run: &str) -> Result<Value, Missing> {
-        let stored = self.ledger().receipt(run)?;
-        if stored.summary.run != run {
-            return Err(Missing::Unknown);
-        }
-        let found = content::get(self.workspace().state(), run, OUTPUT)
-            .map_err(|error| Missing::Failed(error.to_string()))?;
-        let Some(bytes) = found else {
-            let evidence = content::get(self.workspace().state(), run, "evidence.json");
-            return Err(if evidence.is_ok_and(|found| found.is_some()) {
-                Missing::Unknown
-            } else {
-                Missing::Erased
-            });
-        };
-        // What the receipt vouches for, and no file that somebody put there since.
-        let vouched = self.verify(&[run.to_owned()], &Keys::default());
-        if !vouched.is_ok_and(|verified| verified.iter().all(|one| one.good)) {
-            return Err(Missing::Failed(format!("the evidence of {run} is not what its receipt says")));
-        }
-        serde_json::from_slice(&bytes).map_err(|error| Missing::Failed(error.to_string()))
-    }
-
     fn own_runs(&self, asked: &Asked) -> Result<Value, Missing> {
         if asked.status.as_deref() == Some("unknown") && asked.capability.is_none() {
             let rows = self.runs(true, asked.last)?;
             let rows = rows.into_iter().filter(|row| row.status == "unknown").map(|row| {
                 json!({
                     "run": row.key, "capability": row.capability, "status": row.status, "at": row.at,
-                    "parent": null, "started_by": null,
+                    "dry_run": false, "parent": null, "started_by": null,
                 })
             });
             return Ok(json!({"runs": rows.collect::<Vec<_>>()}));
@@ -192,7 +125,7 @@ impl Runner {
             let run = statement.predicate.run;
             rows.push(json!({
                 "run": row.run, "capability": row.capability, "status": row.status.word(), "at": row.at.to_string(),
-                "parent": run.called_by, "started_by": run.started_by,
+                "dry_run": run.mode == ledger::Mode::DryRun, "parent": run.called_by, "started_by": run.started_by,
             }));
         }
         Ok(json!({"runs": rows}))

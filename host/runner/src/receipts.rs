@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ops_ledger::evidence::{Evidence, Place};
-use ops_ledger::export::{self, Export};
+use ops_ledger::export::{self, BUNDLE_NAME, Export};
 use ops_ledger::key::PublicKey;
 use ops_ledger::log::LogVerifier;
 use ops_ledger::receipt::Receipt;
@@ -133,16 +133,25 @@ impl Runner {
         let keys = Keys { host: Some(host), log };
         what.iter()
             .map(|what| {
+                // A run key is never a path, whatever lies in the folder that somebody stands in.
+                let is_key = what.starts_with("CAP-") && !what.contains('/');
+                if !is_key && Path::new(what).exists() {
+                    return Ok(Verified { what: what.clone(), ..verify_path(Path::new(what), &keys)? });
+                }
+                let stored = self.ledger().receipt(what).map_err(|error| error.to_string())?;
                 // What the ledger has is the original; the folder of the same run is what people were handed.
-                let path = if Path::new(what).exists() {
-                    PathBuf::from(what)
-                } else {
-                    let stored = self.ledger().receipt(what).map_err(|error| error.to_string())?;
-                    let key = stored.summary.run;
-                    let folder = self.exported(&key);
-                    if folder.is_dir() { folder } else { self.export(&key)? }
-                };
-                Ok(Verified { what: what.clone(), ..verify_path(&path, &keys)? })
+                let key = stored.summary.run;
+                let folder = self.exported(&key);
+                let folder = if folder.is_dir() { folder } else { self.export(&key)? };
+                let mut verified = Verified { what: what.clone(), ..verify_path(&folder, &keys)? };
+                let written = std::fs::read(folder.join(BUNDLE_NAME)).ok();
+                if written.as_deref() != Some(stored.bundle.as_slice()) {
+                    verified.good = false;
+                    verified
+                        .checks
+                        .push("ledger: BAD: the ledger has another receipt of this run".to_owned());
+                }
+                Ok(verified)
             })
             .collect()
     }

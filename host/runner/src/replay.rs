@@ -147,7 +147,12 @@ impl Runner {
     }
 
     /// A body of a run's evidence, if the receipt lists one of this name.
-    fn kept(&self, run: &str, evidence: &Evidence, name: &str) -> Result<Option<Vec<u8>>, RecordingError> {
+    pub(crate) fn kept(
+        &self,
+        run: &str,
+        evidence: &Evidence,
+        name: &str,
+    ) -> Result<Option<Vec<u8>>, RecordingError> {
         let Some(file) = evidence.files.iter().find(|file| file.name == name) else { return Ok(None) };
         if file.place == Place::Nowhere {
             return Err(none("not-kept", "its bodies were not kept"));

@@ -123,6 +123,19 @@ impl Person for Nobody {
     }
 }
 
+/// The same person, without what was piped in.
+struct AtTheTerminal<'a>(&'a mut dyn Person);
+
+impl Person for AtTheTerminal<'_> {
+    fn confirm(&mut self, plan: &Plan) -> Option<String> {
+        self.0.confirm(plan)
+    }
+
+    fn piped(&mut self, _: &Plan) -> Option<String> {
+        None
+    }
+}
+
 /// Why there is a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Cause {
@@ -253,7 +266,9 @@ impl Runner {
             Box::new(move |_| Ok(Arguments { values: values.clone(), dry_run: false }));
         let what = What::Call { capability: start.capability, arguments };
         let order = Order { what, actor, cause: Cause::Started { by }, reports, trace, cancel };
-        report.started = Some(Box::new(self.run_once(order, person).await));
+        // A line that was piped in was meant for what was asked for.
+        let mut person = AtTheTerminal(person);
+        report.started = Some(Box::new(self.run_once(order, &mut person).await));
         report
     }
 

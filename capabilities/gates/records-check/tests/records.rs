@@ -17,7 +17,7 @@ const LOOP: &str = "---\nloop_id: LOOP-A-20260302\ncreated: 2026-03-02\nstatus: 
 
 fn look(gaps: &str, scope: &str, status: &str, verifies: bool) -> Report {
     let receipt = json!({
-        "run": RUN, "capability": "verify.run", "status": status, "at": "2026-03-02T02:22:49Z", "verifies": verifies,
+        "run": RUN, "capability": "verify.run", "status": status, "at": "2026-03-02T02:22:49Z", "dry_run": false, "verifies": verifies,
         "why": null, "safety": "read-only",
     });
     let answer = Answer::get(&format!("/receipts/{RUN}"));

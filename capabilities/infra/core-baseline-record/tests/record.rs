@@ -41,7 +41,7 @@ fn report() -> Value {
 }
 
 fn receipt(run: &str, capability: &str) -> Value {
-    json!({"run": run, "capability": capability, "safety": "read-only", "status": "failed", "at": "2026-03-02T02:22:49Z", "verifies": true, "why": null})
+    json!({"run": run, "capability": capability, "safety": "read-only", "status": "failed", "at": "2026-03-02T02:22:49Z", "dry_run": false, "verifies": true, "why": null})
 }
 
 fn answer(run: &str, receipt: Value) -> Answer {

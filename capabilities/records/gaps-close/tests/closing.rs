@@ -39,7 +39,7 @@ gaps:
 
 fn receipt(run: &str, safety: &str, status: &str, why: Option<&str>) -> Answer {
     Answer::get(&format!("/receipts/{run}")).json(json!({"run": run, "capability": "x.y", "safety": safety,
-        "status": status, "at": "2026-03-02T02:23:22Z", "verifies": why.is_none(), "why": why}))
+        "status": status, "at": "2026-03-02T02:23:22Z", "dry_run": false, "verifies": why.is_none(), "why": why}))
 }
 
 fn world() -> World {

@@ -32,7 +32,7 @@ fn world() -> World {
     let receipt = |run: &str, status: &str| {
         Answer::get(&format!("/receipts/{run}"))
             .json(json!({"run": run, "capability": "x.y", "safety": "read-only",
-            "status": status, "at": "2026-03-02T02:23:22Z", "verifies": true, "why": null}))
+            "status": status, "at": "2026-03-02T02:23:22Z", "dry_run": false, "verifies": true, "why": null}))
     };
     World::new(&CAPABILITY)
         .directory("gaps", &[("operational.gaps.yaml", GAPS)])

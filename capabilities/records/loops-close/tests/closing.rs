@@ -49,7 +49,7 @@ fn receipt(run: &str, status: &str) -> Answer {
     let name = run.split("__").nth(1).unwrap();
     Answer::get(&format!("/receipts/{run}"))
         .json(json!({"run": run, "capability": name, "safety": "read-only",
-        "status": status, "at": "2026-03-02T02:23:22Z", "verifies": true, "why": null}))
+        "status": status, "at": "2026-03-02T02:23:22Z", "dry_run": false, "verifies": true, "why": null}))
 }
 
 fn world(scope: &str, gaps: &str) -> World {

@@ -1,6 +1,6 @@
 //! Calls of other capabilities: made in a plan and in a read-only run, answered from the plan in its application.
 
-use ops_policy::message::{Call, Invoked};
+use ops_policy::message::{Call, CallError, Invoked};
 use ops_policy::plan::PlannedCalls;
 use ops_policy::visible::{clip, visible};
 use ops_sandbox::broker::Stop;
@@ -40,6 +40,15 @@ impl RunBroker {
         Ok(answers)
     }
 
+    /// Takes note of calls that nobody waits for any more. Their own receipts name this run.
+    pub(super) fn cut_short(&mut self) {
+        let Some(calls) = self.calling.take() else { return };
+        let why = || CallError::Failed("the run ended before it was answered".to_owned());
+        let answers =
+            calls.iter().map(|_| Invoked { run: None, milliseconds: 0, outcome: Err(why()) }).collect();
+        self.seen.invoked.push(PlannedCalls { calls, answers });
+    }
+
     /// In the apply phase, what the plan was made with. Calls that the plan does not have there are a deviation.
     fn planned_answers(&mut self, calls: &[Call]) -> Result<Option<Vec<Invoked>>, Stop> {
         let number = self.seen.invoked.len();
@@ -66,7 +75,9 @@ impl RunBroker {
             let what = clip(&visible(&self.veil(&format!("invoke {capability}"))), MAX_REPORT);
             self.note_refused(&what, None);
         }
+        self.calling = Some(calls.to_vec());
         let answers = self.caller.call(calls, |name| granted.contains(name)).await;
+        self.calling = None;
         let (trail, phase) = self.sender.trail();
         for (call, answer) in
             calls.iter().zip(&answers).filter(|(call, _)| granted.contains(&call.capability))

@@ -115,5 +115,9 @@ fn is_as_wide(need: &RuleNeed, rule: &Rule) -> bool {
         })
         .collect();
     let same = need.path == granted || needed.matches(&sample.join("/"));
-    need.method == rule.method.as_str() && need.effect == rule.effect && same
+    let within = |granted: &[String], needed: &[String]| {
+        granted.iter().all(|name| needed.iter().any(|other| other.eq_ignore_ascii_case(name)))
+    };
+    let fields = within(&rule.query, &need.query) && within(&rule.headers, &need.headers);
+    need.method == rule.method.as_str() && need.effect == rule.effect && same && fields
 }
