@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use libtest_mimic::Trial;
-use ops_tests::scratch::{ops, repository};
+use ops_tests::scratch::{guest, ops, repository};
 use ops_tests::skip::{python, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -26,7 +26,7 @@ pub(crate) fn trials() -> Vec<Trial> {
                 .arg(&path)
                 .arg(folder.path())
                 .env("OPS", ops())
-                .env("GUESTS", repository().join("target/wasm32-wasip2/guest"))
+                .env("GUESTS", guest("guest-echo").parent().unwrap())
                 .output()
                 .unwrap();
             let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
