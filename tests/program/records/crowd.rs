@@ -36,7 +36,7 @@ fn two_hundred() {
     let scratch = workspace(
         &["gaps.file", "gaps.close"],
         &before,
-        &[("LOOP-A", &scope("LOOP-A", "", "## Acceptance\n- x\n"))],
+        &[("LOOP-A", &scope("LOOP-A", "proof:\n  - [test.guest.echo]\n", "## Acceptance\n- x\n"))],
     );
     let key = check(&scratch, "fixed");
     let yes = scratch.path("yes");

@@ -1,17 +1,30 @@
 //! What gaps and loops say of one another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gates_common::{Finding, Look, line_of};
+use ops_guest::{Ctx, Failure};
+use records_common::closing::{Place, account};
+use records_common::evidence::Runs;
 use records_common::gap::Gap;
 use records_common::gaps::{self, GapFile};
 use records_common::scope::{self, Scope, Status};
 
-pub(crate) fn check(gaps: &GapFile, loops: &BTreeMap<String, Scope>, look: &mut Look) {
+/// What to do about a loop that is closed and should not be.
+const REOPEN: &str = "open it again, and close it with `ops loops close`";
+
+/// Gaps and the loops that they belong to. A loop whose file cannot be read was told already.
+pub(crate) fn check(
+    gaps: &GapFile,
+    loops: &BTreeMap<String, Scope>,
+    unreadable: &BTreeSet<String>,
+    look: &mut Look,
+) {
     for gap in gaps.gaps() {
         let parent = gap.parent_loop.as_ref();
-        if let Some(parent) = parent.filter(|parent| !loops.contains_key(*parent)) {
-            let what = format!("{} belongs to {parent}, and there is no such loop that can be read", gap.id);
+        let is_there = |parent: &String| loops.contains_key(parent) || unreadable.contains(parent);
+        if let Some(parent) = parent.filter(|parent| !is_there(parent)) {
+            let what = format!("{} belongs to {parent}, and there is no such loop", gap.id);
             look.found(of_gap(gaps, gap, what, "create the loop, or give the gap to another one"));
         }
     }
@@ -29,7 +42,7 @@ pub(crate) fn of_gap(gaps: &GapFile, gap: &Gap, what: String, fix: &str) -> Find
     Finding::new(gaps::FILE, line, what, fix)
 }
 
-/// The gaps that a loop links are there; a closed one has shown its acceptance, and leaves none of its gaps open.
+/// The gaps that a loop links are there.
 fn of_loop(id: &str, scope: &Scope, gaps: &GapFile, look: &mut Look) {
     let file = scope::file_of(id);
     for linked in &scope.body.gaps {
@@ -39,25 +52,48 @@ fn of_loop(id: &str, scope: &Scope, gaps: &GapFile, look: &mut Look) {
             look.found(Finding::new(&file, line, what, "file the gap, or take the link out"));
         }
     }
-    if scope.front.status != Status::Closed {
-        return;
-    }
-    for (place, line) in scope.body.acceptance.iter().enumerate() {
-        let number = place + 1;
-        let is_shown = scope
-            .front
-            .evidence
-            .iter()
-            .any(|shown| usize::try_from(shown.line) == Ok(number) && !shown.runs.is_empty());
-        if !is_shown {
-            let at = u64::try_from(line.at).unwrap_or(0);
-            let what = format!("the loop is closed, and no run shows line {number} of its acceptance");
-            look.found(Finding::new(&file, at, what, "open it again, and close it with `ops loops close`"));
+}
+
+/// A closed loop could be closed as it is, by what `loops.close` asks for. Runs that are no evidence are told elsewhere.
+pub(crate) fn closed(
+    ctx: &Ctx,
+    gaps: &GapFile,
+    loops: &BTreeMap<String, Scope>,
+    runs: &mut Runs,
+    look: &mut Look,
+) -> Result<(), Failure> {
+    for (id, scope) in loops.iter().filter(|(_, scope)| scope.front.status == Status::Closed) {
+        let blocked = account(ctx, scope, gaps, &[], runs)?.blocked;
+        let shown =
+            |number| scope.front.evidence.iter().any(|shown| shown.line == number && !shown.runs.is_empty());
+        for (number, line) in (1..).zip(&scope.body.acceptance) {
+            if !shown(number) && !blocked.iter().any(|obstacle| obstacle.at == Place::Line(line.at)) {
+                let at = u64::try_from(line.at).unwrap_or(0);
+                let what = format!("the loop is closed, and no run shows line {number} of its acceptance");
+                look.found(Finding::new(&scope::file_of(id), at, what, REOPEN));
+            }
+        }
+        for obstacle in blocked {
+            match obstacle.at {
+                Place::Run => {}
+                Place::Gap(gap) => {
+                    if let Some(gap) = gaps.gaps().iter().find(|known| known.id == gap) {
+                        let what = format!("{}, and its loop {id} is closed", obstacle.what);
+                        let fix = "close the gap, give it to another loop, or name what blocks it";
+                        look.found(of_gap(gaps, gap, what, fix));
+                    }
+                }
+                Place::Line(at) => {
+                    let what = format!("the loop is closed, and {}", obstacle.what);
+                    look.found(Finding::new(
+                        &scope::file_of(id),
+                        u64::try_from(at).unwrap_or(0),
+                        what,
+                        REOPEN,
+                    ));
+                }
+            }
         }
     }
-    let ours = |gap: &&Gap| gap.parent_loop.as_deref() == Some(id) && gap.is_open() && !gap.is_blocked();
-    for gap in gaps.gaps().iter().filter(ours) {
-        let what = format!("{} is open, and its loop {id} is closed", gap.id);
-        look.found(of_gap(gaps, gap, what, "close the gap, give it to another loop, or name what blocks it"));
-    }
+    Ok(())
 }

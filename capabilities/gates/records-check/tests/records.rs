@@ -15,16 +15,22 @@ const LOOP: &str = "---\nloop_id: LOOP-A-20260302\ncreated: 2026-03-02\nstatus: 
     - {line: 1, runs: [CAP-20260302-022249__verify.run__R9hxn65756]}\nowner: platform\nscope: core\npriority: low\n\
     objective: To see it done.\n---\n\n## Linked Gaps\n\n- GAP-OP-101\n\n## Acceptance\n\n- It is there.\n";
 
+const EVIDENCE: &str = "  - {line: 1, runs: [CAP-20260302-022249__verify.run__R9hxn65756]}\n";
+
 fn look(gaps: &str, scope: &str, status: &str, verifies: bool) -> Report {
+    look_at(gaps, &[("LOOP-A-20260302.scope.md", scope)], status, verifies)
+}
+
+fn look_at(gaps: &str, loops: &[(&str, &str)], status: &str, verifies: bool) -> Report {
     let receipt = json!({
-        "run": RUN, "capability": "verify.run", "status": status, "at": "2026-03-02T02:22:49Z", "dry_run": false, "verifies": verifies,
+        "run": RUN, "capability": "verify.run", "status": if status == "dry" { "done" } else { status }, "at": "2026-03-02T02:22:49Z", "dry_run": status == "dry", "verifies": verifies,
         "why": null, "safety": "read-only",
     });
     let answer = Answer::get(&format!("/receipts/{RUN}"));
     let answer = if status == "gone" { answer.status(404) } else { answer.json(receipt) };
     let ran = World::new(&CAPABILITY)
         .directory("gaps", &[("operational.gaps.yaml", gaps)])
-        .directory("loops", &[("LOOP-A-20260302.scope.md", scope)])
+        .directory("loops", loops)
         .service("ops", [answer])
         .plan(json!({"gate": "D75"}));
     // A run that is named twice is looked up once.
@@ -77,7 +83,37 @@ fn each_mistake_is_told_at_its_line() {
             true,
             loop_file,
             21,
-            "no run shows line 2",
+            "line 2 (\"It stays.\") has no evidence",
+        ),
+        (GAPS.into(), LOOP.into(), "dry", true, gaps_file, 11, "is a dry run"),
+        (
+            GAPS.into(),
+            LOOP.replace("\n- It is there.\n", "\nIt is there.\n")
+                .replace("evidence:\n", "")
+                .replace(EVIDENCE, ""),
+            "done",
+            true,
+            loop_file,
+            1,
+            "it has no acceptance",
+        ),
+        (
+            GAPS.into(),
+            LOOP.replace("evidence:\n", "").replace(EVIDENCE, "proof: [[verify.run]]\n"),
+            "done",
+            true,
+            loop_file,
+            19,
+            "no run shows line 1",
+        ),
+        (
+            GAPS.into(),
+            LOOP.replace("owner:", "proof: [[infra.core.smoke]]\nowner:"),
+            "done",
+            true,
+            loop_file,
+            21,
+            "line 1 (\"It is there.\") has no evidence of infra.core.smoke",
         ),
     ] {
         let report = look(&gaps, &scope, status, verifies);
@@ -86,4 +122,19 @@ fn each_mistake_is_told_at_its_line() {
         assert_eq!((found.file.as_str(), found.line), (file, line), "{what}: {found:?}");
         assert!(report.result == Verdict::Fail && !found.fix.is_empty());
     }
+}
+
+#[test]
+fn a_loop_that_cannot_be_read_is_told_once() {
+    let gap = GAPS.split("gaps:\n").nth(1).unwrap();
+    let gaps = format!("{GAPS}{}", gap.replace("101", "102"));
+    let report = look(&gaps, &LOOP.replace("priority: low", "priority: huge"), "done", true);
+    assert_eq!(report.findings.len(), 1, "{report:#?}");
+}
+
+#[test]
+fn nothing_at_all_is_skipped() {
+    let none = "version: 1\nupdated: 2026-03-02\ngaps: []\n";
+    assert_eq!(look_at(none, &[], "done", true).result, Verdict::Skipped);
+    assert_eq!(look_at(GAPS, &[], "done", true).result, Verdict::Fail);
 }

@@ -1,7 +1,7 @@
 //! What the text of a scope file says to programs: the lines of its acceptance, and the gaps that it links.
 
 use ops_guest::Failure;
-use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
 use crate::word;
 
@@ -39,12 +39,19 @@ enum Section {
 impl Body {
     /// Reads Markdown, which begins behind line `above` of the file.
     pub fn parse(text: &str, above: usize) -> Self {
-        let (mut body, mut section, mut depth) = (Self::default(), Section::Other, 0_usize);
+        let (mut body, mut depth) = (Self::default(), 0_usize);
+        // The headings above what is read, each with its level: a deeper one keeps the section that it is in.
+        let mut sections: Vec<(HeadingLevel, Section)> = Vec::new();
         let (mut heading, mut item): (Option<String>, Option<Line>) = (None, None);
         for (event, range) in Parser::new_ext(text, Options::ENABLE_TASKLISTS).into_offset_iter() {
             match event {
                 Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
-                Event::End(TagEnd::Heading(_)) => section = named(&heading.take().unwrap_or_default()),
+                Event::End(TagEnd::Heading(level)) => {
+                    sections.retain(|(above, _)| *above < level);
+                    let outer = sections.last().map_or(Section::Other, |(_, section)| *section);
+                    let section = named(&heading.take().unwrap_or_default()).unwrap_or(outer);
+                    sections.push((level, section));
+                }
                 Event::Start(Tag::Item) => {
                     depth += 1;
                     add(&mut heading, &mut item, " ");
@@ -57,7 +64,7 @@ impl Body {
                 Event::End(TagEnd::Item) => {
                     depth = depth.saturating_sub(1);
                     if let Some(line) = item.take_if(|_| depth == 0) {
-                        body.take(section, line);
+                        body.take(sections.last().map_or(Section::Other, |(_, section)| *section), line);
                     }
                 }
                 Event::Text(words) | Event::Code(words) => add(&mut heading, &mut item, &words),
@@ -96,31 +103,38 @@ fn add(heading: &mut Option<String>, item: &mut Option<Line>, words: &str) {
     }
 }
 
-fn named(heading: &str) -> Section {
+/// The section that a heading begins, if it is one that programs read.
+fn named(heading: &str) -> Option<Section> {
     let heading = heading.trim().to_lowercase();
-    match heading.as_str() {
-        heading if ACCEPTANCE.contains(&heading) => Section::Acceptance,
-        heading if GAPS.contains(&heading) => Section::Gaps,
-        _ => Section::Other,
+    let heading = heading.trim_end_matches(':').trim_end();
+    match heading {
+        heading if ACCEPTANCE.contains(&heading) => Some(Section::Acceptance),
+        heading if GAPS.contains(&heading) => Some(Section::Gaps),
+        _ => None,
     }
 }
 
-/// The runs that somebody names for single lines: `1=KEY`, again for each, or several separated by commas.
+/// The runs that somebody names for single lines: `1=KEY`, again for each, or several separated by commas: `1=A,B,2=C`.
 ///
 /// # Errors
 /// `InvalidInput` where a part is not so, or the acceptance has no such line.
 pub fn named_lines(parts: &[String], count: usize) -> Result<Vec<(usize, String)>, Failure> {
     let mut named = Vec::new();
-    for part in parts.iter().flat_map(|part| part.split([',', ' '])).filter(|part| !part.is_empty()) {
-        let (line, key) = part.split_once('=').unwrap_or(("", part));
-        let line = line.parse().ok().filter(|line| (1..=count).contains(line)).ok_or_else(|| {
+    for text in parts {
+        let mut before = "";
+        for part in text.split([',', ' ']).filter(|part| !part.is_empty()) {
+            // A key without a line belongs to the line before it.
+            let (line, key) = part.split_once('=').unwrap_or((before, part));
+            before = line;
+            let line = line.parse().ok().filter(|line| (1..=count).contains(line)).ok_or_else(|| {
             Failure::invalid(format!(
                 "--evidence {part:?}: write the line and the run that shows it, like 2=CAP-…; the acceptance has \
                  {count} lines, and `ops loops show` numbers them"
             ))
         })?;
-        for key in crate::evidence::run_keys("evidence", key)? {
-            named.push((line, key));
+            for key in crate::evidence::run_keys("evidence", key)? {
+                named.push((line, key));
+            }
         }
     }
     Ok(named)
@@ -154,11 +168,20 @@ mod tests {
 - nor this
 ```
 
-## Definition Of Done
+## Definition Of Done:
 1. Third
 * Fourth
 
-### Notes
+### Deeper
+- Fifth
+
+#### Linked gaps :
+- GAP-OP-1293
+
+### Deeper again
+- Sixth
+
+## Notes
 - not this either
 ";
 
@@ -173,14 +196,19 @@ mod tests {
                 (26, "Second"),
                 (35, "Third"),
                 (36, "Fourth"),
+                (39, "Fifth"),
+                (45, "Sixth"),
             ]
         );
-        assert_eq!(body.gaps, ["GAP-OP-1291", "GAP-OP-1292"]);
+        assert_eq!(body.gaps, ["GAP-OP-1291", "GAP-OP-1292", "GAP-OP-1293"]);
     }
 
     #[test]
     fn runs_are_named_for_lines() {
         let key = "CAP-20260302-022249__verify.run__R1";
+        let other = "CAP-20260302-022249__verify.run__R2";
+        let more = named_lines(&[format!("1={key},{other},2={key}")], 2).unwrap();
+        assert_eq!(more, [(1, key.to_owned()), (1, other.to_owned()), (2, key.to_owned())]);
         let parts = [format!("1={key},2={key}"), format!("2=R{key}")];
         assert_eq!(
             named_lines(&parts, 2).unwrap(),

@@ -1,9 +1,13 @@
-//! Evidence: runs that are done, whose receipts verify. Words are none.
+//! Evidence: runs that are done, whose receipts verify. Words are none, and a dry run is one only where a loop's proof asks for it.
+
+use std::collections::BTreeMap;
 
 use ops_guest::{Ctx, Failure, records};
 
 /// How many runs may be named at once.
 pub const MOST: usize = 50;
+/// What stands behind a capability in a proof that asks for a dry run of it.
+pub const DRY: &str = " --dry-run";
 
 /// A run that is evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +18,68 @@ pub struct Evidence {
     pub capability: String,
     /// Whether it only read: a check, which anybody can make again.
     pub is_check: bool,
+    /// Whether it was a dry run, which changed nothing and met nothing.
+    pub is_dry: bool,
+    /// When it ended, RFC 3339 in UTC.
+    pub at: String,
+}
+
+impl Evidence {
+    /// Whether it shows one word of a proof: a run of that capability, or with ` --dry-run` behind it, a dry run.
+    pub fn shows(&self, wanted: &str) -> bool {
+        match wanted.strip_suffix(DRY) {
+            Some(name) => self.is_dry && self.capability == name,
+            None => !self.is_dry && self.capability == wanted,
+        }
+    }
+
+    /// The same, unless it is a dry run that none of these words of a proof asks for.
+    ///
+    /// # Errors
+    /// Why it is no evidence, as a whole sentence.
+    pub fn admitted(self, proof: &[String]) -> Result<Self, String> {
+        if self.is_dry && !proof.iter().any(|wanted| self.shows(wanted)) {
+            return Err(format!(
+                "{} is a dry run, which shows nothing; name a run of {} without --dry-run",
+                self.run, self.capability
+            ));
+        }
+        Ok(self)
+    }
+}
+
+/// Runs that are looked up, each once.
+pub struct Runs {
+    most: usize,
+    known: BTreeMap<String, Result<Evidence, String>>,
+}
+
+impl Runs {
+    /// None so far, and at most so many.
+    pub fn at_most(most: usize) -> Self {
+        Self { most, known: BTreeMap::new() }
+    }
+
+    /// What is known of a run, which is evidence only as far as these words of a proof admit it.
+    ///
+    /// # Errors
+    /// As of [`look_up`].
+    pub fn get(
+        &mut self,
+        ctx: &Ctx,
+        run: &str,
+        proof: &[String],
+    ) -> Result<Result<Evidence, String>, Failure> {
+        if let Some(known) = self.known.get(run) {
+            return Ok(known.clone().and_then(|evidence| evidence.admitted(proof)));
+        }
+        if self.known.len() >= self.most {
+            return Ok(Err(format!("{run} is not looked up: more than {} runs are named", self.most)));
+        }
+        let found = look_up(ctx, run)?;
+        self.known.insert(run.to_owned(), found.clone());
+        Ok(found.and_then(|evidence| evidence.admitted(proof)))
+    }
 }
 
 /// Whether a text has the form of a run key: `CAP-YYYYMMDD-HHMMSS__<capability>__R<letters and digits>`.
@@ -94,18 +160,26 @@ pub fn look_up(ctx: &Ctx, run: &str) -> Result<Result<Evidence, String>, Failure
         run: receipt.run,
         capability: receipt.capability,
         is_check: receipt.safety == "read-only",
+        is_dry: receipt.dry_run,
+        at: receipt.at,
     }))
 }
 
-/// The runs that are named by a flag, each of which must be evidence.
+/// The runs that are named by a flag, each of which must be evidence; a dry run is one where these words of a proof ask for it,
+/// and never alone.
 ///
 /// # Errors
 /// `InvalidInput` where words are named, `Conflict` where a run is no evidence.
-pub fn named(ctx: &Ctx, flag: &str, text: &str) -> Result<Vec<Evidence>, Failure> {
-    let keys = run_keys(flag, text)?;
-    keys.iter()
-        .map(|run| look_up(ctx, run)?.map_err(|why| Failure::conflict(format!("--{flag}: {why}"))))
-        .collect()
+pub fn named(ctx: &Ctx, flag: &str, text: &str, proof: &[String]) -> Result<Vec<Evidence>, Failure> {
+    let refused = |why| Failure::conflict(format!("--{flag}: {why}"));
+    let mut evidence = Vec::new();
+    for run in run_keys(flag, text)? {
+        evidence.push(look_up(ctx, &run)?.and_then(|found| found.admitted(proof)).map_err(refused)?);
+    }
+    if !evidence.is_empty() && evidence.iter().all(|run| run.is_dry) {
+        return Err(refused("dry runs alone show nothing; name a run that is none as well".to_owned()));
+    }
+    Ok(evidence)
 }
 
 #[cfg(test)]

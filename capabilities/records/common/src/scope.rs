@@ -282,6 +282,7 @@ fn is_proof(word: &str) -> bool {
                 .bytes()
                 .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte))
     };
+    let word = word.strip_suffix(evidence::DRY).unwrap_or(word);
     word == LINKED_GAPS || (word.contains('.') && word.len() <= 100 && word.split('.').all(name))
 }
 

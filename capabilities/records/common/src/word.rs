@@ -76,10 +76,15 @@ pub fn check_text(flag: &str, text: &str) -> Result<(), Failure> {
 /// A title out of a description: its first line, cut at a word.
 pub fn title_of(description: &str) -> String {
     let line = description.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    if line.chars().count() <= TITLE {
+    cut(line, TITLE)
+}
+
+/// A line of at most that many characters, cut at a word.
+pub fn cut(line: &str, most: usize) -> String {
+    if line.chars().count() <= most {
         return line.to_owned();
     }
-    let cut: String = line.chars().take(TITLE - 1).collect();
+    let cut: String = line.chars().take(most.saturating_sub(1)).collect();
     let whole = cut.rsplit_once(' ').map_or(cut.as_str(), |(front, _)| front);
     format!("{}…", whole.trim_end())
 }

@@ -7,12 +7,13 @@ use ops_guest::{Ctx, Failure, capability};
 use records_common::evidence::{self, Evidence};
 use records_common::gap::{Gap, Severity, Status};
 use records_common::gaps::{FILE, GapFile};
+use records_common::scope::Scope;
 use records_common::{time, word};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How the ids began that stood for no regression lock at all.
-const NO_LOCK: &str = "LEGACY-NO-REGRESSION-LOCK";
+/// How many characters of a time are its day.
+const DAY: usize = 10;
 
 /// How a gap ends.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -39,8 +40,7 @@ pub struct Input {
     /// What else there is to know; it is put behind what is noted already.
     #[schemars(length(min = 1, max = 2000))]
     notes: Option<String>,
-    /// The check that would find it again, such as a gate or a test. A high or critical gap needs one, or a read-only
-    /// run among --fixed-in.
+    /// The gate that would find it again, like D320. A high or critical gap needs one, or a check in --fixed-in.
     #[schemars(length(min = 1, max = 200))]
     regression_lock_id: Option<String>,
 }
@@ -62,7 +62,11 @@ pub struct Output {
     name = "gaps.close",
     summary = "Closes a gap with the runs that show that it is gone.",
     safety = "mutating",
-    needs(directory("gaps", stage), service("ops", rule(GET "/receipts/{run}", read)))
+    needs(
+        directory("gaps", stage),
+        directory("loops", read),
+        service("ops", rule(GET "/receipts/{run}", read)),
+    )
 )]
 fn close(ctx: &Ctx, input: Input) -> Result<Output, Failure> {
     let mut gaps = GapFile::of(ctx)?;
@@ -70,8 +74,10 @@ fn close(ctx: &Ctx, input: Input) -> Result<Output, Failure> {
     if !gap.is_open() {
         return Ok(output("SKIPPED", "already ", gap));
     }
-    let evidence = evidence::named(ctx, "fixed-in", input.fixed_in.as_deref().unwrap_or_default())?;
-    check(&gap, &input, &evidence)?;
+    let proof = proof_of(ctx, &gap)?;
+    let named = input.fixed_in.as_deref().unwrap_or_default();
+    let evidence = evidence::named(ctx, "fixed-in", named, &proof)?;
+    check(&gap, &input, &evidence, &proof)?;
     let now = time::now(ctx)?;
     let mut closed = gap;
     closed.status = match input.status {
@@ -91,19 +97,15 @@ fn close(ctx: &Ctx, input: Input) -> Result<Output, Failure> {
 }
 
 /// Whether this is enough to close the gap.
-fn check(gap: &Gap, input: &Input, evidence: &[Evidence]) -> Result<(), Failure> {
+fn check(gap: &Gap, input: &Input, evidence: &[Evidence], proof: &[String]) -> Result<(), Failure> {
     if let Some(notes) = &input.notes {
         word::check_text("notes", notes)?;
     }
-    let lock = input.regression_lock_id.as_ref().or(gap.regression_lock_id.as_ref());
-    if let Some(lock) = lock {
-        word::check_text("regression-lock-id", lock)?;
-        if lock.to_uppercase().starts_with(NO_LOCK) {
-            return Err(Failure::invalid(format!(
-                "--regression-lock-id {lock} says that nothing would find the gap again; name a check that would, or leave \
-                 it out and name a read-only run in --fixed-in"
-            )));
-        }
+    if let Some(lock) = input.regression_lock_id.as_ref().filter(|lock| !is_gate_id(lock)) {
+        return Err(Failure::invalid(format!(
+            "--regression-lock-id {lock:?} is no id of a gate, like D320; name the gate that would find the gap again, or leave \
+             it out and name a run of a check in --fixed-in"
+        )));
     }
     match input.status {
         Ends::Fixed if evidence.is_empty() => Err(Failure::invalid(format!(
@@ -120,18 +122,52 @@ fn check(gap: &Gap, input: &Input, evidence: &[Evidence]) -> Result<(), Failure>
                 gap.id
             )))
         }
-        Ends::Fixed
-            if gap.severity >= Severity::High
-                && lock.is_none()
-                && !evidence.iter().any(|run| run.is_check) =>
-        {
-            Err(Failure::conflict(format!(
-                "{} matters too much to be closed without a check that would find it again ({FILE}); name a read-only run \
-                 among --fixed-in, such as one of verify.run, or a --regression-lock-id",
-                gap.id
-            )))
-        }
+        Ends::Fixed if gap.severity >= Severity::High => check_high(gap, input, evidence, proof),
         _ => Ok(()),
+    }
+}
+
+/// What matters much is closed by a run that is newer than the gap, and by a check that would find it again.
+fn check_high(gap: &Gap, input: &Input, evidence: &[Evidence], proof: &[String]) -> Result<(), Failure> {
+    let found = gap.discovered_at.as_deref().and_then(|time| time.get(..DAY)).unwrap_or_default();
+    let is_newer = |run: &&Evidence| !run.is_dry && run.at.get(..DAY).is_some_and(|day| day >= found);
+    if !evidence.iter().any(|run| is_newer(&run)) {
+        return Err(Failure::conflict(format!(
+            "{} was found on {found}, and every run of --fixed-in is older than that; run the check again and name that run",
+            gap.id
+        )));
+    }
+    let lock = input.regression_lock_id.as_ref().or(gap.regression_lock_id.as_ref());
+    let is_check = |run: &&Evidence| {
+        let name = &run.capability;
+        let is_of_loop = proof.iter().any(|wanted| run.shows(wanted));
+        run.is_check
+            && !run.is_dry
+            && (name.starts_with("verify.") || name.starts_with("gates.") || is_of_loop)
+    };
+    if lock.is_none_or(|lock| !is_gate_id(lock)) && !evidence.iter().any(|run| is_check(&run)) {
+        return Err(Failure::conflict(format!(
+            "{} matters too much to be closed without a check that would find it again ({FILE}); name a read-only run among \
+             --fixed-in: one of verify.* or gates.*, or of what the `proof` of its loop names; or the gate that would find it \
+             as --regression-lock-id, like D320",
+            gap.id
+        )));
+    }
+    Ok(())
+}
+
+/// Whether a text is the id of a gate: `D` and a number.
+fn is_gate_id(text: &str) -> bool {
+    text.strip_prefix('D').is_some_and(|number| {
+        (1..=5).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
+/// The words of the proof of a gap's loop.
+fn proof_of(ctx: &Ctx, gap: &Gap) -> Result<Vec<String>, Failure> {
+    match &gap.parent_loop {
+        Some(parent) => Ok(Scope::of(ctx, parent)?.front.proof.concat()),
+        None => Ok(vec![]),
     }
 }
 

@@ -10,6 +10,24 @@ const CHANGE: &str = "CAP-20260302-022401__infra.vm.provision__Rabcdefghij";
 const FAILED: &str = "CAP-20260302-022249__verify.run__R9hxn65756";
 const FORGED: &str = "CAP-20260302-022249__verify.run__Rforged";
 const GONE: &str = "CAP-20260302-022249__verify.run__Rgone";
+const DRY: &str = "CAP-20260302-022402__infra.vm.provision__Rdry";
+const OTHER: &str = "CAP-20260302-022403__x.look__R1";
+const SCOPE: &str = "\
+---
+loop_id: LOOP-A
+created: 2026-03-02
+status: open
+owner: platform
+scope: infra
+priority: high
+objective: x
+proof:
+  - [infra.vm.provision --dry-run, x.look]
+---
+
+## Acceptance:
+- It runs
+";
 const GAPS: &str = "\
 version: 1
 updated: 2026-11-22
@@ -38,21 +56,31 @@ gaps:
 ";
 
 fn receipt(run: &str, safety: &str, status: &str, why: Option<&str>) -> Answer {
-    Answer::get(&format!("/receipts/{run}")).json(json!({"run": run, "capability": "x.y", "safety": safety,
-        "status": status, "at": "2026-03-02T02:23:22Z", "dry_run": false, "verifies": why.is_none(), "why": why}))
+    Answer::get(&format!("/receipts/{run}")).json(json!({"run": run, "capability": run.split("__").nth(1), "safety": safety,
+        "dry_run": run.ends_with("dry"), "status": status, "at": "2026-03-02T02:23:22Z", "verifies": why.is_none(), "why": why}))
 }
 
 fn world() -> World {
-    World::new(&CAPABILITY).directory("gaps", &[("operational.gaps.yaml", GAPS)]).service(
-        "ops",
-        [
-            receipt(CHECK, "read-only", "done", None),
-            receipt(CHANGE, "mutating", "done", None),
-            receipt(FAILED, "read-only", "failed", None),
-            receipt(FORGED, "read-only", "done", Some("the signature is not the host's")),
-            Answer::get(&format!("/receipts/{GONE}")).status(404),
-        ],
-    )
+    world_of(GAPS)
+}
+
+fn world_of(gaps: &str) -> World {
+    let loops = [("LOOP-A.scope.md", SCOPE)];
+    World::new(&CAPABILITY)
+        .directory("gaps", &[("operational.gaps.yaml", gaps)])
+        .directory("loops", &loops)
+        .service(
+            "ops",
+            [
+                receipt(CHECK, "read-only", "done", None),
+                receipt(CHANGE, "mutating", "done", None),
+                receipt(DRY, "mutating", "done", None),
+                receipt(OTHER, "read-only", "done", None),
+                receipt(FAILED, "read-only", "failed", None),
+                receipt(FORGED, "read-only", "done", Some("the signature is not the host's")),
+                Answer::get(&format!("/receipts/{GONE}")).status(404),
+            ],
+        )
 }
 
 #[test]
@@ -108,13 +136,24 @@ fn what_closes_a_gap() {
         ("GAP-OP-665", "fixed", FORGED, None, conflict, "does not verify: the signature is not the host's"),
         ("GAP-OP-665", "fixed", &format!("{CHECK},{FAILED}"), None, conflict, "ended as failed"),
         ("GAP-OP-665", "fixed", CHANGE, None, conflict, "name a read-only run"),
+        ("GAP-OP-665", "fixed", OTHER, None, conflict, "one of verify.* or gates.*"),
+        ("GAP-OP-665", "fixed", CHECK, Some("D"), invalid, "is no id of a gate"),
+        ("GAP-OP-666", "fixed", DRY, None, conflict, "is a dry run, which shows nothing"),
+        (
+            "GAP-OP-666",
+            "closed",
+            &format!("{DRY},{CHECK}"),
+            None,
+            conflict,
+            "is a dry run, which shows nothing",
+        ),
         (
             "GAP-OP-665",
             "fixed",
             CHECK,
             Some("legacy-no-regression-lock-1"),
             invalid,
-            "nothing would find the gap again",
+            "is no id of a gate, like D320",
         ),
         ("GAP-OP-666", "closed", "", None, invalid, "nothing says why"),
         ("GAP-OP-001", "fixed", CHECK, None, conflict, "has no GAP-OP-001"),
@@ -127,5 +166,29 @@ fn what_closes_a_gap() {
         let ran = world().plan(arguments.clone());
         assert!(kind(ran.failure()) && ran.failure().why().contains(part), "{arguments}: {ran:?}");
         assert!(ran.files.is_empty(), "{arguments}");
+    }
+}
+
+/// The gap belongs to a loop whose proof names a check, and a dry run by that word.
+#[test]
+fn what_the_loop_asks_for_counts() {
+    let of_loop =
+        GAPS.replace("notes: known", "notes: known\n    discovered_at: 2026-03-02\n    parent_loop: LOOP-A");
+    let later = of_loop.replace("discovered_at: 2026-03-02", "discovered_at: 2026-03-03T00:00:00Z");
+    let bad_lock =
+        of_loop.replace("notes: known", "regression_lock_id: LEGACY-NO-REGRESSION-LOCK\n    notes: known");
+    let both = format!("{DRY},{OTHER}");
+    for (gaps, runs, refused) in [
+        (&of_loop, OTHER, None),
+        (&of_loop, both.as_str(), None),
+        (&of_loop, DRY, Some("dry runs alone show nothing")),
+        (&later, CHECK, Some("was found on 2026-03-03, and every run of --fixed-in is older")),
+        (&bad_lock, CHANGE, Some("matters too much")),
+    ] {
+        let ran = world_of(gaps).plan(json!({"id": "GAP-OP-665", "status": "fixed", "fixed_in": runs}));
+        match refused {
+            None => drop(ran.output().clone()),
+            Some(part) => assert!(ran.failure().why().contains(part), "{runs}: {ran:?}"),
+        }
     }
 }

@@ -76,7 +76,7 @@ fn update(ctx: &Ctx, input: Input) -> Result<Output, Failure> {
     }
     match (input.blocker_class, &input.blocker_evidence) {
         (Some(class), Some(keys)) => {
-            let evidence = evidence::named(ctx, "blocker-evidence", keys)?;
+            let evidence = evidence::named(ctx, "blocker-evidence", keys, &[])?;
             if evidence.is_empty() {
                 return Err(Failure::invalid(
                     "--blocker-evidence names no run; name one that shows the blocker",

@@ -5,7 +5,8 @@
 
 use ops_guest::{Ctx, Failure, capability};
 use records_common::acceptance::named_lines;
-use records_common::closing::{Accepted, Linked, account};
+use records_common::closing::{Accepted, Linked, MOST, account};
+use records_common::evidence::Runs;
 use records_common::gaps::GapFile;
 use records_common::scope::{Scope, Status};
 use records_common::time;
@@ -27,7 +28,7 @@ pub struct Input {
     /// The loop's id.
     #[schemars(length(min = 1, max = 120), extend("x-ops-positional" = 0))]
     id: String,
-    /// A line of the acceptance and a run that shows it, like 2=CAP-…; several may be separated by commas.
+    /// A line of the acceptance and the runs that show it, like 2=CAP-…,CAP-…,3=CAP-…; or once for each.
     #[serde(default)]
     #[schemars(length(max = 100), inner(length(min = 1, max = 8000)))]
     evidence: Vec<String>,
@@ -63,12 +64,12 @@ fn close(ctx: &Ctx, input: Input) -> Result<Output, Failure> {
         return Ok(already(scope));
     }
     let named = named_lines(&input.evidence, scope.body.acceptance.len())?;
-    let account = account(ctx, &scope, &GapFile::of(ctx)?, &named)?;
+    let account = account(ctx, &scope, &GapFile::of(ctx)?, &named, &mut Runs::at_most(MOST))?;
     if !account.blocked.is_empty() {
         return Err(Failure::conflict(format!(
             "BLOCKED: {}\n  {}\n{HELP}",
             input.id,
-            account.blocked.join("\n  ")
+            account.blocked.into_iter().map(|obstacle| obstacle.what).collect::<Vec<_>>().join("\n  ")
         )));
     }
     let at = time::second(time::now(ctx)?);

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 const VERIFY: &str = "CAP-20260302-022322__verify.run__R8mdr71498";
 const SMOKE: &str = "CAP-20260302-022401__infra.core.smoke__Rabcdefghij";
 const OTHER: &str = "CAP-20260302-022402__other.thing.do__Rabcdefghij";
+const DRY: &str = "CAP-20260302-022403__verify.run__Rdry";
 const FAILED: &str = "CAP-20260302-022249__verify.run__R9hxn65756";
 
 const SCOPE: &str = "\
@@ -48,8 +49,8 @@ gaps:
 fn receipt(run: &str, status: &str) -> Answer {
     let name = run.split("__").nth(1).unwrap();
     Answer::get(&format!("/receipts/{run}"))
-        .json(json!({"run": run, "capability": name, "safety": "read-only",
-        "status": status, "at": "2026-03-02T02:23:22Z", "dry_run": false, "verifies": true, "why": null}))
+        .json(json!({"run": run, "capability": name, "safety": "read-only", "dry_run": run == DRY,
+        "status": status, "at": "2026-03-02T02:23:22Z", "verifies": true, "why": null}))
 }
 
 fn world(scope: &str, gaps: &str) -> World {
@@ -57,7 +58,8 @@ fn world(scope: &str, gaps: &str) -> World {
         .replace("VERIFY", VERIFY)
         .replace("SMOKE", SMOKE)
         .replace("OTHER", OTHER)
-        .replace("FAILED", FAILED);
+        .replace("FAILED", FAILED)
+        .replace("DRY", DRY);
     World::new(&CAPABILITY)
         .directory("gaps", &[("operational.gaps.yaml", &gaps)])
         .directory("loops", &[("LOOP-A.scope.md", scope)])
@@ -68,6 +70,7 @@ fn world(scope: &str, gaps: &str) -> World {
                 receipt(SMOKE, "done"),
                 receipt(OTHER, "done"),
                 receipt(FAILED, "failed"),
+                receipt(DRY, "done"),
             ],
         )
 }
@@ -166,6 +169,19 @@ fn what_stands_in_the_way_is_said() {
         let ran = world(&SCOPE.replace(from, to), GAPS).plan(id());
         assert!(ran.failure().why().contains(part), "{to}: {ran:?}");
     }
+    let closed = GAPS.replace("status: fixed, fixed_in: [VERIFY, SMOKE]", "status: closed, notes: done");
+    let why = blocked(SCOPE, &closed, id());
+    assert!(why.contains("no run shows why GAP-OP-001 was closed"), "{why}");
+    assert_eq!(why.matches("line 1").count(), 1, "one line for each of the acceptance: {why}");
+    assert!(why.contains("has no evidence of verify.run, infra.core.smoke\n"), "{why}");
+    let serves = blocked(SCOPE, GAPS, json!({"id": "LOOP-A", "evidence": [format!("1={VERIFY},{OTHER}")]}));
+    assert!(
+        serves.contains("a run of other.thing.do does not serve line 1 (\"It runs\"); name one of verify.run or infra.core.smoke"),
+        "{serves}"
+    );
+    let long = SCOPE.replace("- It runs", &format!("- {}", "verylong ".repeat(9)));
+    let why = blocked(&long, &GAPS.replace("[VERIFY, SMOKE]", "[VERIFY]"), id());
+    assert!(why.contains("verylong…\")"), "{why}");
     let nothing = SCOPE.split("proof:").next().unwrap().to_owned() + "---\n\n## Notes\n- x\n";
     assert!(blocked(&nothing, GAPS, id()).contains("it has no acceptance"));
     let opened = GAPS.replace("status: fixed, fixed_in: [VERIFY, SMOKE]", "status: open");
@@ -193,6 +209,38 @@ fn what_is_wrong_usage() {
     let ran = world(SCOPE, GAPS).plan(json!({"id": "LOOP-B"}));
     assert!(
         matches!(ran.failure(), Failure::Conflict(why) if why.contains("there is no loop LOOP-B")),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_dry_run_counts_only_where_the_proof_asks_for_it() {
+    let asked = SCOPE.replace("[verify.run,", "[verify.run --dry-run,");
+    for (scope, runs, evidence, part) in [
+        (asked.as_str(), "[DRY, SMOKE]", None, None),
+        (&asked, "[SMOKE]", Some(format!("1={DRY}")), None),
+        (&asked, "[VERIFY, SMOKE]", None, Some("has no evidence of verify.run --dry-run")),
+        (&asked, "[DRY]", None, Some("no run shows why GAP-OP-001 was closed")),
+        (SCOPE, "[DRY, SMOKE]", None, Some("is a dry run, which shows nothing")),
+        (
+            SCOPE,
+            "[VERIFY, SMOKE]",
+            Some(format!("1={DRY}")),
+            Some("line 1: CAP-20260302-022403__verify.run__Rdry is a dry run"),
+        ),
+    ] {
+        let gaps = GAPS.replace("[VERIFY, SMOKE]", runs);
+        let evidence: Vec<String> = evidence.into_iter().collect();
+        let ran = world(scope, &gaps).plan(json!({"id": "LOOP-A", "evidence": evidence}));
+        match part {
+            None => assert_eq!(ran.output()["message"], "CLOSED: LOOP-A"),
+            Some(part) => assert!(ran.failure().why().contains(part), "{runs}: {ran:?}"),
+        }
+    }
+    let blocked = GAPS.replace("blocker_evidence: [OTHER]", "blocker_evidence: [DRY]");
+    let ran = world(&asked, &blocked).plan(json!({"id": "LOOP-A"}));
+    assert!(
+        ran.failure().why().contains("GAP-OP-003: CAP-20260302-022403__verify.run__Rdry is a dry run"),
         "{ran:?}"
     );
 }

@@ -88,8 +88,9 @@ pub struct Front {
     /// What it is for.
     #[schemars(length(max = 1000))]
     pub objective: String,
-    /// For each line of the acceptance, in its order: the capabilities whose runs show it, or `linked-gaps`, which is
-    /// shown when each linked gap is closed, was given to another loop, or has a blocker with evidence.
+    /// For each line of the acceptance, in its order: the capabilities whose runs show it, with ` --dry-run` behind one whose
+    /// dry run does; or `linked-gaps`, which is shown when each linked gap was closed by runs, was given to another loop, or
+    /// has a blocker with evidence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub proof: Vec<Vec<String>>,
