@@ -1,4 +1,5 @@
-//! `D63`: a capability that is named anywhere is bound, can be called where it is to be called, and has a domain.
+//! `D63`: a capability that is named anywhere is bound, can be called where it is to be called, takes the arguments that a
+//! recovery action gives it, and has a domain.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +9,7 @@ use gates_common::{At, Finding, Look, Report, read};
 use ops_guest::records::{self, Bound};
 use ops_guest::{Ctx, Failure};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// The contract of what is started when a gate fails. Its own gate is `D320`; here it is asked for names only.
 const ACTIONS: &str = "recovery.actions.yaml";
@@ -101,13 +103,31 @@ struct Action {
 #[derive(Deserialize)]
 struct Start {
     capability: At<String>,
+    #[serde(default)]
+    arguments: BTreeMap<String, IgnoredAny>,
 }
 
-/// What an action starts, and what says which system failed, is bound.
+/// What an action starts is bound and takes its arguments; what says which system failed is bound.
 fn of_actions(text: &str, by_name: &ByName<'_>, look: &mut Look) {
     // What is wrong with its form is for D320 to say.
     let Ok(Actions { observed_by, actions }) = read::<Actions>(ACTIONS, text) else { return };
     look.saw(format!("the capabilities of {} recovery actions", actions.len()));
+    for start in actions.iter().map(|action| &action.start) {
+        // One that cannot run has no known arguments; why it cannot run is for D401 to say.
+        let Some(bound) = by_name.get(start.capability.value.as_str()).filter(|bound| bound.fault.is_none())
+        else {
+            continue;
+        };
+        for argument in start.arguments.keys().filter(|argument| !bound.arguments.contains(argument)) {
+            let what = format!("`{}` is started with `{argument}`, which is no argument of it", bound.name);
+            let fix = match bound.arguments.is_empty() {
+                true => "take it out: it has no arguments".to_owned(),
+                false => format!("its arguments are: {}", bound.arguments.join(", ")),
+            };
+            let line = start.capability.referenced.line();
+            look.found(Finding::new(format!("bindings/{ACTIONS}"), line, what, fix));
+        }
+    }
     let started = actions.into_iter().map(|action| action.start.capability);
     for name in started.chain([observed_by]).filter(|name| !by_name.contains_key(name.value.as_str())) {
         let what = format!("`{}` is to be run when a gate fails, and it is not bound", name.value);
