@@ -1,7 +1,7 @@
 //! What is declared of each system, against what is bound, registered and agreed.
 //!
 //! That a name is not bound is told here only where `D63`, which looks through bindings, gates and recovery actions, does
-//! not come upon it: one mistake fails one gate.
+//! not come upon it, and a binding that cannot run is for `D401`: one mistake fails one gate.
 
 use gates_common::registry::{Registry, Status};
 use gates_common::{Finding, Look, line_of};
@@ -29,7 +29,7 @@ pub(crate) fn check(world: &World, look: &mut Look) {
         probe(world, declared, look);
         recovery(world, declared, look);
         evidence(world, declared, look);
-        if look.count() == before && world.bound(&declared.smoke.capability).is_some() {
+        if look.count() == before && !world.told(&declared.smoke.capability) {
             let action = &declared.self_heal.recovery_action_id;
             look.saw(format!("{}: {}, {action}", declared.system, declared.smoke.capability));
         }
@@ -41,14 +41,18 @@ impl World {
         self.bound.iter().find(|bound| bound.name == name)
     }
 
-    /// Whether `D63` says of this name that it is not bound.
+    /// Whether `D63` says of this name that it is not bound, or `D401` that it cannot run.
     fn told(&self, name: &str) -> bool {
         let is = |other: &String| other == name;
-        self.bound(name).is_none()
-            && (self.bound.iter().any(|bound| bound.invoke.iter().chain(&bound.starts).any(is))
-                || self.gates.active().any(|gate| is(&gate.capability.value))
-                || self.known.actions.iter().any(|action| is(&action.start.capability))
-                || is(&self.known.observed_by))
+        match self.bound(name) {
+            Some(bound) => bound.fault.is_some(),
+            None => {
+                self.bound.iter().any(|bound| bound.invoke.iter().chain(&bound.starts).any(is))
+                    || self.gates.active().any(|gate| is(&gate.capability.value))
+                    || self.known.actions.iter().any(|action| is(&action.start.capability))
+                    || is(&self.known.observed_by)
+            }
+        }
     }
 
     /// The system before this one that is probed by the same capability.
@@ -87,7 +91,7 @@ fn probe(world: &World, declared: &Declared, look: &mut Look) {
         return look.found(world.at(declared, name, what, "give each system a probe of its own"));
     }
     match world.bound(name) {
-        None if world.told(name) => {}
+        _ if world.told(name) => {}
         None => {
             let what = format!("{system} is probed by `{name}`, which is not bound");
             look.found(world.at(declared, name, what, "bind the probe, then `ops pin`"));

@@ -99,15 +99,23 @@ fn no_two_systems_share_a_probe() {
     assert_eq!(report.findings.len(), 1, "{report:#?}");
 }
 
-/// That a name which bindings, gates or actions hold is not bound is D63's.
+/// That a name which bindings, gates or actions hold is not bound is D63's; that a binding cannot run is D401's.
 #[test]
-fn what_d63_says_is_not_said_again() {
+fn what_another_gate_says_is_not_said_again() {
     for (gone, passed) in
         [("infra.authentik.probe", 3), ("infra.container.restart", 4), ("infra.core.smoke", 4)]
     {
         let without: Vec<_> = bound().into_iter().filter(|bound| bound["name"] != gone).collect();
         let report = look(BASELINE, ACTIONS, &without);
         assert_eq!((report.result, report.looked_at.len()), (Verdict::Pass, passed), "{gone}: {report:#?}");
+    }
+    for (number, passed) in [(3, 3), (4, 4), (6, 4)] {
+        let mut broken = bound();
+        let name = broken[number]["name"].as_str().unwrap().to_owned();
+        broken[number] = one(&name, "", &[], &[]);
+        broken[number]["fault"] = json!("unknown field");
+        let report = look(BASELINE, ACTIONS, &broken);
+        assert_eq!((report.result, report.looked_at.len()), (Verdict::Pass, passed), "{name}: {report:#?}");
     }
     // What only the baseline names is told here.
     let without: Vec<_> =

@@ -37,7 +37,7 @@ pub(crate) fn check(ctx: &Ctx, mut look: Look) -> Result<Report, Failure> {
 
 type ByName<'a> = BTreeMap<&'a str, &'a Bound>;
 
-/// A gate is checked by a read-only capability that is bound.
+/// A gate is checked by a read-only capability that is bound. Of one that cannot run, D401 says so and nothing is known.
 fn of_gates(gates: &Registry, by_name: &ByName<'_>, look: &mut Look) {
     let file = format!("bindings/{}", registry::NAME);
     look.saw(format!("the capabilities of {} gates", gates.active().count()));
@@ -45,7 +45,7 @@ fn of_gates(gates: &Registry, by_name: &ByName<'_>, look: &mut Look) {
         let name = &gate.capability.value;
         let what = match by_name.get(name.as_str()) {
             None => format!("{} is checked by `{name}`, which is not bound", gate.id.value),
-            Some(bound) if bound.safety != "read-only" => {
+            Some(bound) if bound.fault.is_none() && bound.safety != "read-only" => {
                 format!("{} is checked by `{name}`, which is {}", gate.id.value, bound.safety)
             }
             Some(_) => continue,
@@ -65,7 +65,7 @@ fn of_bindings(bound: &[Bound], by_name: &ByName<'_>, look: &mut Look) {
             calls += 1;
             let what = match by_name.get(name.as_str()) {
                 None => format!("`{}` may {verb} `{name}`, which is not bound", one.name),
-                Some(found) if only_reading && found.safety != "read-only" => {
+                Some(found) if only_reading && found.fault.is_none() && found.safety != "read-only" => {
                     format!("`{}` may {verb} `{name}`, which is {}", one.name, found.safety)
                 }
                 Some(_) => continue,
