@@ -55,8 +55,13 @@ fn check(ctx: &Ctx, input: Input) -> Result<Report, Failure> {
     let Some(impact) = look.take(Impact::parse(&ctx.contract(impact::NAME)?)) else {
         return Ok(look.report());
     };
+    let sync = records::sync(ctx)?;
+    // Then no page can be made at all, which is one mistake and not one for each page.
+    if sync.files.is_empty() && !sync.differences.is_empty() {
+        return Ok(look.skipped("the pages cannot be generated: see D67 and D401"));
+    }
     let bound = records::registry(ctx)?;
-    let pages = pages(records::sync(ctx)?);
+    let pages = pages(sync);
     unrouted(&impact, &topology, &bound, &mut look);
     for route in &impact.routes {
         let domain = &route.domain;
@@ -128,7 +133,7 @@ fn of_guides(route: &Route, topology: &Topology, folder: &Path, bound: &[Bound],
             None => {
                 (format!("there is no readable guide {GUIDES}/{}", guide.value), "write it, or take it out")
             }
-            Some(text) if bound.iter().any(|one| of_domain(&one.name) && text.contains(&one.name)) => {
+            Some(text) if bound.iter().any(|one| of_domain(&one.name) && names(&text, &one.name)) => {
                 look.saw(format!("the guide {GUIDES}/{}", guide.value));
                 continue;
             }
@@ -142,4 +147,18 @@ fn of_guides(route: &Route, topology: &Topology, folder: &Path, bound: &[Bound],
         };
         look.found(found(guide, what, fix));
     }
+}
+
+/// Whether a text has this name in it, and not only as a part of a longer one. A full stop after it ends a sentence.
+fn names(text: &str, name: &str) -> bool {
+    let part = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
+    text.match_indices(name).any(|(at, _)| {
+        let before = text.get(..at).and_then(|before| before.chars().next_back());
+        let mut after = text.get(at + name.len()..).unwrap_or_default().chars();
+        let goes_on = match after.next() {
+            Some('.') => after.next().is_some_and(part),
+            next => next.is_some_and(part),
+        };
+        !goes_on && !before.is_some_and(|letter| part(letter) || letter == '.')
+    })
 }

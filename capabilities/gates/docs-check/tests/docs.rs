@@ -23,9 +23,13 @@ fn bound(name: &str) -> Value {
 
 fn look(contract: &str, pages: &[&str], guide: &str) -> Report {
     let files: Vec<_> = pages.iter().map(|name| format!("docs/capabilities/{name}.md")).collect();
+    with(contract, json!({"files": files, "differences": []}), guide)
+}
+
+fn with(contract: &str, sync: Value, guide: &str) -> Report {
     let answers = [
         Answer::get("/registry").json(json!({"capabilities": [bound("infra.smoke"), bound("mail.send")]})),
-        Answer::get("/sync").json(json!({"files": files, "differences": []})),
+        Answer::get("/sync").json(sync),
     ];
     let ran = World::new(&CAPABILITY)
         .contract(topology::NAME, TOPOLOGY)
@@ -44,6 +48,28 @@ fn documents_that_are_there() {
     let report = look(IMPACT, &BOTH, GUIDE);
     assert_eq!((report.result, report.findings.len()), (Verdict::Pass, 0), "{report:#?}");
     assert!(report.looked_at.iter().any(|saw| saw == "the guide skills/infra/README.md"));
+}
+
+#[test]
+fn a_guide_has_the_whole_name() {
+    for (guide, result) in [
+        ("Run infra.smoke.\n", Verdict::Pass),
+        ("(infra.smoke)", Verdict::Pass),
+        ("Run infra.smoke.deep.\n", Verdict::Fail),
+        ("Run infra.smokes or infra.smoke-test.\n", Verdict::Fail),
+        ("Run my.infra.smoke or xinfra.smoke.\n", Verdict::Fail),
+        ("Run infra.smokes, then `infra.smoke`.\n", Verdict::Pass),
+    ] {
+        assert_eq!(look(IMPACT, &BOTH, guide).result, result, "{guide}");
+    }
+}
+
+/// A binding that cannot be used keeps every page from being made: other gates say so.
+#[test]
+fn pages_that_cannot_be_made_are_one_mistake() {
+    let differs = json!({"file": "bindings/a.yaml", "line": 1, "what": "unknown field", "fix": "mend it"});
+    let report = with(IMPACT, json!({"files": [], "differences": [differs]}), GUIDE);
+    assert_eq!((report.result, report.findings.len()), (Verdict::Skipped, 0), "{report:#?}");
 }
 
 #[test]

@@ -1,4 +1,7 @@
 //! What is declared of each system, against what is bound, registered and agreed.
+//!
+//! That a name is not bound is told here only where `D63`, which looks through bindings, gates and recovery actions, does
+//! not come upon it, and a binding that cannot run is for `D401`: one mistake fails one gate.
 
 use gates_common::registry::{Registry, Status};
 use gates_common::{Finding, Look, line_of};
@@ -26,7 +29,7 @@ pub(crate) fn check(world: &World, look: &mut Look) {
         probe(world, declared, look);
         recovery(world, declared, look);
         evidence(world, declared, look);
-        if look.count() == before {
+        if look.count() == before && !world.told(&declared.smoke.capability) {
             let action = &declared.self_heal.recovery_action_id;
             look.saw(format!("{}: {}, {action}", declared.system, declared.smoke.capability));
         }
@@ -36,6 +39,26 @@ pub(crate) fn check(world: &World, look: &mut Look) {
 impl World {
     fn bound(&self, name: &str) -> Option<&Bound> {
         self.bound.iter().find(|bound| bound.name == name)
+    }
+
+    /// Whether `D63` says of this name that it is not bound, or `D401` that it cannot run.
+    fn told(&self, name: &str) -> bool {
+        let is = |other: &String| other == name;
+        match self.bound(name) {
+            Some(bound) => bound.fault.is_some(),
+            None => {
+                self.bound.iter().any(|bound| bound.invoke.iter().chain(&bound.starts).any(is))
+                    || self.gates.active().any(|gate| is(&gate.capability.value))
+                    || self.known.actions.iter().any(|action| is(&action.start.capability))
+                    || is(&self.known.observed_by)
+            }
+        }
+    }
+
+    /// The system before this one that is probed by the same capability.
+    fn twin(&self, declared: &Declared) -> Option<&Declared> {
+        let before = self.baseline.systems.iter().take_while(|other| other.system != declared.system);
+        before.into_iter().find(|other| other.smoke.capability == declared.smoke.capability)
     }
 
     /// A finding at the line of a system's part of the contract that holds this word.
@@ -63,7 +86,12 @@ fn probe(world: &World, declared: &Declared, look: &mut Look) {
         let what = format!("no check of {system} is declared, so nothing shows that it works");
         look.found(world.at(declared, "checks", what, "name the checks of its probe"));
     }
+    if let Some(twin) = world.twin(declared) {
+        let what = format!("{system} is probed by `{name}`, which is the probe of {}", twin.system);
+        return look.found(world.at(declared, name, what, "give each system a probe of its own"));
+    }
     match world.bound(name) {
+        _ if world.told(name) => {}
         None => {
             let what = format!("{system} is probed by `{name}`, which is not bound");
             look.found(world.at(declared, name, what, "bind the probe, then `ops pin`"));
@@ -75,7 +103,7 @@ fn probe(world: &World, declared: &Declared, look: &mut Look) {
         Some(_) => {}
     }
     let runner = world.bound(smoke::CAPABILITY);
-    if runner.is_some_and(|runner| runner.invoke.contains(name)) {
+    if world.told(smoke::CAPABILITY) || runner.is_some_and(|runner| runner.invoke.contains(name)) {
         return;
     }
     let what = format!("{} does not look at {system}: it may not call `{name}`", smoke::CAPABILITY);
@@ -114,7 +142,8 @@ fn recovery(world: &World, declared: &Declared, look: &mut Look) {
     }
     let start = &action.start.capability;
     let dispatch = world.bound(DISPATCH);
-    if !dispatch.is_some_and(|dispatch| dispatch.starts.contains(start)) {
+    let may = dispatch.is_some_and(|dispatch| dispatch.starts.contains(start));
+    if !may && !world.told(start) && !world.told(DISPATCH) {
         let what = format!("{DISPATCH} may not start `{start}`, which recovers {system}");
         let file = format!("bindings/{DISPATCH}.yaml");
         let line = dispatch.map_or(0, |dispatch| line(dispatch, "starts"));
@@ -125,7 +154,7 @@ fn recovery(world: &World, declared: &Declared, look: &mut Look) {
 /// What shows that the system was taken in can be run.
 fn evidence(world: &World, declared: &Declared, look: &mut Look) {
     let names = &declared.lifecycle_requirements.evidence_capabilities;
-    for name in names.iter().filter(|name| world.bound(name).is_none()) {
+    for name in names.iter().filter(|name| world.bound(name).is_none() && !world.told(name)) {
         let what = format!("`{name}` is to show that {} was taken in, and it is not bound", declared.system);
         look.found(world.at(declared, name, what, "bind it, or name another one"));
     }

@@ -29,6 +29,7 @@ fn bound() -> Vec<Value> {
         one("infra.core.smoke", "read-only", &PROBES, &[]),
         one("infra.core.baseline.record", "mutating", &[], &[]),
         one("recovery.dispatch", "read-only", &[], &["infra.core.smoke", "infra.container.restart"]),
+        one("infra.container.restart", "mutating", &[], &[]),
     ]);
     bound
 }
@@ -76,11 +77,52 @@ fn each_system_is_looked_at_by_the_smoke_runner() {
     }
     let mut without = bound();
     without.remove(3);
+    without[3] = one("infra.core.smoke", "read-only", &PROBES[..3], &[]);
     let at = line(BASELINE, "infra.authentik.probe");
     finds(&look(BASELINE, ACTIONS, &without), baseline::NAME, at, "which is not bound");
     let mut changes = bound();
     changes[3]["safety"] = json!("mutating");
     finds(&look(BASELINE, ACTIONS, &changes), baseline::NAME, at, "which is mutating");
+}
+
+#[test]
+fn no_two_systems_share_a_probe() {
+    let baseline = BASELINE.replace("capability: infra.authentik.probe", "capability: infra.infisical.probe");
+    let report = look(&baseline, ACTIONS, &bound());
+    let at = line(&baseline, "capability: infra.infisical.probe");
+    finds(
+        &report,
+        baseline::NAME,
+        at,
+        "authentik is probed by `infra.infisical.probe`, which is the probe of",
+    );
+    assert_eq!(report.findings.len(), 1, "{report:#?}");
+}
+
+/// That a name which bindings, gates or actions hold is not bound is D63's; that a binding cannot run is D401's.
+#[test]
+fn what_another_gate_says_is_not_said_again() {
+    for (gone, passed) in
+        [("infra.authentik.probe", 3), ("infra.container.restart", 4), ("infra.core.smoke", 4)]
+    {
+        let without: Vec<_> = bound().into_iter().filter(|bound| bound["name"] != gone).collect();
+        let report = look(BASELINE, ACTIONS, &without);
+        assert_eq!((report.result, report.looked_at.len()), (Verdict::Pass, passed), "{gone}: {report:#?}");
+    }
+    for (number, passed) in [(3, 3), (4, 4), (6, 4)] {
+        let mut broken = bound();
+        let name = broken[number]["name"].as_str().unwrap().to_owned();
+        broken[number] = one(&name, "", &[], &[]);
+        broken[number]["fault"] = json!("unknown field");
+        let report = look(BASELINE, ACTIONS, &broken);
+        assert_eq!((report.result, report.looked_at.len()), (Verdict::Pass, passed), "{name}: {report:#?}");
+    }
+    // What only the baseline names is told here.
+    let without: Vec<_> =
+        bound().into_iter().filter(|bound| bound["name"] != "infra.core.baseline.record").collect();
+    finds(&look(BASELINE, ACTIONS, &without), baseline::NAME, None, "and it is not bound");
+    let without: Vec<_> = bound().into_iter().filter(|bound| bound["name"] != "recovery.dispatch").collect();
+    finds(&look(BASELINE, ACTIONS, &without), "recovery.dispatch.yaml", None, "may not start");
 }
 
 #[test]

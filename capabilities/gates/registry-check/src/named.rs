@@ -1,4 +1,5 @@
-//! `D63`: a capability that is named anywhere is bound, can be called where it is to be called, and has a domain.
+//! `D63`: a capability that is named anywhere is bound, can be called where it is to be called, takes the arguments that a
+//! recovery action gives it, and has a domain.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +9,7 @@ use gates_common::{At, Finding, Look, Report, read};
 use ops_guest::records::{self, Bound};
 use ops_guest::{Ctx, Failure};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// The contract of what is started when a gate fails. Its own gate is `D320`; here it is asked for names only.
 const ACTIONS: &str = "recovery.actions.yaml";
@@ -35,7 +37,7 @@ pub(crate) fn check(ctx: &Ctx, mut look: Look) -> Result<Report, Failure> {
 
 type ByName<'a> = BTreeMap<&'a str, &'a Bound>;
 
-/// A gate is checked by a read-only capability that is bound.
+/// A gate is checked by a read-only capability that is bound. Of one that cannot run, D401 says so and nothing is known.
 fn of_gates(gates: &Registry, by_name: &ByName<'_>, look: &mut Look) {
     let file = format!("bindings/{}", registry::NAME);
     look.saw(format!("the capabilities of {} gates", gates.active().count()));
@@ -43,7 +45,7 @@ fn of_gates(gates: &Registry, by_name: &ByName<'_>, look: &mut Look) {
         let name = &gate.capability.value;
         let what = match by_name.get(name.as_str()) {
             None => format!("{} is checked by `{name}`, which is not bound", gate.id.value),
-            Some(bound) if bound.safety != "read-only" => {
+            Some(bound) if bound.fault.is_none() && bound.safety != "read-only" => {
                 format!("{} is checked by `{name}`, which is {}", gate.id.value, bound.safety)
             }
             Some(_) => continue,
@@ -63,7 +65,7 @@ fn of_bindings(bound: &[Bound], by_name: &ByName<'_>, look: &mut Look) {
             calls += 1;
             let what = match by_name.get(name.as_str()) {
                 None => format!("`{}` may {verb} `{name}`, which is not bound", one.name),
-                Some(found) if only_reading && found.safety != "read-only" => {
+                Some(found) if only_reading && found.fault.is_none() && found.safety != "read-only" => {
                     format!("`{}` may {verb} `{name}`, which is {}", one.name, found.safety)
                 }
                 Some(_) => continue,
@@ -101,13 +103,31 @@ struct Action {
 #[derive(Deserialize)]
 struct Start {
     capability: At<String>,
+    #[serde(default)]
+    arguments: BTreeMap<String, IgnoredAny>,
 }
 
-/// What an action starts, and what says which system failed, is bound.
+/// What an action starts is bound and takes its arguments; what says which system failed is bound.
 fn of_actions(text: &str, by_name: &ByName<'_>, look: &mut Look) {
     // What is wrong with its form is for D320 to say.
     let Ok(Actions { observed_by, actions }) = read::<Actions>(ACTIONS, text) else { return };
     look.saw(format!("the capabilities of {} recovery actions", actions.len()));
+    for start in actions.iter().map(|action| &action.start) {
+        // One that cannot run has no known arguments; why it cannot run is for D401 to say.
+        let Some(bound) = by_name.get(start.capability.value.as_str()).filter(|bound| bound.fault.is_none())
+        else {
+            continue;
+        };
+        for argument in start.arguments.keys().filter(|argument| !bound.arguments.contains(argument)) {
+            let what = format!("`{}` is started with `{argument}`, which is no argument of it", bound.name);
+            let fix = match bound.arguments.is_empty() {
+                true => "take it out: it has no arguments".to_owned(),
+                false => format!("its arguments are: {}", bound.arguments.join(", ")),
+            };
+            let line = start.capability.referenced.line();
+            look.found(Finding::new(format!("bindings/{ACTIONS}"), line, what, fix));
+        }
+    }
     let started = actions.into_iter().map(|action| action.start.capability);
     for name in started.chain([observed_by]).filter(|name| !by_name.contains_key(name.value.as_str())) {
         let what = format!("`{}` is to be run when a gate fails, and it is not bound", name.value);

@@ -11,7 +11,7 @@ const REGISTRY: &str = "schema_version: \"1.0\"\nowner: platform\ngates:\n  - id
     severity: low\n    budget: 2s\n    capability: gates.one.check\n    description: One.\n    fix: Mend it.\n";
 const TOPOLOGY: &str = "schema_version: \"1.0\"\nowner: platform\ncore: [D1]\ndomains:\n  - {id: core, description: All., \
     criticality: critical, capability_prefixes: [gates, infra]}\nassignments:\n  - {gate: D1, primary: core}\nrelease: [core]\n";
-const ACTIONS: &str = "schema_version: \"1.0\"\nobserved_by: infra.smoke\nactions:\n  - id: a\n    start: {capability: infra.mend, arguments: {}}\n";
+const ACTIONS: &str = "schema_version: \"1.0\"\nobserved_by: infra.smoke\nactions:\n  - id: a\n    start: {capability: infra.mend, arguments: {machine: a}}\n";
 
 /// What is bound: a gate, a probe that may call it, and one that changes files.
 fn bound() -> Value {
@@ -31,6 +31,7 @@ fn bound() -> Value {
         {"id": "b", "method": "GET", "path": "/b", "effect": "read", "needed": true},
     ]}]);
     let mut mend = one("infra.mend", "mutating");
+    mend["arguments"] = json!(["machine", "even_if_healthy"]);
     mend["directories"] = json!([{"name": "notes", "path": "state/notes", "access": "stage"}]);
     json!([gate, smoke, mend])
 }
@@ -100,6 +101,12 @@ fn what_is_named_is_bound() {
             "bindings/recovery.actions.yaml",
             2,
             "`infra.smoke` is to be run",
+        ),
+        (
+            with("/2/arguments", json!(["container"])),
+            "bindings/recovery.actions.yaml",
+            5,
+            "`infra.mend` is started with `machine`, which is no argument of it",
         ),
         (with("/1/starts", json!(["infra.gone"])), "bindings/infra.smoke.yaml", 0, "may start `infra.gone`"),
     ] {
@@ -177,6 +184,25 @@ fn generated_files_are_in_sync() {
     assert_eq!((only(&report).line, only(&report).fix.as_str()), (3, "`ops sync`"));
     let nothing = look("D67", &bound(), json!({}), json!({}), json!({"files": [], "differences": []}));
     assert_eq!(nothing.result, Verdict::Error);
+}
+
+/// A binding that cannot run is D401's, and keeps everything from being generated.
+#[test]
+fn a_binding_that_cannot_run_fails_one_gate() {
+    let differs =
+        json!({"file": "bindings/infra.mend.yaml", "line": 3, "what": "unknown field", "fix": "mend it"});
+    let files = json!({"files": [], "differences": [differs]});
+    let mut faulty = with("/2/fault", json!("unknown field"));
+    faulty[2]["arguments"] = json!([]);
+    let check = |gate: &str, bound: &Value| look(gate, bound, json!({}), json!({}), files.clone());
+    assert_eq!(check("D67", &faulty).result, Verdict::Skipped);
+    assert_eq!(check("D63", &faulty).result, Verdict::Pass);
+    assert_eq!(only(&check("D401", &faulty)).what, "unknown field");
+    let mut gate = with("/0/fault", json!("unknown field"));
+    gate[0]["safety"] = json!("");
+    assert_eq!(check("D63", &gate).result, Verdict::Pass);
+    // Where D401 has nothing to say of it, D67 says it.
+    assert_eq!(only(&check("D67", &bound())).what, "unknown field");
 }
 
 /// One mistake fails one gate: a registry that cannot be read is D127's.

@@ -1,16 +1,26 @@
 //! How often an action was tried, and when last.
 //!
-//! An attempt is a run of the action's capability that the host started on the word of a dispatch. Which action that
-//! dispatch chose is in its output; where that was erased, the attempt counts: better one too few than one too many.
+//! An attempt is an earlier dispatch that was no dry run and whose output names the same start. It counts whatever became
+//! of that, also where nothing did: what was refused before it had a receipt, or is under way, has no run to be found. One
+//! alone does not count: a start that was denied, because then nothing was tried.
+//!
+//! Where the output is gone, because it was erased, the dispatch counts if a run of the same capability was started on
+//! its word: better one too few than one too many.
 
 use infra_common::recovery::{Action, Pace};
 use jiff::{SignedDuration, Timestamp};
-use ops_guest::{Ctx, Failure, records};
-use serde_json::Value;
+use ops_guest::records::{self, Run};
+use ops_guest::{Ctx, Failure};
+use serde_json::{Value, json};
 
-/// How many runs of the action's capability are looked at, and how many dispatches are asked for their choice.
-const RUNS: u32 = 200;
-const DISPATCHES: usize = 40;
+/// The capability whose runs are the attempts: this one.
+const DISPATCH: &str = "recovery.dispatch";
+/// How many runs are asked for, which is all that the host tells. Dry runs are among them.
+const RUNS: u32 = 1000;
+/// How many dispatches are asked what they chose. Older ones are taken as if that was erased.
+const ASKED: usize = 250;
+/// The status of a run that was refused.
+const DENIED: &str = "denied";
 
 /// Whether an action is due. Of several, the greatest is done: what helps comes before what calls somebody, and that
 /// before waiting.
@@ -24,6 +34,36 @@ pub(crate) enum Due {
     Now,
 }
 
+/// The dispatches before this one.
+pub(crate) struct Earlier(Vec<Dispatch>);
+
+struct Dispatch {
+    run: String,
+    at: Timestamp,
+    /// What it started; nothing where it chose to start nothing, or where that is no longer known.
+    start: Option<Value>,
+    /// Whether what it chose is not known.
+    erased: bool,
+}
+
+impl Earlier {
+    /// Those since then that were no dry runs.
+    pub(crate) fn since(ctx: &Ctx, since: Timestamp) -> Result<Self, Failure> {
+        let mut earlier = vec![];
+        for run in records::runs(ctx, Some(DISPATCH), RUNS)? {
+            let at = time(&run)?;
+            if run.dry_run || at < since {
+                continue;
+            }
+            let output = if earlier.len() < ASKED { records::output(ctx, &run.run)? } else { None };
+            let erased = output.is_none();
+            let start = output.and_then(|output| output.get("start").cloned());
+            earlier.push(Dispatch { run: run.run, at, start, erased });
+        }
+        Ok(Self(earlier))
+    }
+}
+
 /// What was tried.
 pub(crate) struct Attempts {
     /// How often, within the window.
@@ -34,22 +74,33 @@ pub(crate) struct Attempts {
 
 impl Attempts {
     /// Counts the attempts since then.
-    pub(crate) fn count(ctx: &Ctx, action: &Action, since: Timestamp) -> Result<Self, Failure> {
+    pub(crate) fn count(
+        ctx: &Ctx,
+        earlier: &Earlier,
+        action: &Action,
+        since: Timestamp,
+    ) -> Result<Self, Failure> {
+        let start = json!({"capability": action.start.capability, "arguments": action.start.arguments});
         let mut attempts = Self { count: 0, last: None };
-        let mut asked = 0;
-        for run in records::runs(ctx, Some(&action.start.capability), RUNS)? {
-            let Some(dispatch) = run.started_by else { continue };
-            let at: Timestamp = run.at.parse().map_err(|error| {
-                Failure::failed(format!("the run {} has a time that cannot be read: {error}", run.run))
-            })?;
-            if at < since {
-                continue;
-            }
-            asked += 1;
-            // So many attempts of all actions together are out of hand, and are not told apart any more.
-            if asked > DISPATCHES || chose(ctx, &dispatch, &action.id)? {
+        if earlier.0.is_empty() {
+            return Ok(attempts);
+        }
+        let runs = records::runs(ctx, Some(&action.start.capability), RUNS)?;
+        for dispatch in earlier.0.iter().filter(|dispatch| dispatch.at >= since) {
+            let started: Vec<_> =
+                runs.iter().filter(|run| run.started_by.as_ref() == Some(&dispatch.run)).collect();
+            let denied = started.iter().all(|run| run.status == DENIED);
+            let counts = match (&dispatch.start, dispatch.erased) {
+                (Some(named), _) => *named == start && (started.is_empty() || !denied),
+                (None, erased) => erased && !denied,
+            };
+            if counts {
                 attempts.count += 1;
-                attempts.last = attempts.last.max(Some(at));
+                attempts.last = attempts.last.max(Some(dispatch.at));
+            }
+            // What waited for its approval is given its time from when it was carried out.
+            for run in started.iter().filter(|run| counts && run.status != DENIED) {
+                attempts.last = attempts.last.max(Some(time(run)?));
             }
         }
         Ok(attempts)
@@ -70,8 +121,8 @@ pub(crate) fn seconds(count: u32) -> SignedDuration {
     SignedDuration::from_secs(i64::from(count))
 }
 
-/// Whether a dispatch chose this action.
-fn chose(ctx: &Ctx, dispatch: &str, action: &str) -> Result<bool, Failure> {
-    let output = records::output(ctx, dispatch)?;
-    Ok(output.is_none_or(|output| output.get("action").and_then(Value::as_str) == Some(action)))
+fn time(run: &Run) -> Result<Timestamp, Failure> {
+    run.at.parse().map_err(|error| {
+        Failure::failed(format!("the run {} has a time that cannot be read: {error}", run.run))
+    })
 }

@@ -2,8 +2,8 @@
 //!
 //! Which action answers which failure is in the contract of recovery actions. Where a gate's actions are for single
 //! systems and none is given, the newest runs of the capability that the contract calls `observed_by` say which systems
-//! failed. Then the attempts so far are counted: the runs that the host started on the word of earlier dispatches of the
-//! same action. An attempt is given its cooldown before the next one, and after the last one somebody is called.
+//! failed. Then the attempts so far are counted: the earlier dispatches, dry runs left out, that chose to start the same.
+//! Two at once would not see each other, so the binding holds a lock. An attempt is given its cooldown before the next one, and after the last one somebody is called.
 //!
 //! It starts nothing itself and changes nothing. What it chose stands in its output under `start`; the host starts that as
 //! an ordinary run, with a plan and an approval where the capability changes something, if the binding lists it.
@@ -11,7 +11,7 @@
 mod attempts;
 mod choice;
 
-use attempts::{Attempts, Due, seconds};
+use attempts::{Attempts, Due, Earlier, seconds};
 use choice::Candidate;
 use infra_common::recovery::{Actions, FailureClass, is_gate};
 use infra_common::system::System;
@@ -55,7 +55,7 @@ pub struct Output {
     #[schemars(extend("x-ops-fails-on" = ["escalate"]))]
     result: Decision,
     why: String,
-    /// How often the action was started within its window, approved or not.
+    /// How often it was chosen to be started within its window, approved or not. What was denied does not count.
     attempts: u64,
     /// How often it may be.
     max_attempts: Option<u32>,
@@ -91,7 +91,7 @@ struct Start {
 
 #[capability(
     name = "recovery.dispatch",
-    summary = "Chooses what is started when a gate fails.",
+    summary = "Chooses what is started when a gate fails. Without --dry-run the host then starts it.",
     safety = "read-only",
     needs(
         contract("recovery.actions.yaml"),
@@ -123,10 +123,14 @@ fn dispatch(ctx: &Ctx, input: Input) -> Result<Output, Failure> {
     match found {
         Err(why) => output.why = why,
         Ok(candidates) => {
+            let paces = candidates.iter().map(|candidate| actions.pace(candidate.action).window_seconds);
+            let window = paces.max().unwrap_or_default();
+            let earlier = Earlier::since(ctx, now - seconds(window))?;
             let mut best: Option<(Due, Candidate<'_>, Attempts)> = None;
             for candidate in candidates {
                 let pace = actions.pace(candidate.action);
-                let attempts = Attempts::count(ctx, candidate.action, now - seconds(pace.window_seconds))?;
+                let since = now - seconds(pace.window_seconds);
+                let attempts = Attempts::count(ctx, &earlier, candidate.action, since)?;
                 let due = attempts.due(pace, now);
                 if best.as_ref().is_none_or(|(known, ..)| due > *known) {
                     best = Some((due, candidate, attempts));

@@ -13,11 +13,12 @@ const NAME: &str = "recovery.actions.yaml";
 const CONTRACT: &str = include_str!("../../../../ops/bindings/recovery.actions.yaml");
 const RESTART: &str = "infra.container.restart";
 const SMOKE: &str = "infra.core.smoke";
+const DISPATCH: &str = "recovery.dispatch";
 /// 2026-03-02T12:00:00Z.
 const NOON: u64 = 1_772_452_800;
 
 fn run(key: &str, capability: &str, at: &str, started_by: Option<&str>) -> Value {
-    json!({"run": key, "capability": capability, "status": "done", "at": at, "parent": null, "started_by": started_by})
+    json!({"run": key, "capability": capability, "status": "done", "at": at, "dry_run": false, "parent": null, "started_by": started_by})
 }
 
 fn runs(capability: &str, last: u32, runs: &[Value]) -> Answer {
@@ -39,7 +40,8 @@ fn smoke(systems: &[(&str, &str)]) -> Value {
 
 /// A world at noon in which nothing has been run.
 fn world(answers: impl IntoIterator<Item = Answer>) -> World {
-    let none = [runs(RESTART, 200, &[]), runs(SMOKE, 200, &[]), runs(SMOKE, 10, &[])];
+    let none =
+        [runs(DISPATCH, 1000, &[]), runs(RESTART, 1000, &[]), runs(SMOKE, 1000, &[]), runs(SMOKE, 10, &[])];
     World::new(&CAPABILITY)
         .contract(NAME, CONTRACT)
         .service("ops", none.into_iter().chain(answers))
@@ -164,22 +166,39 @@ fn what_nothing_answers_is_no_action() {
     assert!(without.output()["why"].as_str().unwrap().ends_with("for authentik"), "{without:?}");
 }
 
-/// Attempts: runs of the action's capability that a dispatch of this very action started.
+fn dispatches(runs_: &[Value]) -> Answer {
+    runs(DISPATCH, 1000, runs_)
+}
+
+/// The output of a dispatch that chose to restart this container.
+fn restart(container: &str) -> Value {
+    json!({"start": {"capability": RESTART, "arguments": {"container": container, "even_if_healthy": true}}})
+}
+
+/// Dispatches that chose to restart Authentik, each with the run that the host started.
 fn attempts(times: &[&str]) -> Vec<Answer> {
+    let one = |number: usize, at: &str| run(&format!("D{number}"), DISPATCH, at, None);
+    let all: Vec<_> = times.iter().enumerate().map(|(number, at)| one(number, at)).collect();
     let mut started: Vec<_> = times
         .iter()
         .enumerate()
         .map(|(number, at)| run(&format!("A{number}"), RESTART, at, Some(&format!("D{number}"))))
         .collect();
-    // By a person, and by a dispatch of another action.
+    // By a person, and by dispatches that chose something else, or nothing.
     started.push(run("P", RESTART, "2026-03-02T11:59:00Z", None));
     started.push(run("O", RESTART, "2026-03-02T11:59:00Z", Some("DO")));
-    let mut answers =
-        vec![runs(RESTART, 200, &started), output("DO", json!({"action": "recover-infisical-stack"}))];
-    answers.extend(
-        (0..times.len())
-            .map(|number| output(&format!("D{number}"), json!({"action": "recover-authentik-stack"}))),
-    );
+    let others = ["DO", "DN"].map(|key| run(key, DISPATCH, "2026-03-02T11:59:00Z", None));
+    // A dry run is not even asked what it chose.
+    let mut dry = run("DD", DISPATCH, "2026-03-02T11:59:30Z", None);
+    dry["dry_run"] = json!(true);
+    let all: Vec<_> = [dry].into_iter().chain(others).chain(all).collect();
+    let mut answers = vec![
+        dispatches(&all),
+        runs(RESTART, 1000, &started),
+        output("DO", restart("infisical-backend")),
+        output("DN", json!({"start": null})),
+    ];
+    answers.extend((0..times.len()).map(|number| output(&format!("D{number}"), restart("authentik-server"))));
     answers
 }
 
@@ -212,13 +231,49 @@ fn attempts_are_counted_rested_and_then_somebody_is_called() {
     assert_eq!(ran.output()["retry_at"], "2026-03-02T12:15:01Z");
 }
 
-/// What an erased dispatch chose is not known: it counts.
+/// What an erased dispatch chose is not known: it counts where it started the same capability.
 #[test]
 fn an_attempt_of_which_nothing_is_known_counts() {
     let mut answers = attempts(&["2026-03-02T11:45:00Z"]);
     answers.push(Answer::get("/runs/D0/output").status(410));
+    // This one was refused itself.
+    answers.push(Answer::get("/runs/DN/output").status(404));
     let ran = world(answers).plan(deterministic(Some("authentik")));
     assert_eq!(decided(&ran), ("cooldown", json!("recover-authentik-stack")));
+    assert_eq!(ran.output()["attempts"], 1);
+}
+
+/// What was denied was not tried. What has no run was refused before it had a receipt, or is under way: it counts.
+#[test]
+fn what_became_of_a_start_says_whether_it_counts() {
+    let at = "2026-03-02T11:45:00Z";
+    let with = |started: &[(&str, &str)]| {
+        let runs_: Vec<_> = started
+            .iter()
+            .map(|(status, at)| {
+                let mut run = run("A", RESTART, at, Some("D0"));
+                run["status"] = json!(status);
+                run
+            })
+            .collect();
+        let answers = attempts(&[at]).into_iter().chain([runs(RESTART, 1000, &runs_)]);
+        world(answers).plan(deterministic(Some("authentik")))
+    };
+    for (started, result, count) in [
+        (&[][..], "cooldown", 1),
+        (&[("denied", at)], "dispatch", 0),
+        (&[("planned", at)], "cooldown", 1),
+        (&[("denied", at), ("planned", at)], "cooldown", 1),
+    ] {
+        let ran = with(started);
+        assert_eq!((decided(&ran).0, &ran.output()["attempts"]), (result, &json!(count)), "{started:?}");
+    }
+    // A plan that was carried out later is given its time from then.
+    let ran = with(&[("planned", at), ("done", "2026-03-02T11:55:00Z")]);
+    assert_eq!(
+        (&ran.output()["attempts"], &ran.output()["retry_at"]),
+        (&json!(1), &json!("2026-03-02T12:25:01Z"))
+    );
 }
 
 /// Of two systems that failed, the one that can be helped is helped; then somebody is called; then it is waited.
@@ -236,21 +291,20 @@ fn of_several_the_one_that_is_due_is_chosen() {
     };
     let ran = world(both()).plan(deterministic(None));
     assert_eq!(decided(&ran), ("dispatch", json!("recover-vaultwarden-container")), "the first of them");
-    let started = [run("A", RESTART, "2026-03-02T11:45:00Z", Some("D"))];
-    let tried =
-        [runs(RESTART, 200, &started), output("D", json!({"action": "recover-vaultwarden-container"}))];
+    let one = [run("D", DISPATCH, "2026-03-02T11:45:00Z", None)];
+    let tried = [dispatches(&one), output("D", restart("vaultwarden"))];
     let ran = world(both().into_iter().chain(tried)).plan(deterministic(None));
     assert_eq!(decided(&ran), ("dispatch", json!("recover-authentik-stack")), "the other one rests");
-    let spent = attempts(&["2026-03-02T11:00:00Z", "2026-03-02T10:00:00Z"]);
     let more = [
-        run("A0", RESTART, "2026-03-02T11:00:00Z", Some("D0")),
-        run("A1", RESTART, "2026-03-02T10:00:00Z", Some("D1")),
-        started[0].clone(),
+        one[0].clone(),
+        run("D0", DISPATCH, "2026-03-02T11:00:00Z", None),
+        run("D1", DISPATCH, "2026-03-02T10:00:00Z", None),
     ];
+    let chose = [("D", "vaultwarden"), ("D0", "authentik-server"), ("D1", "authentik-server")];
     let answers = both()
         .into_iter()
-        .chain(spent)
-        .chain([runs(RESTART, 200, &more), output("D", json!({"action": "recover-vaultwarden-container"}))]);
+        .chain(chose.map(|(key, container)| output(key, restart(container))))
+        .chain([dispatches(&more)]);
     let ran = world(answers).plan(deterministic(None));
     assert_eq!(decided(&ran), ("escalate", json!("recover-authentik-stack")));
 }

@@ -65,6 +65,15 @@ impl Found {
     }
 }
 
+/// One thing that a gate looked at and found in order, or why it looked at nothing.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Seen {
+    /// The gate's id.
+    pub gate: String,
+    /// What it says of it.
+    pub looked_at: String,
+}
+
 /// Proof that every gate ran and passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AllPassed(NonZeroUsize);
@@ -111,7 +120,7 @@ pub struct FailureClass {
 /// What is said of a scope.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Output {
-    /// What was verified, for example `fast` or `domain aof`.
+    /// What was verified, for example `fast` or `fast and domain aof`.
     pub scope: String,
     /// In one line, for example `10/10 PASS`.
     pub summary: String,
@@ -137,6 +146,8 @@ pub struct Output {
     pub failing_gate_ids: Vec<String>,
     /// What their failure means.
     pub failure_class: FailureClass,
+    /// What each gate says that it looked at.
+    pub looked_at: Vec<Seen>,
     /// Each gate.
     pub gates: Vec<Row>,
     /// What is not in order.
@@ -147,6 +158,7 @@ impl Output {
     pub(crate) fn of(
         scope: &Scope,
         rows: Vec<Row>,
+        looked_at: Vec<Seen>,
         findings: Vec<Found>,
         class: impl Fn(&str) -> Option<Class>,
     ) -> Self {
@@ -172,6 +184,7 @@ impl Output {
             domains: scope.domains.clone(),
             failing_gate_ids: rows.iter().filter(failing).map(|row| row.gate.clone()).collect(),
             failure_class: classes(&rows, class),
+            looked_at,
             gates: rows,
             findings,
         }
@@ -232,7 +245,7 @@ mod tests {
         let scope = Scope { name: "fast".into(), domains: vec![], ids: vec![] };
         for (a, b, c) in all.iter().flat_map(|a| all.iter().flat_map(move |b| all.map(|c| (*a, *b, c)))) {
             let rows = vec![row(a), row(b), row(c)];
-            let output = Output::of(&scope, rows, vec![], |_| Some(Class::Invariant));
+            let output = Output::of(&scope, rows, vec![], vec![], |_| Some(Class::Invariant));
             let passed = [a, b, c].iter().all(|result| *result == Verdict::Pass);
             assert_eq!(output.summary.contains("PASS"), passed, "{}", output.summary);
             assert_eq!(output.result == Outcome::Pass, passed);
@@ -241,7 +254,7 @@ mod tests {
             let expected = if [a, b, c].iter().any(bad) { Outcome::Fail } else { Outcome::Incomplete };
             assert!(passed || output.result == expected, "{a:?} {b:?} {c:?}");
         }
-        let nothing = Output::of(&scope, vec![], vec![], |_| None);
+        let nothing = Output::of(&scope, vec![], vec![], vec![], |_| None);
         assert_eq!((nothing.result, nothing.summary.as_str()), (Outcome::Fail, "no gate was run: FAIL"));
     }
 }

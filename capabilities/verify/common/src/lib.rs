@@ -5,7 +5,7 @@ pub mod conclusion;
 pub mod run;
 pub mod scope;
 
-pub use conclusion::{Output, Row};
+pub use conclusion::{Output, Row, Seen};
 pub use scope::Scope;
 
 use gates_common::Finding;

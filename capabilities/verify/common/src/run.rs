@@ -9,7 +9,7 @@ use ops_guest::{Call, Ctx, Failure, InvokeError, Invoked};
 use serde_json::Value;
 
 use crate::Gates;
-use crate::conclusion::{Found as Told, Output, Row};
+use crate::conclusion::{Found as Told, Output, Row, Seen};
 use crate::scope::{Found, Scope, find};
 
 /// The most calls that a run may make.
@@ -39,34 +39,35 @@ pub fn run(ctx: &Ctx, gates: &Gates, scope: &Scope) -> Result<Output, Failure> {
         })
         .collect();
     let mut answers = ctx.invoke(&calls)?.into_iter();
-    let (mut rows, mut findings) = (vec![], vec![]);
+    let (mut rows, mut seen, mut findings) = (vec![], vec![], vec![]);
     for (id, found) in found {
-        let (row, told) = match found {
+        let (row, saw, told) = match found {
             Found::Active(gate) => answered(gate, answers.next()),
             Found::Retired(gate) => {
-                (Row::not_run(id, &gate.name.value, Verdict::Skipped), vec![retired(gate)])
+                (Row::not_run(id, &gate.name.value, Verdict::Skipped), vec![], vec![retired(gate)])
             }
-            Found::Missing => (Row::not_run(id, "", Verdict::Error), vec![missing(id)]),
+            Found::Missing => (Row::not_run(id, "", Verdict::Error), vec![], vec![missing(id)]),
         };
         rows.push(row);
+        seen.extend(saw.into_iter().map(|looked_at| Seen { gate: id.to_owned(), looked_at }));
         findings.extend(told.into_iter().map(|finding| Told::of(id, finding)));
     }
     let classes = |id: &str| gates.registry.gate(id).map(|gate| gate.class);
-    Ok(Output::of(scope, rows, findings, classes))
+    Ok(Output::of(scope, rows, seen, findings, classes))
 }
 
-/// The row of a gate that was called, and its findings.
-fn answered(gate: &Gate, answer: Option<Invoked>) -> (Row, Vec<Finding>) {
+/// The row of a gate that was called, what it looked at, and its findings.
+fn answered(gate: &Gate, answer: Option<Invoked>) -> (Row, Vec<String>, Vec<Finding>) {
     let mut row = Row::not_run(&gate.id.value, &gate.name.value, Verdict::Error);
     let Some(answer) = answer else {
-        return (row, vec![at(gate, "it was not called".to_owned(), "run it again")]);
+        return (row, vec![], vec![at(gate, "it was not called".to_owned(), "run it again")]);
     };
     row.milliseconds = answer.milliseconds;
     row.over_budget = answer.milliseconds > gate.budget.milliseconds();
     row.run_key = answer.run.clone();
     let report = match believed(gate, &answer) {
         Ok(report) => report,
-        Err(finding) => return (row, vec![finding]),
+        Err(finding) => return (row, vec![], vec![finding]),
     };
     let mut findings = report.findings;
     row.result = report.result;
@@ -76,18 +77,21 @@ fn answered(gate: &Gate, answer: Option<Invoked>) -> (Row, Vec<Finding>) {
         let what = format!("it took {took} ms, and its budget is {budget} ms");
         findings.push(at(gate, what, "find out what made it slow, or give it a larger budget"));
     }
-    (row, findings)
+    (row, report.looked_at, findings)
 }
 
 /// The gate's own report, if it is one.
 fn believed(gate: &Gate, answer: &Invoked) -> Result<Report, Finding> {
     let name = &gate.capability.value;
-    let look = "look at its run: `ops receipts show RUN`";
+    let look = match &answer.run {
+        Some(run) => format!("look at its run: `ops receipts show {run}`"),
+        None => "it has no receipt: run it by itself".to_owned(),
+    };
     let report: Report = answer.output().map_err(|error| match error {
         InvokeError::NotGranted(why) => {
             at(gate, why, "name it under `invoke` in the binding of this capability, then `ops pin`")
         }
-        InvokeError::Failed(why) => at(gate, format!("`{name}` gave no answer: {why}"), look),
+        InvokeError::Failed(why) => at(gate, format!("`{name}` gave no answer: {why}"), &look),
     })?;
     let proves = || report.looked_at.iter().any(|saw| !saw.is_empty()) && report.findings.is_empty();
     let wrong = if report.gate != gate.id.value {

@@ -52,7 +52,7 @@ impl Scope {
         let id = domain.id.value.as_str();
         let of_domain = gates.topology.gates_of(id);
         let classes = [Class::Invariant, Class::Freshness];
-        Ok(Self::new(format!("domain {id}"), vec![id.to_owned()])
+        Ok(Self::new(format!("fast and domain {id}"), vec![id.to_owned()])
             .with(core(gates).filter(|id| is_of(gates, id, &[Class::Invariant])))
             .with(of_domain.filter(|id| is_of(gates, id, &classes))))
     }

@@ -56,7 +56,15 @@ fn ten_that_ran_and_passed() {
     }
     assert_eq!(output["gates"][3]["gate"], "D127");
     assert_eq!(output["gates"][3]["run_key"], "CAP-D127");
+    assert_eq!(output["looked_at"].as_array().unwrap().len(), 10);
+    assert_eq!(output["looked_at"][3], json!({"gate": "D127", "looked_at": "something"}));
     assert_eq!(ran.reads.len(), 10, "{:?}", ran.reads);
+}
+
+#[test]
+fn a_gate_without_an_answer_is_looked_up_by_its_run() {
+    let ran = run("D320", |_| Invoked::failed("CAP-1", "it trapped"));
+    assert_eq!(ran.output()["findings"][0]["fix"], "look at its run: `ops receipts show CAP-1`");
 }
 
 /// One gate answers otherwise; the other nine pass.

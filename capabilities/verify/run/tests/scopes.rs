@@ -63,6 +63,12 @@ fn each_scope_has_its_gates() {
 }
 
 #[test]
+fn a_domain_is_run_with_what_is_fast_and_says_so() {
+    let ran = run(json!({"scope": "domain", "domain": "infra"}));
+    assert_eq!(ran.output()["scope"], "fast and domain infra");
+}
+
+#[test]
 fn a_domain_that_is_none_is_told_with_those_that_are() {
     for (arguments, part) in [
         (
