@@ -29,29 +29,31 @@ pub(super) fn trials() -> Vec<Trial> {
     })]
 }
 
-/// The capabilities of the repository, by their crates.
-const CAPABILITIES: [(&str, &str); 6] = [
-    ("communications-mail-search", "communications.mail.search"),
-    ("communications-mail-send-test", "communications.mail.send.test"),
-    ("communications-mailboxes-list", "communications.mailboxes.list"),
-    ("communications-stack-status", "communications.stack.status"),
-    ("infra-vm-bootstrap", "infra.vm.bootstrap"),
-    ("infra-vm-provision", "infra.vm.provision"),
-];
+/// The capabilities of the repository, by their crates: what `ops/bindings` binds.
+fn capabilities() -> Vec<(String, String)> {
+    let bound = entries(&repository().join("ops/bindings")).into_iter().filter_map(|file| {
+        let text = fs::read_to_string(&file).unwrap();
+        let component = text.lines().find_map(|line| line.strip_prefix("component: components/"))?;
+        let package = component.strip_suffix(".wasm").unwrap().replace('_', "-");
+        Some((package, file.file_stem().unwrap().to_str().unwrap().to_owned()))
+    });
+    bound.collect()
+}
 
 /// A workspace with the repository's own bindings, and each guest of the tests with what its author says it needs.
 fn everything() -> Scratch {
-    let folders = ["communications", "infra"].map(|domain| repository().join("capabilities").join(domain));
+    let capabilities = capabilities();
+    let built = entries(&repository().join("capabilities")).into_iter().filter(|folder| folder.is_dir());
     let crates =
-        folders.iter().flat_map(|folder| entries(folder)).filter(|folder| !folder.ends_with("common"));
-    assert_eq!(crates.count(), CAPABILITIES.len(), "a capability is not in this test's list");
+        built.flat_map(|folder| entries(&folder)).filter(|folder| folder.join("imports.txt").exists());
+    assert_eq!(crates.count(), capabilities.len(), "a capability is not bound in the repository's workspace");
 
     let scratch = Scratch::new();
     for file in entries(&repository().join("ops/bindings")) {
         fs::copy(&file, scratch.path("ops/bindings").join(file.file_name().unwrap())).unwrap();
     }
     fs::copy(repository().join("ops/ops.yaml"), scratch.path("ops/ops.yaml")).unwrap();
-    for (package, _) in CAPABILITIES {
+    for (package, _) in &capabilities {
         scratch.place(package);
     }
     for guest in entries(&repository().join("tests/guests")) {
@@ -96,7 +98,7 @@ fn schemas(server: &mut Piped) -> BTreeMap<String, Value> {
         .iter()
         .map(|tool| (tool["name"].as_str().unwrap().to_owned(), tool["inputSchema"].clone()))
         .collect();
-    for (_, name) in CAPABILITIES {
+    for (_, name) in capabilities() {
         assert!(schemas.contains_key(&name.replace('.', "_")), "{name} is no tool: {:?}", schemas.keys());
     }
     schemas
@@ -105,7 +107,7 @@ fn schemas(server: &mut Piped) -> BTreeMap<String, Value> {
 fn two_validators(scratch: &Scratch, server: &mut Piped) {
     let listed = server.request("tools/list", json!({})).pop().unwrap();
     let tools = listed.result()["tools"].as_array().unwrap().clone();
-    assert!(tools.len() > CAPABILITIES.len() + 20, "{}", tools.len());
+    assert!(tools.len() > capabilities().len() + 20, "{}", tools.len());
     for tool in &tools {
         for schema in [tool.get("inputSchema"), tool.get("outputSchema")].into_iter().flatten() {
             let problem = jsonschema::draft202012::meta::validate(schema).err();
