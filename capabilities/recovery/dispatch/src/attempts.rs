@@ -1,8 +1,8 @@
 //! How often an action was tried, and when last.
 //!
-//! An attempt is an earlier dispatch that was no dry run and whose output names the same start. It counts whatever became
-//! of that, also where nothing did: what was refused before it had a receipt, or is under way, has no run to be found. One
-//! alone does not count: a start that was denied, because then nothing was tried.
+//! An attempt is an earlier dispatch that was no dry run and whose output names the same start. It counts where a run
+//! was started on its word, whatever became of that but a denial: then nothing was tried. The receipt of a dispatch, which
+//! only reads, does not tell a dry run from another one, so that one without such a run does not count.
 //!
 //! Where the output is gone, because it was erased, the dispatch counts if a run of the same capability was started on
 //! its word: better one too few than one too many.
@@ -91,7 +91,7 @@ impl Attempts {
                 runs.iter().filter(|run| run.started_by.as_ref() == Some(&dispatch.run)).collect();
             let denied = started.iter().all(|run| run.status == DENIED);
             let counts = match (&dispatch.start, dispatch.erased) {
-                (Some(named), _) => *named == start && (started.is_empty() || !denied),
+                (Some(named), _) => *named == start && !denied,
                 (None, erased) => erased && !denied,
             };
             if counts {

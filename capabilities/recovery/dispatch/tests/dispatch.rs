@@ -243,7 +243,7 @@ fn an_attempt_of_which_nothing_is_known_counts() {
     assert_eq!(ran.output()["attempts"], 1);
 }
 
-/// What was denied was not tried. What has no run was refused before it had a receipt, or is under way: it counts.
+/// What was denied was not tried. What has no run may have been a dry run.
 #[test]
 fn what_became_of_a_start_says_whether_it_counts() {
     let at = "2026-03-02T11:45:00Z";
@@ -260,7 +260,7 @@ fn what_became_of_a_start_says_whether_it_counts() {
         world(answers).plan(deterministic(Some("authentik")))
     };
     for (started, result, count) in [
-        (&[][..], "cooldown", 1),
+        (&[][..], "dispatch", 0),
         (&[("denied", at)], "dispatch", 0),
         (&[("planned", at)], "cooldown", 1),
         (&[("denied", at), ("planned", at)], "cooldown", 1),
@@ -293,6 +293,12 @@ fn of_several_the_one_that_is_due_is_chosen() {
     assert_eq!(decided(&ran), ("dispatch", json!("recover-vaultwarden-container")), "the first of them");
     let one = [run("D", DISPATCH, "2026-03-02T11:45:00Z", None)];
     let tried = [dispatches(&one), output("D", restart("vaultwarden"))];
+    let started = [
+        run("A", RESTART, "2026-03-02T11:45:00Z", Some("D")),
+        run("A0", RESTART, "2026-03-02T11:00:00Z", Some("D0")),
+        run("A1", RESTART, "2026-03-02T10:00:00Z", Some("D1")),
+    ];
+    let tried = tried.into_iter().chain([runs(RESTART, 1000, &started)]);
     let ran = world(both().into_iter().chain(tried)).plan(deterministic(None));
     assert_eq!(decided(&ran), ("dispatch", json!("recover-authentik-stack")), "the other one rests");
     let more = [
@@ -304,7 +310,7 @@ fn of_several_the_one_that_is_due_is_chosen() {
     let answers = both()
         .into_iter()
         .chain(chose.map(|(key, container)| output(key, restart(container))))
-        .chain([dispatches(&more)]);
+        .chain([dispatches(&more), runs(RESTART, 1000, &started)]);
     let ran = world(answers).plan(deterministic(None));
     assert_eq!(decided(&ran), ("escalate", json!("recover-authentik-stack")));
 }
