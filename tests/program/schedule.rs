@@ -130,5 +130,13 @@ fn refused() {
     let line_break =
         print(&["test.guest.echo", "--every", "1h", "--json", "--", "--text", "a\nb"]).exits(0).json();
     assert_eq!(line_break["crontab"], serde_json::Value::Null);
+    let starts = "starts: [communications.mail.send.test]\n";
+    scratch.bind(
+        "guest-echo",
+        &format!(
+            "capability: test.guest.echo\ncomponent: components/guest_echo.wasm\nsafety: read-only\n{starts}"
+        ),
+    );
+    scratch.ops(&["schedule", "install", "test.guest.echo", "--every", "1h"]).exits(2).says("what it starts");
     assert!(units(&scratch).is_empty());
 }

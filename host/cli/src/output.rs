@@ -1,6 +1,7 @@
 //! A capability's output on standard output: for people, or as one JSON envelope for programs.
 
 use std::fmt::Write;
+use std::io::IsTerminal;
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use jiff::Timestamp;
@@ -8,10 +9,8 @@ use ops_policy::visible::visible;
 use ops_runner::receipt::Report;
 use serde_json::{Map, Value, json};
 
-/// How wide a screen is at least.
+/// How wide a screen is, where nothing says more.
 const SCREEN: u16 = 80;
-/// Above this width a first column holds texts and not names.
-const LONGEST_NAME: u16 = 66;
 /// What a column is given at least, where it has that much to show.
 const NARROWEST: u16 = 9;
 /// Between two columns.
@@ -101,6 +100,19 @@ fn list(text: &mut String, rows: &[Value]) {
     text.push('\n');
 }
 
+/// How wide a line may be: as the terminal is, where there is one.
+fn screen() -> u16 {
+    let out = std::io::stdout();
+    if !out.is_terminal() {
+        return SCREEN;
+    }
+    rustix::termios::tcgetwinsize(&out).map_or(SCREEN, |size| match size.ws_col {
+        0 => SCREEN,
+        // A column of its own for a name and one for what it says is the least.
+        columns => columns.clamp(2 * NARROWEST, u16::MAX - GAP),
+    })
+}
+
 /// A table, where every row of it fits into a few lines of the screen; else each row by itself.
 fn table_or_records(head: &[String], rows: &[Vec<String>]) -> String {
     let of = |rows: &[Vec<String>]| {
@@ -111,7 +123,7 @@ fn table_or_records(head: &[String], rows: &[Vec<String>]) -> String {
         table
     };
     let whole = of(rows);
-    let Some(widths) = widths(&whole.column_max_content_widths()) else {
+    let Some(widths) = widths(&whole.column_max_content_widths(), &words(head, rows), screen()) else {
         return records(head, rows);
     };
     let lines = |row: &Vec<String>| {
@@ -123,16 +135,60 @@ fn table_or_records(head: &[String], rows: &[Vec<String>]) -> String {
     if rows.iter().any(|row| lines(row) > MOST_LINES) { records(head, rows) } else { render(whole) }
 }
 
-/// Each row as lines of name and value, with an empty line between. What is empty is left out.
+/// Each row as lines of name and value, with an empty line between. What is empty is left out. A word that is longer than
+/// the screen stays whole all the same, so that it can be copied.
 fn records(head: &[String], rows: &[Vec<String>]) -> String {
+    let names = head.iter().map(|name| wide(name)).max().unwrap_or_default();
+    let room = screen().saturating_sub(names + GAP).max(NARROWEST);
     let records = rows.iter().map(|row| {
-        let mut table = table(&[""; 0]);
+        let mut lines = Vec::new();
         for (name, value) in head.iter().zip(row).filter(|(_, value)| !value.is_empty()) {
-            table.add_row([name, value]);
+            for (place, part) in wrapped(value, room).into_iter().enumerate() {
+                let name = if place == 0 { name.as_str() } else { "" };
+                let blanks = " ".repeat(usize::from(names + GAP - wide(name)));
+                lines.push(format!("{name}{blanks}{part}"));
+            }
         }
-        render(table)
+        lines.join("\n")
     });
     records.collect::<Vec<_>>().join("\n\n")
+}
+
+/// A text in lines of so many columns, broken only at blanks.
+fn wrapped(text: &str, room: u16) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if wide(line).saturating_add(wide(word)) < room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// How many columns a text takes.
+fn wide(text: &str) -> u16 {
+    if text.is_ascii() {
+        return u16::try_from(text.len()).unwrap_or(u16::MAX / 4).min(u16::MAX / 4);
+    }
+    let mut alone = Table::new();
+    alone.add_row([text]);
+    alone.column_max_content_widths().first().copied().unwrap_or_default().min(u16::MAX / 4)
+}
+
+/// The widest word of each column.
+fn words(head: &[String], rows: &[Vec<String>]) -> Vec<u16> {
+    let mut widest: Vec<u16> = Vec::new();
+    for row in std::iter::once(head).chain(rows.iter().map(Vec::as_slice)) {
+        widest.resize(widest.len().max(row.len()), 0);
+        for (widest, cell) in widest.iter_mut().zip(row) {
+            *widest = cell.split(' ').map(wide).max().unwrap_or_default().max(*widest);
+        }
+    }
+    widest
 }
 
 /// A table that fits the screen once it is rendered.
@@ -145,21 +201,16 @@ pub(crate) fn table<T: AsRef<str>>(head: &[T]) -> Table {
     table
 }
 
-/// The width of each column, the gap behind it included, given the widest text in each. `None` where so many columns cannot
-/// be shown side by side.
+/// The width of each column, the gap behind it included, given the widest text and the widest word in each. `None` where so
+/// many columns cannot be shown side by side.
 ///
-/// Each column gets what it needs, where that is little; the others share what is left. Names, which are in the first, are
-/// broken last, so that they can be copied.
-fn widths(widest: &[u16]) -> Option<Vec<u16>> {
-    let least: Vec<_> = widest.iter().map(|widest| (*widest).min(NARROWEST)).collect();
-    let mut left =
-        (SCREEN + GAP).checked_sub(least.iter().map(|width| width + GAP).fold(0, u16::saturating_add))?;
-    let mut widths = least;
-    if let (Some(width), Some(widest @ 0..=LONGEST_NAME)) = (widths.first_mut(), widest.first()) {
-        let more = (widest - *width).min(left);
-        *width += more;
-        left -= more;
-    }
+/// Each column gets what its words need, so that names, times and paths stay whole and can be copied; the narrowest get
+/// what is left.
+fn widths(widest: &[u16], words: &[u16], screen: u16) -> Option<Vec<u16>> {
+    let least = widest.iter().zip(words).map(|(widest, word)| (*widest).min(NARROWEST.max(*word)));
+    let mut widths: Vec<_> = least.collect();
+    let needed = widths.iter().map(|width| width + GAP).fold(0, u16::saturating_add);
+    let mut left = (screen + GAP).checked_sub(needed)?;
     // A column at a time, a letter at a time: what is left is less than a screen.
     while left > 0 {
         let wanting = widths.iter_mut().zip(widest).filter(|(width, widest)| **width < **widest);
@@ -172,17 +223,26 @@ fn widths(widest: &[u16]) -> Option<Vec<u16>> {
 
 /// Gives each column its width.
 fn fix(table: &mut Table, widths: &[u16]) {
-    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(SCREEN + GAP);
+    let whole = widths.iter().copied().fold(0, u16::saturating_add);
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(whole);
     for (column, width) in table.column_iter_mut().zip(widths) {
         column.set_padding((0, GAP));
         column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(*width)));
     }
 }
 
-/// A table as text, as wide as a screen at most, without blanks at the ends of its lines.
+/// A table as text, as wide as a screen at most, without blanks at the ends of its lines; as records where
+/// that would break words.
 pub(crate) fn render(mut table: Table) -> String {
-    // Our own tables have a few columns each, so that there is always room.
-    let widths = widths(&table.column_max_content_widths()).unwrap_or_default();
+    let head: Vec<_> = table
+        .header()
+        .map(|head| head.cell_iter().map(comfy_table::Cell::content).collect())
+        .unwrap_or_default();
+    let rows: Vec<Vec<_>> =
+        table.row_iter().map(|row| row.cell_iter().map(comfy_table::Cell::content).collect()).collect();
+    let Some(widths) = widths(&table.column_max_content_widths(), &words(&head, &rows), screen()) else {
+        return records(&head.iter().map(|name| name.to_lowercase()).collect::<Vec<_>>(), &rows);
+    };
     fix(&mut table, &widths);
     table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
@@ -224,23 +284,25 @@ mod tests {
     }
 
     #[test]
-    fn columns_share_the_screen_and_names_are_broken_last() {
-        for (widest, expected) in [
-            (&[5, 5][..], Some(vec![7, 7])),
-            (&[30, 100], Some(vec![32, 50])),
-            (&[100, 5], Some(vec![75, 7])),
-            (&[29, 9, 6, 86], Some(vec![31, 11, 8, 32])),
-            (&[200, 200, 200], Some(vec![28, 27, 27])),
-            (&[50, 200, 200], Some(vec![52, 15, 15])),
-            (&[20, 40, 40], Some(vec![22, 30, 30])),
-            (&[9; 8], None),
-            (&[3; 16], Some(vec![5; 16])),
-            (&[], Some(vec![])),
+    fn columns_share_the_screen_and_no_word_is_broken() {
+        for (widest, words, expected) in [
+            (&[5, 5][..], &[5, 5][..], Some(vec![7, 7])),
+            (&[30, 100], &[30, 8], Some(vec![32, 50])),
+            (&[100, 5], &[9, 5], Some(vec![75, 7])),
+            (&[29, 9, 6, 86], &[29, 9, 6, 20], Some(vec![31, 11, 8, 32])),
+            (&[200, 200, 200], &[9, 9, 9], Some(vec![28, 27, 27])),
+            (&[50, 200, 200], &[50, 9, 9], Some(vec![52, 15, 15])),
+            (&[60, 30], &[60, 19], None),
+            (&[9; 8], &[9; 8], None),
+            (&[3; 16], &[3; 16], Some(vec![5; 16])),
+            (&[], &[], Some(vec![])),
         ] {
-            let found = widths(widest);
+            let found = widths(widest, words, SCREEN);
             assert_eq!(found, expected, "{widest:?}");
             assert!(found.unwrap_or_default().iter().sum::<u16>() <= 82);
         }
+        // A wider screen has room for both.
+        assert_eq!(widths(&[60, 30], &[60, 19], 120), Some(vec![62, 32]));
     }
 
     #[test]
@@ -257,13 +319,24 @@ mod tests {
         assert!(wide.lines().count() == 20, "{wide}");
         is_narrow(&wide);
         let unbroken = text(&json!([{"id": "x".repeat(300), "wide": "漢".repeat(100)}]));
-        is_narrow(&unbroken);
+        // What has no blanks stays whole, wherever the screen ends.
+        assert!(unbroken.contains(&"x".repeat(300)) && unbroken.contains(&"漢".repeat(100)), "{unbroken}");
     }
 
     #[test]
-    fn tables_of_long_names_fit_the_screen() {
+    fn long_names_stay_whole() {
         let mut table = table(&["plan", "capability", "status", "good until"]);
         table.add_row(["01234567", &"n".repeat(100), "waiting, 0 of 3", "2026-01-01 00:00Z"]);
-        is_narrow(&render(table));
+        let long = render(table);
+        assert!(
+            long.starts_with("plan        01234567\ncapability  nnn") && long.contains(&"n".repeat(100)),
+            "{long}"
+        );
+        let path = format!("/srv/{}", "p".repeat(45));
+        let row =
+            json!({"path": path, "at": "2026-01-01T00:00:00Z", "what": "some words that may be broken"});
+        let text = text(&json!([row]));
+        assert!(text.contains(&path) && text.contains("2026-01-01T00:00:00Z"), "{text}");
+        is_narrow(&text);
     }
 }

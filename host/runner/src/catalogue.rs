@@ -133,6 +133,11 @@ impl Shown {
         self.capability.binding.safety
     }
 
+    /// The capabilities that the host starts on its word.
+    pub fn starts(&self) -> &[String] {
+        &self.capability.binding.starts
+    }
+
     /// What it says of itself.
     pub fn manifest(&self) -> &Manifest {
         &self.capability.manifest

@@ -1,16 +1,20 @@
 //! What waits for a person, and what is not right.
 //!
 //! Loops and gaps are read by the capabilities that list them, each in a run of its own with a receipt: the front end runs
-//! them, and hands in what came of it. An open one is work, not an anomaly; a list that cannot be had is one. So is a
+//! them, where their bindings are for reading only, and hands in what came of it. An open one is work, not an anomaly; a list that cannot be had is one. So is a
 //! verify that did not pass; one that is old or was never run is only shown, as nothing says how often it should run.
+
+use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use ops_ledger::receipt::Status as Ended;
 use ops_ledger::store::ReceiptFilter;
+use ops_policy::manifest::Safety;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::ending::{self, Ending};
+use crate::pinned::{Pinned, binding_file};
 use crate::receipt::Report;
 use crate::runner::Runner;
 
@@ -134,6 +138,37 @@ impl Runner {
             && self
                 .pinned(Timestamp::now())
                 .is_ok_and(|pinned| pinned.names().iter().any(|name| *name == capability))
+            && self.more_than_lists(capability).is_none()
+    }
+
+    /// Why one of [`LISTS`] is not run here although it is bound: looking at the status must change nothing.
+    fn more_than_lists(&self, capability: &str) -> Option<String> {
+        let pinned = self.pinned(Timestamp::now()).ok()?;
+        // A binding that cannot be used is told of as what it is.
+        let binding = pinned.bound(self.workspace(), capability).ok()?.binding;
+        let what = match (binding.safety, binding.starts.is_empty()) {
+            (Safety::ReadOnly, true) => return None,
+            (Safety::ReadOnly, false) => "may start others".to_owned(),
+            (safety, _) => format!("is {}", safety.as_str()),
+        };
+        let file = self.workspace().shown(&binding_file(capability));
+        Some(format!(
+            "{capability} is not run for the status, which only reads: by its binding it {what}\n  what to do:  mend \
+             {file}, then `ops pin`"
+        ))
+    }
+
+    /// The files that the lock covers and that are not as it has them, bindings of its capabilities aside.
+    fn changed_files(&self, pinned: &Pinned) -> Vec<String> {
+        let bindings: BTreeSet<_> = pinned.names().into_iter().map(|name| binding_file(name)).collect();
+        let files = pinned.lock.lock.files.keys().filter(|file| !bindings.contains(*file));
+        files
+            .filter_map(|file| pinned.file(self.workspace(), file).err().map(|refusal| (file, refusal.message)))
+            .map(|(file, why)| {
+                let file = self.workspace().shown(file);
+                format!("{file} is not as the lock has it: {why}\n  what to do:  put it back, or look at it and `ops pin`")
+            })
+            .collect()
     }
 
     /// The newest receipt of a verify.
@@ -158,6 +193,12 @@ impl Runner {
         }))
     }
 
+    /// Where to read what a run found: its exported output, which a run that broke off does not have.
+    fn findings(&self, run: &str) -> String {
+        let output = self.exported(run).join("output.json");
+        if output.is_file() { output.display().to_string() } else { format!("ops receipts show {run}") }
+    }
+
     /// The lock, the capabilities, and the runs that nobody knows about.
     ///
     /// # Errors
@@ -170,10 +211,12 @@ impl Runner {
                 let development = if lock.development { ", for development" } else { "" };
                 let rows = self.rows(&pinned, true);
                 self.remember_components();
-                let faults: Vec<_> = rows.iter().filter_map(|row| row.fault.clone()).collect();
+                let mut faults: Vec<_> = rows.iter().filter_map(|row| row.fault.clone()).collect();
+                let capabilities = rows.len() - faults.len();
+                faults.extend(self.changed_files(&pinned));
                 let lock =
                     format!("number {}, signed by {}{development}", lock.counter, pinned.signer.principal);
-                (lock, rows.len() - faults.len(), faults)
+                (lock, capabilities, faults)
             }
             Err(refusal) => ("does not hold".to_owned(), 0, vec![refusal.message]),
         };
@@ -201,7 +244,13 @@ impl Runner {
             self.plans()?.into_iter().filter(|row| row.status == "waiting" || row.status == "approved");
         let mut listed = [Listed::default(), Listed::default()];
         for ((listed, (capability, list)), report) in listed.iter_mut().zip(LISTS).zip(lists) {
-            let Some(report) = report else { continue };
+            let Some(report) = report else {
+                if let Some(why) = self.more_than_lists(capability) {
+                    listed.state = ListState::Failed;
+                    anomalies.push(why);
+                }
+                continue;
+            };
             *listed = Listed::of(report, list);
             if listed.state == ListState::Failed {
                 anomalies.push(format!("{capability} lists nothing: {}", report.ending.message));
@@ -211,8 +260,10 @@ impl Runner {
         let last_verify = self.last_verify()?;
         if let Some(verify) = last_verify.as_ref().filter(|verify| verify.status != Ended::Done.word()) {
             anomalies.push(format!(
-                "the last verify did not pass: {} ended `{}`\n  what it found:  ops receipts show {}",
-                verify.capability, verify.status, verify.run
+                "the last verify did not pass: {} ended `{}`\n  what it found:  {}",
+                verify.capability,
+                verify.status,
+                self.findings(&verify.run)
             ));
         }
         Ok(Status {

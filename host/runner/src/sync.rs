@@ -7,6 +7,9 @@
 //! Order: each binding is parsed; its component's manifest is taken from the lock, where that covers the component's
 //! bytes as they are, else from whoever may ask the component; the texts are made; each file is compared. A binding that
 //! cannot be used is told of first and alone, because it would make everything else differ.
+//!
+//! What is there and does not say in its first line that it was generated, from these bindings, is somebody else's: it is
+//! neither written over nor removed.
 
 mod page;
 mod registry;
@@ -147,12 +150,15 @@ impl Sync<'_> {
         let mut differences = Vec::new();
         for (path, text) in &generated.workspace {
             let shown = self.workspace.shown(path);
-            let there = self.workspace.has(path).then(|| self.workspace.read(path));
-            differences.extend(difference(&shown, there, text));
+            let there = self.file(path);
+            let theirs = not_ours(&shown, there.as_ref(), &format!("# {MARK}"));
+            differences.extend(theirs.or_else(|| difference(&shown, there, text)));
             files.push(shown);
         }
         for (path, text) in &generated.pages {
-            differences.extend(difference(path, self.page(path), text));
+            let there = self.page(path);
+            let theirs = not_ours(path, there.as_ref(), &self.page_mark());
+            differences.extend(theirs.or_else(|| difference(path, there, text)));
             files.push(path.clone());
         }
         differences.extend(self.left_over(&generated).into_iter().map(|page| Difference {
@@ -170,6 +176,10 @@ impl Sync<'_> {
             list.join("\n")
         })?;
         let generated = self.generate(&entries);
+        let theirs = self.theirs(&generated);
+        if !theirs.is_empty() {
+            return Err(theirs.iter().map(Difference::text).collect::<Vec<_>>().join("\n"));
+        }
         let mut changed = Vec::new();
         for (path, text) in &generated.workspace {
             if self.workspace.read(path).ok().as_deref() != Some(text.as_bytes()) {
@@ -250,7 +260,8 @@ impl Sync<'_> {
         let workspace = registry::files(entries);
         let mut pages = BTreeMap::new();
         if self.above().join("docs").is_dir() {
-            pages.insert(format!("{PAGES}/README.md"), page::index(entries));
+            let bindings = self.workspace.shown(BINDINGS);
+            pages.insert(format!("{PAGES}/README.md"), page::index(entries, &bindings));
             for entry in entries {
                 let name = &entry.binding.capability;
                 let binding = self.workspace.shown(&crate::pinned::binding_file(name));
@@ -276,14 +287,36 @@ impl Sync<'_> {
         Some(fs::read(&file).map_err(|error| WorkspaceError(format!("{path}: {error}"))))
     }
 
-    /// Pages that were generated once and no longer would be. What does not say that it was generated is left alone.
+    /// A file of the workspace as it is there.
+    fn file(&self, path: &str) -> Option<Result<Vec<u8>, WorkspaceError>> {
+        self.workspace.has(path).then(|| self.workspace.read(path))
+    }
+
+    /// How a page of this workspace begins. Another workspace beside the same docs folder has a folder of another name.
+    fn page_mark(&self) -> String {
+        format!("<!-- {MARK} from {}/", self.workspace.shown(BINDINGS))
+    }
+
+    /// Files that lie where a generated one would, and are somebody else's.
+    fn theirs(&self, generated: &Generated) -> Vec<Difference> {
+        let files = generated.workspace.keys().filter_map(|path| {
+            not_ours(&self.workspace.shown(path), self.file(path).as_ref(), &format!("# {MARK}"))
+        });
+        let pages = generated.pages.keys();
+        files
+            .chain(pages.filter_map(|path| not_ours(path, self.page(path).as_ref(), &self.page_mark())))
+            .collect()
+    }
+
+    /// Pages that were generated once and no longer would be. What does not say that it was generated from these bindings
+    /// is left alone.
     fn left_over(&self, generated: &Generated) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.above().join(PAGES)) else { return Vec::new() };
         let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
         let mut pages: Vec<_> = names.map(|name| format!("{PAGES}/{name}")).collect();
         pages.retain(|path| {
             !generated.pages.contains_key(path)
-                && matches!(self.page(path), Some(Ok(bytes)) if is_generated(&bytes))
+                && matches!(self.page(path), Some(Ok(bytes)) if bytes.starts_with(self.page_mark().as_bytes()))
         });
         pages.sort();
         pages
@@ -340,7 +373,17 @@ fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
-fn is_generated(bytes: &[u8]) -> bool {
-    let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    String::from_utf8_lossy(first).contains(MARK)
+/// What to say of a file that does not begin with our mark: it is no file of ours.
+fn not_ours(file: &str, there: Option<&Result<Vec<u8>, WorkspaceError>>, mark: &str) -> Option<Difference> {
+    let what = match there? {
+        Ok(bytes) if bytes.starts_with(mark.as_bytes()) => return None,
+        Ok(_) => format!("does not begin with `{}`, so it is not written over", visible(mark)),
+        Err(error) => first_line(&error.to_string()),
+    };
+    Some(Difference {
+        file: file.to_owned(),
+        line: 1,
+        what,
+        fix: "move or remove it if it may go, then `ops sync`".to_owned(),
+    })
 }

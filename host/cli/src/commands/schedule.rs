@@ -36,6 +36,12 @@ fn schedule(runner: &Runner, scheduled: &Scheduled) -> Result<Schedule, String> 
             shown.safety().as_str()
         ));
     }
+    if !shown.starts().is_empty() {
+        return Err(format!(
+            "{name} may start {}: what it starts can wait for a person's approval, so nothing starts it by a timer",
+            shown.starts().join(", ")
+        ));
+    }
     // Wrong words are found now, and not in the night.
     flags::read(shown.manifest(), &scheduled.words)
         .map_err(|error| error.render().to_string().trim_start_matches("error: ").trim_end().to_owned())?;

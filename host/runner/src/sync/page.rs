@@ -12,10 +12,10 @@ use super::{Entry, MARK, domain};
 use crate::arguments::{Takes, flag, is_nothing, is_positional, properties, required, takes};
 use crate::rights_text::{grants_text, ways};
 
-/// The index.
-pub(super) fn index(entries: &[Entry]) -> String {
+/// The index; `bindings` is their folder, as people see it.
+pub(super) fn index(entries: &[Entry], bindings: &str) -> String {
     let mut text =
-        format!("<!-- {MARK} from the bindings and components. Do not edit. -->\n# Capabilities\n\n");
+        format!("<!-- {MARK} from {bindings}/ and the components. Do not edit. -->\n# Capabilities\n\n");
     if entries.is_empty() {
         text.push_str("None is bound here.\n");
         return text;
@@ -54,8 +54,9 @@ pub(super) fn page(entry: &Entry, file: &str) -> String {
     needs(&mut text, manifest);
     text.push_str("\n## What the binding grants\n\n```text\n");
     for line in grants_text(binding, rights).lines() {
-        // Two blanks stand before each line, and none could end the block.
-        let _ = writeln!(text, "{line}");
+        // A fence ends a block with up to three blanks before it.
+        let blanks = if line.trim_start().starts_with("```") { "    " } else { "" };
+        let _ = writeln!(text, "{blanks}{line}");
     }
     text.push_str("```\n");
     text
@@ -93,7 +94,11 @@ fn flags(text: &mut String, manifest: &Manifest) {
         if required.contains(&name.as_str()) {
             add("Required.");
         }
-        let _ = writeln!(text, "| `--{}` | {value} | {meaning} |", flag(name));
+        let flag = flag(name);
+        let is_word = flag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        // Code takes no escapes, so that only a plain word can be written as such.
+        let flag = if is_word { format!("`--{flag}`") } else { plain(&format!("--{flag}")) };
+        let _ = writeln!(text, "| {flag} | {value} | {meaning} |");
     }
 }
 
@@ -133,18 +138,29 @@ fn needs(text: &mut String, manifest: &Manifest) {
     }
 }
 
-/// A text in Markdown that is read as itself.
+/// A text in Markdown that is read as itself, wherever in a line it stands: no heading, list, quote, fence, table or link.
 fn plain(text: &str) -> String {
+    let text = visible(text.trim());
+    // What ends a list's number: it must not follow digits that begin a line.
+    let number = text.find(|character: char| !character.is_ascii_digit()).filter(|at| {
+        let after = text.get(at + 1..).unwrap_or_default();
+        *at > 0 && (after.is_empty() || after.starts_with(' '))
+    });
     let mut out = String::new();
-    for character in visible(text).chars() {
+    for (at, character) in text.char_indices() {
+        let begins = (at == 0 && matches!(character, '>' | '-' | '+' | '='))
+            || (Some(at) == number && matches!(character, '.' | ')'));
         match character {
             '<' => out.push_str("&lt;"),
             '&' => out.push_str("&amp;"),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' => {
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' => {
                 out.push('\\');
                 out.push(character);
             }
-            other => out.push(other),
+            other => {
+                out.push_str(if begins { "\\" } else { "" });
+                out.push(other);
+            }
         }
     }
     out

@@ -31,7 +31,7 @@ fn the_registry_is_yaml_and_says_what_is_bound_whatever_an_author_writes() {
     let hostile = "Does: it\n# all. \"x\" \u{202e}{}";
     let files = registry::files(&[entry("mail.box.send", hostile), entry("mail.list", "Lists.")]);
     for text in files.values() {
-        assert!(is_generated(text.as_bytes()) && !text.contains('\u{202e}'), "{text}");
+        assert!(text.starts_with(&format!("# {MARK}")) && !text.contains('\u{202e}'), "{text}");
     }
     let read = yaml(&files["capabilities.yaml"]);
     let one = &read["capabilities"]["mail.box.send"];
@@ -66,8 +66,33 @@ fn a_page_shows_flags_needs_and_grants_and_takes_no_markup_from_authors() {
     ] {
         assert!(text.contains(part), "{part}\n{text}");
     }
-    let index = page::index(&[entry("mail.box.send", "A | b.")]);
+    let index = page::index(&[entry("mail.box.send", "A | b.")], "ops/bindings");
     assert!(index.contains("| [mail.box.send](mail.box.send.md) | mutating | auto | A \\| b. |"), "{index}");
+}
+
+#[test]
+fn no_summary_begins_anything() {
+    for (summary, written) in [
+        ("~~~ fence", "\\~\\~\\~ fence"),
+        ("``` fence", "\\`\\`\\` fence"),
+        ("> quote > not", "\\> quote > not"),
+        ("- list - not", "\\- list - not"),
+        ("+ list", "\\+ list"),
+        ("---", "\\---"),
+        ("===", "\\==="),
+        ("# heading", "\\# heading"),
+        ("12. list 3. not", "12\\. list 3. not"),
+        ("1) list", "1\\) list"),
+        ("0.5 of it", "0.5 of it"),
+        ("    code", "code"),
+        ("a | b", "a \\| b"),
+        ("![x](y) <http://z>", "!\\[x\\](y) &lt;http://z>"),
+        ("x\n\n# y", "x\\\\u{a}\\\\u{a}\\# y"),
+        ("https://a.test stays", "https://a.test stays"),
+    ] {
+        let text = page::page(&entry("mail.list", summary), "ops/bindings/x.yaml");
+        assert_eq!(text.lines().nth(3), Some(written), "{summary:?}\n{text}");
+    }
 }
 
 #[test]
