@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use ops_policy::manifest::{Manifest, NeedKind, RuleEffect, RuleNeed, Safety};
 use ops_policy::rule::ceiling;
+use ops_policy::service::OWN;
 use ops_policy::visible::visible;
 
 use crate::workspace::{Workspace, WorkspaceError};
@@ -63,14 +64,17 @@ fn binding_text(component: &str, manifest: &Manifest) -> String {
 
 /// The needs as the YAML that would grant them.
 fn needs(manifest: &Manifest) -> String {
-    let (mut services, mut directories, mut contracts, mut config) =
-        (String::new(), String::new(), String::new(), String::new());
+    let (mut services, mut directories, mut contracts, mut invoke, mut config) =
+        (String::new(), String::new(), String::new(), String::new(), String::new());
     for need in &manifest.needs {
         let optional = if need.optional { "   # optional" } else { "" };
         match &need.need {
             NeedKind::Service { name, rules } => {
                 let _ = writeln!(services, "  {}:{optional}", visible(name));
-                let _ = writeln!(services, "    origin: https://HOST:443");
+                // The host itself has none.
+                if name != OWN {
+                    let _ = writeln!(services, "    origin: https://HOST:443");
+                }
                 let _ = writeln!(services, "    rules:");
                 for (number, rule) in rules.iter().enumerate() {
                     let _ = writeln!(services, "      - {}", rule_text(number + 1, rule, manifest.safety));
@@ -87,14 +91,26 @@ fn needs(manifest: &Manifest) -> String {
             NeedKind::Config { key, meaning } => {
                 let _ = writeln!(config, "  {}: VALUE   # {}", visible(key), visible(meaning));
             }
-            NeedKind::Invoke { .. } => {}
+            NeedKind::Invoke { name } => {
+                let one = match name.strip_suffix("**") {
+                    Some(family) => format!("{}NAME   # each of them in full", visible(family)),
+                    None => format!("{}{optional}", visible(name)),
+                };
+                let _ = writeln!(invoke, "  - {one}");
+            }
         }
     }
-    [("services", services), ("directories", directories), ("contracts", contracts), ("config", config)]
-        .iter()
-        .filter(|(_, lines)| !lines.is_empty())
-        .map(|(key, lines)| format!("{key}:\n{lines}"))
-        .collect()
+    [
+        ("services", services),
+        ("directories", directories),
+        ("contracts", contracts),
+        ("invoke", invoke),
+        ("config", config),
+    ]
+    .iter()
+    .filter(|(_, lines)| !lines.is_empty())
+    .map(|(key, lines)| format!("{key}:\n{lines}"))
+    .collect()
 }
 
 fn rule_text(number: usize, rule: &RuleNeed, safety: Safety) -> String {

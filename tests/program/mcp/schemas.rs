@@ -86,7 +86,11 @@ fn bind(scratch: &Scratch, guest: &str) {
     else {
         return;
     };
-    let needs = needs.replace("\n# ", "\n").replace("https://HOST:", "https://example.test:");
+    // `NAME` in a family of capabilities is for a person to fill in.
+    let needs = needs
+        .replace("\n# ", "\n")
+        .replace("test.NAME ", "test.guest.echo ")
+        .replace("https://HOST:", "https://example.test:");
     fs::write(&file, format!("{bound}{needs}")).unwrap();
 }
 
