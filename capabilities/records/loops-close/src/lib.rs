@@ -28,7 +28,7 @@ pub struct Input {
     /// The loop's id.
     #[schemars(length(min = 1, max = 120), extend("x-ops-positional" = 0))]
     id: String,
-    /// A line of the acceptance and the runs that show it, like 2=CAP-…,CAP-…,3=CAP-…; or once for each.
+    /// A line of the acceptance and the runs that show it, like 2=RUN-KEY,RUN-KEY,3=RUN-KEY, or once for each.
     #[serde(default)]
     #[schemars(length(max = 100), inner(length(min = 1, max = 8000)))]
     evidence: Vec<String>,
