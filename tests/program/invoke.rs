@@ -30,6 +30,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_run_with_calls_can_be_replayed", replayed),
         trial("what_a_run_asks_for_is_started_as_a_run_of_its_own", started),
         trial("what_the_binding_does_not_list_is_not_started", not_started),
+        trial("a_target_is_held_until_what_was_started_has_ended", held),
         trial("the_host_answers_what_a_rule_lets_through", host),
         trial("receipts_and_outputs_are_read_by_whole_keys", keys),
     ]
@@ -313,6 +314,31 @@ fn not_started() {
     let ran = scratch.ops(&[&STARTS[..], &["--name", "test.guest.echo"]].concat()).exits(4);
     drop(ran.says("starts: [test.guest.echo]"));
     assert_eq!(scratch.receipts().len(), 1);
+}
+
+/// Whoever counts what was started before must see the start that is under way.
+fn held() {
+    let scratch = Scratch::new();
+    let bind = |guest: &str, more: &str| {
+        let (name, component) = (guest.replace("guest-", "test.guest."), component(guest));
+        scratch
+            .bind(guest, &format!("capability: {name}\ncomponent: {component}\nsafety: read-only\n{more}"));
+    };
+    bind("guest-sleeps", "limits: {time: 10m}\n");
+    bind("guest-starts", "starts: [test.guest.sleeps]\nlock: one\nlimits: {wait: 1ms}\n");
+    let words = ["cap", "run", "test.guest.starts", "--name", "test.guest.sleeps"];
+    let mut first = scratch.command().args(words).stderr(std::process::Stdio::null()).spawn().unwrap();
+    // Its receipt is there, and what it had started sleeps.
+    while scratch.receipts().is_empty() {
+        assert!(first.try_wait().unwrap().is_none(), "it ended before");
+        std::thread::yield_now();
+    }
+    let second = scratch.ops(&["cap", "run", "test.guest.starts", "--json"]).exits(4);
+    assert_eq!(second.json()["error"]["code"], "locked");
+    rustix::process::kill_process(rustix::process::Pid::from_child(&first), rustix::process::Signal::INT)
+        .unwrap();
+    first.wait().unwrap();
+    scratch.ops(&["cap", "run", "test.guest.starts"]).exits(0);
 }
 
 /// A workspace with a capability that may read these paths of the host.

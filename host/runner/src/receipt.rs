@@ -27,6 +27,7 @@ use crate::resolution::Resolving;
 use crate::run::Run;
 use crate::sends::UseKey;
 use crate::staging;
+use crate::target::Target;
 
 /// What a caller gets.
 #[derive(Clone, Debug)]
@@ -46,6 +47,9 @@ pub struct Report {
     pub dry_run: bool,
     /// What the host is to start now, where the run asked for that.
     pub(crate) start: Option<Start>,
+    /// The target that the run had for itself, until what it asked to be started has its receipt too: whoever waits for it
+    /// then sees both.
+    pub(crate) held: Option<Arc<Target>>,
     /// What became of that.
     pub started: Option<Box<Report>>,
     /// What was refused to the guest while it ran, in words. A guest may keep it to itself.
@@ -69,6 +73,7 @@ impl Report {
             plan: None,
             dry_run: false,
             start: None,
+            held: None,
             started: None,
             denied: Vec::new(),
             receipt: None,
@@ -149,6 +154,7 @@ impl Run<'_> {
             plan,
             dry_run: self.record.dry_run,
             start: self.record.start.filter(|_| status == Status::Done),
+            held: self.target.map(Arc::new),
             started: None,
             denied: self.record.denied.into_iter().collect(),
             receipt,

@@ -260,6 +260,7 @@ impl Runner {
         let (actor, reports, trace) = (order.actor.clone(), order.reports.clone(), order.trace.clone());
         let cancel = order.cancel.clone();
         let mut report = self.run_once(order, person).await;
+        let held = report.held.take();
         let (Some(start), Some(by)) = (report.start.take(), report.key.clone()) else { return report };
         let values = start.arguments;
         let arguments: ReadArguments<'_> =
@@ -268,7 +269,11 @@ impl Runner {
         let order = Order { what, actor, cause: Cause::Started { by }, reports, trace, cancel };
         // A line that was piped in was meant for what was asked for.
         let mut person = AtTheTerminal(person);
-        report.started = Some(Box::new(self.run_once(order, &mut person).await));
+        let mut started = self.run_once(order, &mut person).await;
+        // What it had for itself goes with its own end, so that a plan which waits holds nothing.
+        started.held = None;
+        report.started = Some(Box::new(started));
+        drop(held);
         report
     }
 
