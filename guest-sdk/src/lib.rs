@@ -121,4 +121,4 @@ pub use raw::ops::capability::effects::Undo;
 pub use raw::ops::capability::report::Level;
 pub use raw::ops::capability::types::{Header, NetError, Response};
 pub use request::Request;
-pub use yaml::read_contract;
+pub use yaml::{read_contract, yaml_options};

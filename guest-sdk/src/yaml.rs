@@ -12,12 +12,16 @@ use crate::Failure;
 /// # Errors
 /// `Failed`, with the name of the contract and the place in the file.
 pub fn read_contract<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, Failure> {
-    serde_saphyr::from_str_with_options(text, options())
+    serde_saphyr::from_str_with_options(text, yaml_options(NODES))
         .map_err(|error| Failure::failed(format!("{name}: {error}; correct the file and pin again")))
 }
 
-/// The YAML that bindings are written in, with every way in which it surprises people turned off.
-fn options() -> serde_saphyr::Options {
+/// How many nodes a contract may have.
+const NODES: usize = 5000;
+
+/// The YAML that bindings are written in, with every way in which it surprises people turned off: how a capability reads a
+/// file of `nodes` values and keys at most, where [`read_contract`] does not tell enough of what is wrong.
+pub fn yaml_options(nodes: usize) -> serde_saphyr::Options {
     serde_saphyr::options! {
         strict_booleans: true,
         merge_keys: MergeKeyPolicy::Error,
@@ -31,7 +35,7 @@ fn options() -> serde_saphyr::Options {
             max_anchors: 0,
             max_aliases: 0,
             max_depth: 16,
-            max_nodes: 5000,
+            max_nodes: nodes,
         },
     }
 }

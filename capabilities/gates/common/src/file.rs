@@ -3,8 +3,9 @@
 //! In this order: the length is checked, then the text is parsed with everything off that gives YAML two readings, then
 //! the contract's own rules are looked at. What is wrong is a [`Finding`], so that a gate can report it like any other.
 
+use ops_guest::yaml_options;
 use serde::de::DeserializeOwned;
-use serde_saphyr::{Error, MergeKeyPolicy, MessageFormatter, UserMessageFormatter};
+use serde_saphyr::{Error, MessageFormatter, UserMessageFormatter};
 
 use crate::Finding;
 
@@ -28,7 +29,7 @@ pub fn read<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, Finding> {
         let what = format!("the file has {} bytes, and {BYTES} are read at most", text.len());
         return Err(Finding::new(path(name), 0, what, "split what it lists, or remove what is not used"));
     }
-    serde_saphyr::from_str_with_options(text, options()).map_err(|error| {
+    serde_saphyr::from_str_with_options(text, yaml_options(NODES)).map_err(|error| {
         let line = error.location().map_or(0, |at| at.line());
         Finding::new(path(name), line, words(&error), "correct the line, then `ops pin`")
     })
@@ -74,26 +75,6 @@ fn words(error: &Error) -> String {
 
 fn quoted(words: &[&str]) -> String {
     words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
-}
-
-/// The YAML that bindings are written in, with every way in which it surprises people turned off.
-fn options() -> serde_saphyr::Options {
-    serde_saphyr::options! {
-        strict_booleans: true,
-        merge_keys: MergeKeyPolicy::Error,
-        no_schema: true,
-        reject_unsupported_tags: true,
-        reject_tagged_field_names: true,
-        strict_indentation: false,
-        ignore_binary_tag_for_string: true,
-        with_snippet: false,
-        budget: serde_saphyr::budget! {
-            max_anchors: 0,
-            max_aliases: 0,
-            max_depth: 16,
-            max_nodes: NODES,
-        },
-    }
 }
 
 #[cfg(test)]

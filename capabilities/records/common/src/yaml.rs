@@ -1,13 +1,15 @@
 //! Strict YAML, read as bindings are, with room for a long list of gaps; and values written so that they read back.
 
+use ops_guest::yaml_options;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use serde_saphyr::MergeKeyPolicy;
 
 use crate::Finding;
 
 /// The longest record file that is read, in bytes: ten times a list of 1,500 gaps.
 pub(crate) const LONGEST: usize = 8 << 20;
+/// How many nodes it may have: a gap has up to 60, a file up to 5,000 gaps.
+const NODES: usize = 300_000;
 
 /// Reads YAML that stands in `file`. `text` begins at the file's first line, so that lines are told rightly.
 pub(crate) fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Finding> {
@@ -15,32 +17,12 @@ pub(crate) fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Fin
         let what = format!("the file is longer than {LONGEST} bytes");
         return Err(Finding::new(file, 1, what, "move what is closed into another file"));
     }
-    serde_saphyr::from_str_with_options(text, options()).map_err(|error| {
+    serde_saphyr::from_str_with_options(text, yaml_options(NODES)).map_err(|error| {
         let line = error.location().map_or(1, |place| usize::try_from(place.line()).unwrap_or(1));
         let said = error.to_string();
         let what = said.rsplit_once(" at line ").map_or(said.as_str(), |(what, _)| what);
         Finding::new(file, line, what, "correct the file")
     })
-}
-
-/// Every way in which YAML surprises people turned off. A gap has up to 60 nodes, a file up to 5,000 gaps.
-fn options() -> serde_saphyr::Options {
-    serde_saphyr::options! {
-        strict_booleans: true,
-        merge_keys: MergeKeyPolicy::Error,
-        no_schema: true,
-        reject_unsupported_tags: true,
-        reject_tagged_field_names: true,
-        strict_indentation: false,
-        ignore_binary_tag_for_string: true,
-        with_snippet: false,
-        budget: serde_saphyr::budget! {
-            max_anchors: 0,
-            max_aliases: 0,
-            max_depth: 16,
-            max_nodes: 300_000,
-        },
-    }
 }
 
 /// A value as it is written behind a key: lists in flow style, text in quotes unless it is a plain word.
