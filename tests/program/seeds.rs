@@ -6,7 +6,7 @@ use std::process::Command;
 
 use libtest_mimic::Trial;
 use ops_tests::scratch::{guest, ops, repository};
-use ops_tests::skip::{python, trial};
+use ops_tests::skip::{has_program, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
     let folder = repository().join("tests/seeds");
@@ -17,7 +17,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         .collect();
     scripts.sort();
     assert!(scripts.len() >= 2, "the seeds are gone: {scripts:?}");
-    let missing = python(&[]).is_none().then_some("python3");
+    let missing = (!has_program("python3")).then_some("python3");
     let test = |path: std::path::PathBuf| {
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
         trial(format!("seeds::{name}"), missing, move || {

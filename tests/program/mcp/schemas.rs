@@ -166,7 +166,7 @@ fn bad_inputs(scratch: &Scratch, mut server: Piped) {
     let mut tried = 0;
     while tried < BAD_INPUTS {
         let (tool, schema) = &schemas[dice.below(schemas.len())];
-        let (input, place) = bad_input(schema, &mut dice);
+        let Some((input, place)) = bad_input(schema, &mut dice) else { continue };
         let valid = jsonschema::draft202012::new(schema).unwrap().is_valid(&input);
         if valid {
             continue;
@@ -182,8 +182,8 @@ fn bad_inputs(scratch: &Scratch, mut server: Piped) {
     assert_eq!(scratch.receipts(), [] as [PathBuf; 0], "a guest was started");
 }
 
-/// An input in which one thing is wrong, and the JSON pointer to it.
-fn bad_input(schema: &Value, dice: &mut Dice) -> (Value, String) {
+/// An input in which one thing is wrong, and the JSON pointer to it; none where the dice chose a value that the field takes.
+fn bad_input(schema: &Value, dice: &mut Dice) -> Option<(Value, String)> {
     let fields = schema["properties"].as_object().cloned().unwrap_or_default();
     let mut input: Map<String, Value> = Map::new();
     for (name, field) in &fields {
@@ -200,16 +200,19 @@ fn bad_input(schema: &Value, dice: &mut Dice) -> (Value, String) {
         );
         let pointer = unknown.replace('~', "~0").replace('/', "~1").replace('\u{202e}', "\\u{202e}");
         input.insert(unknown, json!(1));
-        return (Value::Object(input), format!("/{pointer}"));
+        return Some((Value::Object(input), format!("/{pointer}")));
     }
     let name = names[dice.below(names.len())];
     if requires(schema, name) && dice.once_in(4) {
         input.remove(name);
     } else {
-        let field = &fields[name];
-        input.insert(name.clone(), bad(field, dice));
+        let value = bad(&fields[name], dice);
+        if jsonschema::draft202012::new(&fields[name]).unwrap().is_valid(&value) {
+            return None;
+        }
+        input.insert(name.clone(), value);
     }
-    (Value::Object(input), format!("/{name}"))
+    Some((Value::Object(input), format!("/{name}")))
 }
 
 fn requires(schema: &Value, name: &str) -> bool {
@@ -218,7 +221,8 @@ fn requires(schema: &Value, name: &str) -> bool {
 
 /// A value that a field takes.
 fn good(field: &Value) -> Value {
-    if let Some(value) = field.get("default").or(field["enum"].get(0)).or(field["examples"].get(0)) {
+    let one = field["oneOf"].get(0).and_then(|one| one.get("const"));
+    if let Some(value) = field.get("default").or(field["enum"].get(0)).or(field["examples"].get(0)).or(one) {
         return value.clone();
     }
     if is_a(field, "string") {

@@ -25,7 +25,7 @@ const SAID: usize = 60;
 pub struct Linked {
     /// Its id.
     pub gap: String,
-    /// `fixed`, `closed`, `reparented to LOOP-…` or `blocked (class)`.
+    /// `fixed`, `closed`, `reparented to LOOP-ID` or `blocked (class)`.
     pub state: String,
     /// The runs that show it, separated by commas.
     pub runs: String,
