@@ -62,7 +62,7 @@ impl Made {
 }
 
 fn run(capability: &str, status: &str, at: &str) -> Value {
-    json!({"run": "CAP-9", "capability": capability, "status": status, "at": at, "parent": null, "started_by": null})
+    json!({"run": "CAP-9", "capability": capability, "status": status, "at": at, "dry_run": false, "parent": null, "started_by": null})
 }
 
 fn status(ran: &Ran, list: &str, key: &str, name: &str) -> Value {
