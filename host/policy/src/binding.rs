@@ -1,8 +1,8 @@
 //! A binding: the operator's file for one capability, checked whole.
 //!
-//! A field that nothing enforces is not accepted, so the fields of later versions are refused by name. What can be
-//! judged from the file alone is judged here, in this order: name and component, services with their rules,
-//! directories, contracts, config, limits, the lock, and last the approval, which depends on all of them.
+//! A field that nothing enforces is not accepted. What can be judged from the file alone is judged here, in this order:
+//! name and component, services with their rules, directories, contracts, config, the capabilities that it may call or
+//! have started, limits, the lock, and last the approval, which depends on all of them.
 
 use std::collections::BTreeMap;
 
@@ -125,7 +125,7 @@ impl Binding {
     /// Everything that is wrong with the file, one at a time, with its place.
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, FileError> {
         let source = Source::new(file, bytes)?;
-        let written: Written = source.parse(&[])?;
+        let written: Written = source.parse()?;
         written.check().map_err(|wrong| source.wrong(wrong))
     }
 }

@@ -145,7 +145,7 @@ mod tests {
 
     fn parse(text: &str) -> Result<Limits, String> {
         let source = Source::new("x.yaml", text.as_bytes()).unwrap();
-        let written: Written = source.parse(&[]).map_err(|error| error.to_string())?;
+        let written: Written = source.parse().map_err(|error| error.to_string())?;
         written.check().map_err(|wrong| source.wrong(wrong).to_string())
     }
 

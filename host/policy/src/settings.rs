@@ -192,7 +192,7 @@ impl Settings {
     /// Everything that is wrong with the file, one at a time, with its place.
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, FileError> {
         let source = Source::private(file, bytes, &PUBLIC)?;
-        let written: Written = source.parse(&[])?;
+        let written: Written = source.parse()?;
         written.check().map_err(|wrong| source.wrong(wrong))
     }
 

@@ -68,7 +68,7 @@ pub(crate) struct Entries<V>(pub(crate) Vec<(At<String>, V)>);
 /// A text that is too long, not UTF-8, holds invisible characters, is not the strict YAML of this module, or is
 /// not a `T`.
 pub fn parse<T: DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<T, FileError> {
-    Source::new(file, bytes)?.parse(&[])
+    Source::new(file, bytes)?.parse()
 }
 
 impl<'a> Source<'a> {
@@ -111,13 +111,13 @@ impl<'a> Source<'a> {
         Ok(source)
     }
 
-    /// Parses the text. `later` lists fields that are known and not available yet.
-    pub(crate) fn parse<T: DeserializeOwned>(&self, later: &[&str]) -> Result<T, FileError> {
+    /// Parses the text.
+    pub(crate) fn parse<T: DeserializeOwned>(&self) -> Result<T, FileError> {
         serde_saphyr::from_str_with_options(self.text, options()).map_err(|error| {
             let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
             let (message, hint) = match self.is_private(line) {
-                true => explain::without_values(&error, later),
-                false => explain::explain(&error, later),
+                true => explain::without_values(&error),
+                false => explain::explain(&error),
             };
             self.error(line, column, message, hint)
         })

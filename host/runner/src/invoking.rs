@@ -1,8 +1,8 @@
 //! Calls of other capabilities.
 //!
 //! Each call is a run like any other, by the same eight steps, with its own key, rights, limits and receipt. Order of
-//! checks: the whole crossing is within its bounds; the binding names the capability; what is called is read-only, which its
-//! own run finds out and refuses (`decide`). Calls go through few at a time, each on a thread of its own; when nobody
+//! checks: the phase has calls left (`broker::calls`); the binding names the capability; what is called is read-only and not
+//! too deep, which its own run finds out and refuses (`decide`); its output still fits what the phase may hear. Calls go through few at a time, each on a thread of its own; when nobody
 //! waits for them any more they are cancelled.
 //!
 //! In the apply phase nothing is called: the answers are those that the plan was made with.

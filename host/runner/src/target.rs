@@ -1,7 +1,7 @@
 //! One run at a time for each target, where a binding says so (`lock:`).
 //!
 //! The target's lock is a `flock` on a file of the state folder, held from the moment when the run knows its arguments
-//! until it ends, however it ends. Whoever comes meanwhile waits a little and is then refused, with the key of the run
+//! until it ends, however it ends, and what it had started has ended too. Whoever comes meanwhile waits a little and is then refused, with the key of the run
 //! that has it.
 
 use std::fs::{File, OpenOptions};

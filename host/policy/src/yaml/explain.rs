@@ -6,13 +6,9 @@ use serde_saphyr::{Error, MessageFormatter, UserMessageFormatter};
 use crate::name;
 
 /// A message, and where there is one a hint.
-pub(super) fn explain(error: &Error, later: &[&str]) -> (String, Option<String>) {
+pub(super) fn explain(error: &Error) -> (String, Option<String>) {
     let plain = |message: &str| (message.to_owned(), None);
     match error {
-        Error::SerdeUnknownField { field, .. } if later.contains(&field.as_str()) => {
-            let hint = "a field that nothing enforces is not accepted; remove it";
-            (format!("`{field}` is not available in this version"), Some(hint.to_owned()))
-        }
         Error::SerdeUnknownField { field, expected, .. } => unknown("field", field, expected),
         Error::SerdeUnknownVariant { variant, expected, .. } => unknown("word", variant, expected),
         Error::SerdeMissingField { field, .. } => (format!("the field `{field}` is missing"), None),
@@ -44,7 +40,7 @@ pub(super) fn explain(error: &Error, later: &[&str]) -> (String, Option<String>)
 }
 
 /// The same without any value of the file, for a place where somebody may have pasted a secret.
-pub(super) fn without_values(error: &Error, later: &[&str]) -> (String, Option<String>) {
+pub(super) fn without_values(error: &Error) -> (String, Option<String>) {
     match error {
         Error::SerdeInvalidType { expected, .. } | Error::SerdeInvalidValue { expected, .. } => {
             (format!("expected {expected}"), None)
@@ -60,7 +56,7 @@ pub(super) fn without_values(error: &Error, later: &[&str]) -> (String, Option<S
         Error::SerdeMissingField { .. }
         | Error::NullIntoString { .. }
         | Error::Unexpected { .. }
-        | Error::Budget { .. } => explain(error, later),
+        | Error::Budget { .. } => explain(error),
         _ => syntax("this is not the YAML that is read here".to_owned()),
     }
 }

@@ -62,17 +62,13 @@ impl RunBroker {
     /// Has the calls made. One that is not granted is a denial like that of a request.
     async fn ask_others(&mut self, calls: &[Call]) -> Result<Vec<Invoked>, Stop> {
         let granted = self.rights.invoke.clone();
-        let (trail, phase) = self.sender.trail();
-        if let Err(why) = trail.ready() {
+        if let Err(why) = self.sender.trail().0.ready() {
             return self.stop(Ending::denied("audit", why));
         }
-        let refused: Vec<_> = calls.iter().filter(|call| !granted.contains(&call.capability)).collect();
-        for call in &refused {
+        for call in calls.iter().filter(|call| !granted.contains(&call.capability)) {
+            let (trail, phase) = self.sender.trail();
             trail.not_called(phase, &call.capability);
-        }
-        let refused: Vec<_> = refused.into_iter().map(|call| call.capability.clone()).collect();
-        for capability in refused {
-            let what = clip(&visible(&self.veil(&format!("invoke {capability}"))), MAX_REPORT);
+            let what = clip(&visible(&self.veil(&format!("invoke {}", call.capability))), MAX_REPORT);
             self.note_refused(&what, None);
         }
         self.calling = Some(calls.to_vec());
