@@ -135,6 +135,41 @@ impl Predicate {
         &self.allowed
     }
 
+    /// Whether every body that meets this condition meets `other`. Where it is not certain, the answer is no.
+    ///
+    /// A condition on every element of a list says that there is one, so it holds for the first.
+    pub fn implies(&self, other: &Self) -> bool {
+        let (ours, theirs) = (&self.pointer.steps, &other.pointer.steps);
+        let covers = |(ours, theirs): (&Step, &Step)| {
+            ours == theirs || matches!((ours, theirs), (Step::Each, Step::Key(key)) if key == "0")
+        };
+        ours.len() == theirs.len()
+            && ours.iter().zip(theirs).all(covers)
+            && self.allowed.iter().all(|value| other.allowed.contains(value))
+    }
+
+    /// The two conditions as one, where they are on the same place; `Some(None)` where no value could meet both.
+    pub(crate) fn meet(&self, other: &Self) -> Option<Option<Self>> {
+        if self.pointer.steps != other.pointer.steps {
+            return None;
+        }
+        let both: Vec<Scalar> =
+            self.allowed.iter().filter(|value| other.allowed.contains(value)).cloned().collect();
+        Some((!both.is_empty()).then(|| Self { pointer: self.pointer.clone(), allowed: both }))
+    }
+
+    /// The condition with its values sorted, each once.
+    pub(crate) fn canonical(&self) -> Self {
+        let allowed: std::collections::BTreeSet<Scalar> = self.allowed.iter().cloned().collect();
+        Self { pointer: self.pointer.clone(), allowed: allowed.into_iter().collect() }
+    }
+
+    /// One condition for each value, where only one value of a body is meant: together they allow what this allows.
+    pub(crate) fn single(&self) -> Option<Vec<Self>> {
+        let one = |value: &Scalar| Self { pointer: self.pointer.clone(), allowed: vec![value.clone()] };
+        (self.pointer.is_single() && self.allowed.len() > 1).then(|| self.allowed.iter().map(one).collect())
+    }
+
     fn check(&self, body: &Json) -> Result<(), BodyError> {
         let pointer = || self.pointer.text.clone();
         let mut found = Vec::new();

@@ -108,6 +108,74 @@ impl PathPattern {
             Some(first) => self.open && !first.is_empty(),
         }
     }
+
+    /// Whether every path that `other` matches is one that this matches.
+    pub fn subsumes(&self, other: &Self) -> bool {
+        let covered = |(ours, theirs): (&Segment, &Segment)| ours.meet(theirs).as_ref() == Some(theirs);
+        if other.segments.len() < self.segments.len()
+            || !self.segments.iter().zip(&other.segments).all(covered)
+        {
+            return false;
+        }
+        match other.segments.get(self.segments.len()) {
+            None => self.open == other.open,
+            Some(next) => self.open && !next.is_empty(),
+        }
+    }
+
+    /// What exactly the paths match that both match; `None` where there are none.
+    pub fn intersect(&self, other: &Self) -> Option<Self> {
+        let (short, long) =
+            if self.segments.len() <= other.segments.len() { (self, other) } else { (other, self) };
+        let open = match long.segments.get(short.segments.len()) {
+            None if short.open != long.open => return None,
+            Some(next) if !short.open || next.is_empty() => return None,
+            _ => long.open,
+        };
+        let mut segments: Vec<Segment> = short
+            .segments
+            .iter()
+            .zip(&long.segments)
+            .map(|(one, other)| one.meet(other))
+            .collect::<Option<_>>()?;
+        segments.extend(long.segments.iter().skip(short.segments.len()).cloned());
+        Some(Self::of(segments, open))
+    }
+
+    /// The pattern with every free segment written `{x}`: two patterns match the same paths if and only if these are
+    /// equal.
+    #[must_use]
+    pub fn canonical(&self) -> Self {
+        Self::of(self.segments.clone(), self.open)
+    }
+
+    fn of(segments: Vec<Segment>, open: bool) -> Self {
+        let mut text = String::new();
+        for segment in &segments {
+            text.push('/');
+            text.push_str(match segment {
+                Segment::Literal(literal) => literal,
+                Segment::Any => "{x}",
+            });
+        }
+        text.push_str(if open { "/**" } else { "" });
+        Self { text, segments, open }
+    }
+}
+
+impl Segment {
+    /// Whether it is the nothing behind a final slash.
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::Literal(text) if text.is_empty())
+    }
+
+    /// What fits both.
+    fn meet(&self, other: &Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Any, any) | (any, Self::Any) => (!any.is_empty()).then(|| any.clone()),
+            (one, other) => (one == other).then(|| one.clone()),
+        }
+    }
 }
 
 fn is_free(part: &str) -> bool {

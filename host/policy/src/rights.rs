@@ -291,7 +291,7 @@ fn service_lines(name: &str, rules: &[RuleNeed]) -> String {
 const FAMILY: &str = ".**";
 
 /// Whether a need names this capability.
-fn invokes(need: &str, capability: &str) -> bool {
+pub(crate) fn invokes(need: &str, capability: &str) -> bool {
     match need.strip_suffix(FAMILY) {
         Some(family) => capability.strip_prefix(family).is_some_and(|rest| rest.starts_with('.')),
         None => need == capability,
