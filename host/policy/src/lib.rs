@@ -13,6 +13,7 @@ pub mod digest;
 pub mod explain;
 pub mod grant_path;
 mod header;
+pub mod interface;
 mod json;
 pub mod limits;
 pub mod lock;

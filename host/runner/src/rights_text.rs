@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use ops_policy::approval::{Accept, Mode};
 use ops_policy::binding::{Binding, Record};
+use ops_policy::interface::{Class, Interface};
 use ops_policy::manifest::{Access, Manifest, RuleEffect, Safety};
 use ops_policy::rights::Rights;
 use ops_policy::rule::Rule;
@@ -130,15 +131,11 @@ fn conditions_text(text: &mut String, rule: &Rule) {
 
 /// What its component imports: by name what is a power, by number what has nothing in it.
 fn imports_text(text: &mut String, imports: &BTreeSet<String>) {
-    let inert = |name: &str| {
-        ["wasi:io/", "wasi:cli/", "wasi:clocks/", "wasi:random/", "wasi:filesystem/"]
-            .iter()
-            .any(|package| name.starts_with(package))
-    };
+    let inert = |name: &str| Interface::parse(name).class == Class::Inert;
     let powers: Vec<_> = imports.iter().filter(|name| !inert(name)).map(|name| visible(name)).collect();
     let rest = imports.len() - powers.len();
     let powers = if powers.is_empty() { "nothing that is a power".to_owned() } else { powers.join(", ") };
-    let _ = writeln!(text, "  imports {powers}; and {rest} inert interfaces of WASI");
+    let _ = writeln!(text, "  imports {powers}; and {rest} inert interfaces");
 }
 
 /// How its plans are approved, in full.

@@ -3,33 +3,10 @@
 //! This is asked before anything of a component runs. The linker refuses the same things a second time, because it
 //! has no more than is named here; but it says so in the engine's terms.
 
+use ops_policy::interface::{Class, Interface, Power};
 use ops_policy::manifest::Safety;
 
 use crate::job::Links;
-
-/// The interfaces of WASI that every guest gets.
-const BASE: &[&str] = &[
-    "wasi:io/error",
-    "wasi:io/poll",
-    "wasi:io/streams",
-    "wasi:cli/environment",
-    "wasi:cli/exit",
-    "wasi:cli/stdin",
-    "wasi:cli/stdout",
-    "wasi:cli/stderr",
-    "wasi:cli/terminal-input",
-    "wasi:cli/terminal-output",
-    "wasi:cli/terminal-stdin",
-    "wasi:cli/terminal-stdout",
-    "wasi:cli/terminal-stderr",
-    "wasi:clocks/wall-clock",
-    "wasi:clocks/monotonic-clock",
-    "wasi:random/random",
-    "wasi:random/insecure",
-    "wasi:random/insecure-seed",
-    "wasi:filesystem/types",
-    "wasi:filesystem/preopens",
-];
 
 /// A component imports something that it does not get.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,77 +32,41 @@ pub fn check(imports: &[String], links: Links, safety: Safety) -> Result<(), Imp
     Ok(())
 }
 
-/// Whether every guest gets this interface.
+/// Whether every guest gets this interface of WASI.
 pub(crate) fn is_base(import: &str) -> bool {
-    let (name, version) = import.split_once('@').unwrap_or((import, ""));
-    BASE.contains(&name) && version.starts_with("0.2.")
+    import.starts_with("wasi:") && Interface::parse(import).class == Class::Inert
 }
 
 fn check_one(import: &str, links: Links, safety: Safety) -> Result<(), &'static str> {
-    let (name, version) = import.split_once('@').unwrap_or((import, ""));
-    if name.starts_with("wasi:sockets/") {
-        return Err("nothing grants sockets; a service is reached through `ops:capability/fetch`, \
-                    by a name under `services:` in the binding");
+    let interface = Interface::parse(import);
+    if let Some(why) = interface.never {
+        return Err(why);
     }
-    if let Some(interface) = name.strip_prefix("wasi:http/") {
-        return check_http(interface, version, links);
-    }
-    if name.starts_with("wasi:") {
-        return match BASE.contains(&name) {
-            true if is_base(import) => Ok(()),
-            true => Err("guests are WASI 0.2; build it for the target wasm32-wasip2"),
-            false => Err(
-                "no grant stands for it; a guest gets the standard library's plumbing, files, clocks and \
-                          random bytes of WASI 0.2 and nothing else of WASI",
-            ),
-        };
-    }
-    let Some(interface) = name.strip_prefix("ops:capability/") else {
-        return Err("this host knows no such interface, so nothing can grant it");
-    };
-    if !version.starts_with("0.1.") {
-        return Err(
-            "this host speaks `ops:capability` 0.1; build the component with the matching `ops-guest`",
-        );
-    }
-    match interface {
-        "types" | "report" => Ok(()),
-        "fetch" if links.fetch => Ok(()),
-        "fetch" => {
+    let Some(power) = interface.power else { return Ok(()) };
+    match power {
+        Power::Fetch if links.fetch => Ok(()),
+        Power::Fetch => {
             Err("the binding grants no service that it needs; under `services:`, give the service an \
-                        `origin:` and a rule with `effect: read`")
+                 `origin:` and a rule with `effect: read`")
         }
-        "effects" if safety == Safety::ReadOnly => {
+        Power::Effects if safety == Safety::ReadOnly => {
             Err("a read-only capability never gets it; set `safety: mutating` in manifest and binding, \
                  and pin it again")
         }
-        "effects" if links.effects => Ok(()),
-        "effects" => {
+        Power::Effects if links.effects => Ok(()),
+        Power::Effects => {
             Err("the binding grants no change that it needs; under `services:`, give the service an \
-                          `origin:` and a rule with `effect: mutate` or `effect: destroy`")
+                 `origin:` and a rule with `effect: mutate` or `effect: destroy`")
         }
-        "invoke" if links.invoke => Ok(()),
-        "invoke" => Err(
+        Power::Invoke if links.invoke => Ok(()),
+        Power::Invoke => Err(
             "its manifest names no capability that it calls, so no `invoke:` in the binding can grant it; \
-                         build it with `needs(invoke(\"…\"))`",
+             build it with `needs(invoke(\"…\"))`",
         ),
-        _ => Err("this host knows no such interface, so nothing can grant it"),
-    }
-}
-
-/// A client's side of `wasi:http`, and no server's.
-fn check_http(interface: &str, version: &str, links: Links) -> Result<(), &'static str> {
-    match interface {
-        "types" | "outgoing-handler" if !version.starts_with("0.2.") => {
-            Err("guests are WASI 0.2; build it for the target wasm32-wasip2")
-        }
-        "types" | "outgoing-handler" if links.http => Ok(()),
-        "types" | "outgoing-handler" => Err(
+        Power::Http if links.http => Ok(()),
+        Power::Http => Err(
             "the binding grants no service with `effect: read` that it needs; under `services:`, give the service \
-                 an `origin:` and a rule with `effect: read`, which is all that plain `wasi:http` is for",
-        ),
-        _ => Err(
-            "no grant stands for it; of `wasi:http` a guest gets `types` and `outgoing-handler`, to read services",
+             an `origin:` and a rule with `effect: read`, which is all that plain `wasi:http` is for",
         ),
     }
 }
@@ -143,7 +84,9 @@ mod tests {
 
     #[test]
     fn what_every_guest_gets() {
-        for name in BASE {
+        let inert =
+            Interface::known().filter(|name| name.starts_with("wasi:") && !name.starts_with("wasi:http/"));
+        for name in inert {
             assert_eq!(refusal(&format!("{name}@0.2.6"), NONE, Safety::ReadOnly), None);
         }
         for name in ["types", "report"] {

@@ -15,6 +15,7 @@ mod files;
 mod host;
 mod http;
 pub mod imports;
+pub mod inspect;
 pub mod job;
 mod limits;
 mod link;
