@@ -6,6 +6,7 @@
 //! duplicate keys, or words that stand for booleans.
 
 mod explain;
+pub mod places;
 
 use std::fmt;
 
