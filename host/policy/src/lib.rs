@@ -24,6 +24,7 @@ pub mod path;
 mod pattern;
 pub mod plan;
 mod query;
+pub mod review;
 pub mod rights;
 pub mod rule;
 pub mod scalar;
