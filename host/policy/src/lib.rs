@@ -26,6 +26,7 @@ mod pattern;
 pub mod plan;
 mod query;
 pub mod right;
+pub mod review;
 pub mod rights;
 pub mod rule;
 pub mod scalar;

@@ -23,6 +23,7 @@ use serde_json::Value;
 use crate::approvers::{Approver, Approvers, SIGNATURE_BEGIN, SIGNATURE_END};
 use crate::digest::Digest;
 use crate::manifest::Manifest;
+use crate::review::{SignedReview, Subject};
 use crate::visible::{clip, visible};
 
 pub use changes::{Change, changes};
@@ -51,6 +52,10 @@ pub struct Lock {
     pub files: BTreeMap<String, Digest>,
     /// The components: path relative to the workspace, and what was found there.
     pub components: BTreeMap<String, Component>,
+    /// The newest review of each capability that was ever reviewed, by the capability's name. A lock without reviews has no
+    /// such key, as before there were any.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reviews: BTreeMap<String, SignedReview>,
 }
 
 /// A component as it was pinned.
@@ -130,6 +135,26 @@ impl Lock {
         Ok(pinned)
     }
 
+    /// The component of a capability, by the capability's name.
+    pub fn component_of(&self, capability: &str) -> Option<&Component> {
+        self.components.values().find(|component| component.capabilities.contains(capability))
+    }
+
+    /// What a review of a capability would be about now. `binding` is the path of its binding; none where the lock has
+    /// no such capability.
+    pub fn subject(&self, capability: &str, binding: &str) -> Option<Subject> {
+        let component = self.component_of(capability)?;
+        Some(Subject {
+            workspace: self.workspace.clone(),
+            capability: capability.to_owned(),
+            component: component.digest,
+            interface: component.interface,
+            manifest: Digest::of_json(&component.manifest).ok()?,
+            binding: *self.files.get(binding)?,
+            imports: component.imports.clone(),
+        })
+    }
+
     fn check(&self) -> Result<(), LockError> {
         if self.version != VERSION {
             return Err(refuse(format!(
@@ -154,6 +179,13 @@ impl Lock {
                 return Err(refuse(format!(
                     "the manifest of `{path}` has a floating-point number in a schema; use integers"
                 )));
+            }
+        }
+        for (capability, signed) in &self.reviews {
+            signed.check().map_err(|error| refuse(error.to_string()))?;
+            if signed.review.subject.capability != *capability {
+                let capability = clip(&visible(capability), 200);
+                return Err(refuse(format!("the review under `{capability}` is of another capability")));
             }
         }
         Ok(())

@@ -17,6 +17,7 @@ use ops_policy::service::Tls;
 use ops_policy::settings::Settings;
 use similar::TextDiff;
 
+use crate::reviewing;
 use crate::rights_text::rights_text;
 use crate::trust::Trust;
 use crate::workspace::{APPROVERS, BINDINGS, LOCK, SETTINGS, Workspace, private_folder, replace};
@@ -99,8 +100,16 @@ pub fn prepare(
     let old = trusted_lock(workspace, &trust);
     let counter =
         trust.seen.map_or(0, |seen| seen.counter).max(old.as_ref().map_or(0, |old| old.counter)) + 1;
-    let lock =
-        Lock { version: VERSION, workspace: settings.workspace, counter, development, files, components };
+    let mut lock = Lock {
+        version: VERSION,
+        workspace: settings.workspace,
+        counter,
+        development,
+        files,
+        components,
+        reviews: BTreeMap::new(),
+    };
+    lock.reviews = reviewing::carried(old.as_ref(), &lock);
     let shown = shown(workspace, old.as_ref(), &lock, &bindings, &texts);
     let folders = bindings
         .iter()

@@ -130,6 +130,7 @@ fn it_verifies_the_body_of_a_lock() {
         development: false,
         files: [("ops.yaml".to_owned(), Digest::of(b"ops"))].into(),
         components: [].into(),
+        reviews: [].into(),
     };
     let key = ed25519_key(1);
     let signature = sign(&key, lock::NAMESPACE, &lock.body().unwrap()).unwrap();

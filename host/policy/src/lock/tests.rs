@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -5,6 +7,7 @@ use super::*;
 use crate::approvers::SignatureError;
 use crate::approvers::testing::{ed25519_key, public};
 use crate::manifest::{Access, Need, NeedKind, RuleEffect, RuleNeed, Safety};
+use crate::review::Review;
 use crate::sign::sign;
 
 const COMPONENT: &str = "components/mail.wasm";
@@ -56,6 +59,7 @@ fn lock() -> Lock {
         ]
         .into(),
         components: [(COMPONENT.to_owned(), component)].into(),
+        reviews: BTreeMap::new(),
     }
 }
 
@@ -83,6 +87,46 @@ fn survives_its_file() {
     assert_eq!([read.body.as_slice(), read.signature.as_bytes()].concat(), file);
     assert_eq!(read.digest, Digest::of(&file));
     assert_eq!(read.verify(&approvers(""), Timestamp::UNIX_EPOCH).unwrap().principal, "alice");
+}
+
+/// A review of the lock's capability, by the key that signs locks here.
+fn reviewed(lock: &Lock) -> SignedReview {
+    let (name, binding) = ("communications.mail.send.test", "ops.yaml");
+    let subject = lock.subject(name, binding).unwrap();
+    let review = Review::new(subject, Timestamp::UNIX_EPOCH, Duration::from_secs(60)).unwrap();
+    let signature = sign(&ed25519_key(1), crate::review::NAMESPACE, review.text().as_bytes()).unwrap();
+    SignedReview { review, signature }
+}
+
+#[test]
+fn reviews_stand_in_the_lock_and_a_lock_without_has_no_place_for_them() {
+    let before = String::from_utf8(lock().body().unwrap()).unwrap();
+    assert!(!before.contains("reviews"));
+    let emptied = before.replacen("\n  }\n}", "\n  },\n  \"reviews\": {}\n}", 1);
+    assert_ne!(emptied, before);
+    let signature = sign(&ed25519_key(1), NAMESPACE, emptied.as_bytes()).unwrap();
+    let error = parse(format!("{emptied}{signature}").as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("as `ops pin` writes it"), "{error}");
+
+    let review = reviewed(&lock());
+    let name = review.review.subject.capability.clone();
+    let with = Lock { reviews: [(name.clone(), review.clone())].into(), ..lock() };
+    let read = parse(&signed(&with)).unwrap().lock;
+    let state = read.reviews[&name].state(
+        &read.subject(&name, "ops.yaml").unwrap(),
+        &approvers(""),
+        Timestamp::UNIX_EPOCH,
+    );
+    assert_eq!(state.word(), "valid");
+    assert_eq!(lock().subject("a.b", "ops.yaml"), None);
+    assert_eq!(lock().subject(&name, "bindings/none.yaml"), None);
+
+    let elsewhere = Lock { reviews: [("a.b".to_owned(), review.clone())].into(), ..lock() };
+    assert!(elsewhere.body().unwrap_err().to_string().contains("is of another capability"));
+    let mut long = review;
+    long.review.expires = "2030-01-01T00:00:00Z".parse().unwrap();
+    let long = Lock { reviews: [(name, long)].into(), ..lock() };
+    assert!(long.body().unwrap_err().to_string().contains("at most 366 days"));
 }
 
 #[test]

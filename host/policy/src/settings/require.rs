@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::manifest::Safety;
 use crate::yaml::{self, At, Wrong};
 
 /// The longest user name. Linux takes no longer one.
@@ -15,6 +16,15 @@ pub struct Require {
     /// The user that everything here belongs to and runs as: agents and whoever asks them have other users. This is
     /// the deployment *separate user*.
     pub user: Option<String>,
+    /// The least severe class of capabilities that run only with a valid review; none where reviews are not asked for.
+    pub review: Option<Safety>,
+}
+
+impl Require {
+    /// Whether what may do as much as this runs only with a valid review.
+    pub fn needs_review(&self, safety: Safety) -> bool {
+        self.review.is_some_and(|least| safety >= least)
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -24,6 +34,8 @@ pub(super) struct Written {
     landlock: bool,
     #[serde(default, deserialize_with = "yaml::present")]
     user: Option<At<String>>,
+    #[serde(default, deserialize_with = "yaml::present")]
+    review: Option<Safety>,
 }
 
 impl Written {
@@ -37,6 +49,6 @@ impl Written {
                     .hint("write the name of the account that ops runs as, such as ops"));
             }
         }
-        Ok(Require { landlock: self.landlock, user: self.user.map(|user| user.value) })
+        Ok(Require { landlock: self.landlock, user: self.user.map(|user| user.value), review: self.review })
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::manifest::Safety;
 use crate::service::Tls;
 
 fn parse(text: &str) -> Result<Settings, String> {
@@ -19,7 +20,7 @@ fn whole_and_least() {
     assert_eq!(parse("workspace: demo").unwrap().approvals, Approvals::default());
     assert_eq!(parse("workspace: demo").unwrap().require, Require::default());
     let require = parse("workspace: demo\nrequire: {landlock: true, user: ops}").unwrap().require;
-    assert_eq!(require, Require { landlock: true, user: Some("ops".to_owned()) });
+    assert_eq!(require, Require { landlock: true, user: Some("ops".to_owned()), review: None });
     let agents = parse("workspace: demo\nagents: {reader: [a, b], proposer: [ci]}").unwrap().agents;
     assert_eq!((agents["b"], agents["ci"], agents.len()), (Role::Reader, Role::Proposer, 3));
 }
@@ -44,6 +45,11 @@ fn refused() {
         ("workspace: demo\nrequire: {landlocked: true}", "did you mean `landlock`?"),
         ("workspace: demo\nrequire: true", "expected a map, such as {"),
         ("workspace: demo\nrequire: {landlock: 1}", "a boolean is written true or false"),
+        (
+            "workspace: demo\nrequire: {review: mutates}",
+            "expected one of `read-only`, `mutating`, `destructive`",
+        ),
+        ("workspace: demo\nrequire: {review: [mutating]}", "expected"),
         ("workspace: demo\nrequire: {user: a b}", "not the name of a user"),
         ("workspace: demo\nrequire: {user: ''}", "not the name of a user"),
         ("workspace: demo\nsecret: {}", "did you mean `secrets`?"),
@@ -93,6 +99,21 @@ fn what_a_host_must_have_is_said() {
     let landlock = |text: &str| parse(&format!("workspace: demo\n{text}")).unwrap().require.landlock;
     assert!(!landlock("") && !landlock("require: {}") && !landlock("require: {landlock: false}"));
     assert!(landlock("require: {landlock: true}"));
+}
+
+#[test]
+fn reviews_are_asked_for_from_a_class_on() {
+    const CLASSES: [Safety; 3] = [Safety::ReadOnly, Safety::Mutating, Safety::Destructive];
+    for (text, needed) in [
+        ("", [false, false, false]),
+        ("\nrequire: {}", [false, false, false]),
+        ("\nrequire: {review: destructive}", [false, false, true]),
+        ("\nrequire: {review: mutating}", [false, true, true]),
+        ("\nrequire: {review: read-only}", [true, true, true]),
+    ] {
+        let require = parse(&format!("workspace: demo{text}")).unwrap().require;
+        assert_eq!(CLASSES.map(|class| require.needs_review(class)), needed, "{text}");
+    }
 }
 
 #[test]
