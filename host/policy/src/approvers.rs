@@ -201,7 +201,78 @@ pub enum SignatureError {
     },
 }
 
+/// A line of the file: a key, whose it is, and what it may sign when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The line's number, from 1.
+    pub line: usize,
+    /// The principals as they are written there.
+    pub principals: String,
+    /// Fingerprint of the key, `SHA256:…`.
+    pub fingerprint: String,
+    /// What it may sign, sorted; none where that is everything.
+    pub namespaces: Option<Vec<String>>,
+    /// The first moment at which it counts, where there is one.
+    pub after: Option<Timestamp>,
+    /// The last one.
+    pub before: Option<Timestamp>,
+}
+
+impl Listed {
+    /// Whether everything that the other line lets be signed, this one does. Patterns are compared as texts.
+    pub fn subsumes(&self, other: &Self) -> bool {
+        let namespaces = match (&self.namespaces, &other.namespaces) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            // A `!` takes away what another pattern gives, so that more of a list may be less.
+            (Some(ours), Some(theirs)) => {
+                ours == theirs
+                    || !ours.iter().any(|one| one.starts_with('!'))
+                        && theirs.iter().all(|one| ours.contains(one))
+            }
+        };
+        namespaces
+            && (&self.principals, &self.fingerprint) == (&other.principals, &other.fingerprint)
+            && self.after.is_none_or(|ours| other.after.is_some_and(|theirs| ours <= theirs))
+            && self.before.is_none_or(|ours| other.before.is_some_and(|theirs| ours >= theirs))
+    }
+}
+
+impl fmt::Display for Listed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} with the key {}", visible(&self.principals), self.fingerprint)?;
+        match &self.namespaces {
+            Some(list) => write!(f, " for {}", visible(&list.join(" ")))?,
+            None => f.write_str(" for everything")?,
+        }
+        if let Some(after) = self.after {
+            write!(f, ", from {after}")?;
+        }
+        self.before.map_or(Ok(()), |before| write!(f, ", until {before}"))
+    }
+}
+
 impl Approvers {
+    /// The lines that name a key, in their order.
+    pub fn listed(&self) -> impl Iterator<Item = Listed> {
+        self.entries.iter().map(|entry| {
+            let sorted = |list: &String| {
+                let mut list: Vec<_> = list.split(',').map(str::to_owned).collect();
+                list.sort();
+                list.dedup();
+                list
+            };
+            Listed {
+                line: entry.line,
+                principals: entry.principals.clone(),
+                fingerprint: entry.key.fingerprint(HashAlg::Sha256).to_string(),
+                namespaces: entry.limits.namespaces.as_ref().map(sorted),
+                after: entry.limits.valid_after,
+                before: entry.limits.valid_before,
+            }
+        })
+    }
+
     /// Reads an approvers file; `file` is its name for messages.
     ///
     /// # Errors

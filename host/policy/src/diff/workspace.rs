@@ -1,0 +1,162 @@
+//! Two states of a whole workspace: everything that a lock covers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Change, Class, Shape, approvers, bindings, components, settings};
+use crate::approvers::Approvers;
+use crate::binding::Binding;
+use crate::digest::Digest;
+use crate::right::{Held, Right, granted, imported};
+use crate::settings::Settings;
+
+/// A state of a workspace, as far as it is known.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Whether its lock is marked for development; none where there is no lock.
+    pub development: Option<bool>,
+    /// `ops.yaml`.
+    pub settings: Option<Settings>,
+    /// Who may sign.
+    pub approvers: Option<Approvers>,
+    /// The bindings by capability.
+    pub bindings: BTreeMap<String, Bound>,
+    /// Contracts, certificates and whatever else the lock covers: path and digest.
+    pub files: BTreeMap<String, Digest>,
+    /// The components by path.
+    pub components: BTreeMap<String, Shape>,
+}
+
+/// A binding, of which at times only the digest is known.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    /// The file, relative to the workspace.
+    pub file: String,
+    /// Digest of its bytes.
+    pub digest: Digest,
+    /// What it says; none where its text is not to be had.
+    pub binding: Option<Binding>,
+}
+
+/// Everything that differs, the gravest first.
+pub fn snapshots(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
+    let mut changes = Vec::new();
+    if let (Some(old), Some(new)) = (&old.settings, &new.settings) {
+        changes.extend(settings(old, new).into_iter().map(|change| change.about("ops.yaml")));
+    }
+    if let (Some(old), Some(new)) = (&old.approvers, &new.approvers) {
+        changes.extend(approvers(old, new).into_iter().map(|change| change.about("approvers")));
+    }
+    if let (Some(old), Some(new)) = (old.development, new.development)
+        && old != new
+    {
+        let means = match new {
+            true => "the lock is marked for development, and receipts say so",
+            false => "the lock is no longer marked for development",
+        };
+        changes.push(Change::new(Class::Moved, "lock", means).about("ops.lock"));
+    }
+    for name in old.bindings.keys().chain(new.bindings.keys()).collect::<BTreeSet<_>>() {
+        let found = capability(name, old, new);
+        changes.extend(found.into_iter().map(|change| change.about(name)));
+    }
+    unbound(old, new, &mut changes);
+    files(old, new, &mut changes);
+    super::sort(&mut changes);
+    changes
+}
+
+fn capability(name: &str, old: &Snapshot, new: &Snapshot) -> Vec<Change> {
+    match (old.bindings.get(name), new.bindings.get(name)) {
+        (Some(before), Some(after)) => {
+            let mut changes = binding(before, after);
+            if let (Some(old), Some(new)) = (shape(before, old), shape(after, new)) {
+                changes.extend(components(old, new));
+            }
+            changes
+        }
+        (None, Some(after)) => all_new(after, shape(after, new)),
+        (Some(_), None) => vec![Change::new(Class::Narrowed, "binding", "the capability is no longer bound")],
+        (None, None) => Vec::new(),
+    }
+}
+
+fn shape<'a>(bound: &Bound, snapshot: &'a Snapshot) -> Option<&'a Shape> {
+    let binding = bound.binding.as_ref()?;
+    snapshot.components.get(&binding.component)
+}
+
+fn binding(before: &Bound, after: &Bound) -> Vec<Change> {
+    if before.digest == after.digest {
+        return Vec::new();
+    }
+    let short = |change: Change| change.was(before.digest.short()).is(after.digest.short());
+    let (Some(old), Some(new)) = (&before.binding, &after.binding) else {
+        // What cannot be compared may be anything.
+        let means = "the binding is another one, and its text is not kept here: look at both";
+        return vec![short(Change::new(Class::Widened, "binding", means))];
+    };
+    let changes = bindings(old, new);
+    if changes.is_empty() {
+        let means = "the binding's text differs, and it grants the same";
+        return vec![short(Change::new(Class::Unchanged, "binding", means))];
+    }
+    changes
+}
+
+/// Each right of a capability that was not there.
+fn all_new(after: &Bound, shape: Option<&Shape>) -> Vec<Change> {
+    let mut changes = vec![Change::new(Class::Widened, "binding", "the capability is new")];
+    let grants = after.binding.as_ref().map(granted).unwrap_or_default();
+    let tells = |held: &&Held| {
+        // Limits have defaults, and the others say how a right is used.
+        !matches!(
+            held.right,
+            Right::Limit { .. } | Right::Kept(_) | Right::Beside(_) | Right::Trust { tls: None, .. }
+        )
+    };
+    let rights: Vec<Held> = grants.iter().filter(tells).cloned().collect();
+    changes.extend(super::rights("binding", &[], &rights));
+    if let Some(shape) = shape {
+        let imports = super::rights("component", &[], &imported(&shape.imports));
+        changes.extend(imports.into_iter().filter(|change| change.class != Class::Unchanged));
+    }
+    changes
+}
+
+/// Components that no binding of both states leads to.
+fn unbound(old: &Snapshot, new: &Snapshot, changes: &mut Vec<Change>) {
+    let bound = |snapshot: &Snapshot| -> BTreeSet<String> {
+        let bindings = snapshot.bindings.values().filter_map(|bound| bound.binding.as_ref());
+        bindings.map(|binding| binding.component.clone()).collect()
+    };
+    let (old_bound, new_bound) = (bound(old), bound(new));
+    for (path, after) in &new.components {
+        let Some(before) = old.components.get(path) else { continue };
+        if !(old_bound.contains(path) && new_bound.contains(path)) {
+            changes.extend(components(before, after).into_iter().map(|change| change.about(path)));
+        }
+    }
+}
+
+fn files(old: &Snapshot, new: &Snapshot, changes: &mut Vec<Change>) {
+    for path in old.files.keys().chain(new.files.keys()).collect::<BTreeSet<_>>() {
+        let (before, after) = (old.files.get(path), new.files.get(path));
+        if before == after {
+            continue;
+        }
+        let is_trust = path.starts_with("tls/");
+        let (class, means) = match (before, after) {
+            (Some(_), Some(_)) if is_trust => {
+                (Class::Widened, "a certificate authority is another one: whoever holds its key can answer")
+            }
+            (Some(_), Some(_)) => {
+                (Class::Moved, "capabilities that read it see other data; it grants nothing")
+            }
+            (None, _) => (Class::Moved, "the lock covers one more file; it grants nothing by itself"),
+            (Some(_), None) => (Class::Moved, "the lock no longer covers that file"),
+        };
+        let mut change = Change::new(class, "file", means).about(path);
+        change = before.map_or(change.clone(), |digest| change.was(digest.short()));
+        changes.push(after.map_or(change.clone(), |digest| change.is(digest.short())));
+    }
+}
