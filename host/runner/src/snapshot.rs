@@ -1,0 +1,247 @@
+//! A workspace as it was, or is somewhere else: put together from the files of a folder, of a git revision, or from a
+//! lock and the texts that are kept of what it covered.
+//!
+//! Nothing here is trusted or run, and no signature is checked: it is for comparing. What cannot be had is left out,
+//! and said in `notes`, so that nobody takes it for being the same.
+
+mod git;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ops_policy::approvers::Approvers;
+use ops_policy::binding::Binding;
+use ops_policy::diff::{Bound, Shape, Snapshot};
+use ops_policy::digest::Digest;
+use ops_policy::lock::{self, Lock, SignedLock};
+use ops_policy::manifest::Manifest;
+use ops_policy::service::Tls;
+use ops_policy::settings::Settings;
+
+pub(crate) use git::Revision;
+
+use crate::pin::is_binding;
+use crate::workspace::{APPROVERS, BINDINGS, LOCK, SETTINGS, Workspace};
+
+/// A state of a workspace, and what came with it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Taken {
+    /// What is compared.
+    pub(crate) snapshot: Snapshot,
+    /// The texts of bindings and of `ops.yaml`, by path, for line numbers.
+    pub(crate) texts: BTreeMap<String, Vec<u8>>,
+    /// What could not be had, for people.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Where files come from.
+pub(crate) trait Files {
+    /// The bytes of a file by its path in the workspace; none where it is not there.
+    fn read(&mut self, path: &str) -> Result<Option<Vec<u8>>, String>;
+    /// The names of the files under `bindings/` that end in `.yaml`, sorted.
+    fn bindings(&mut self) -> Result<Vec<String>, String>;
+}
+
+impl Files for &Workspace {
+    fn read(&mut self, path: &str) -> Result<Option<Vec<u8>>, String> {
+        if !self.has(path) {
+            return Ok(None);
+        }
+        Workspace::read(self, path).map(Some).map_err(|error| error.to_string())
+    }
+
+    fn bindings(&mut self) -> Result<Vec<String>, String> {
+        self.list(BINDINGS, ".yaml").map_err(|error| error.to_string())
+    }
+}
+
+/// What the files of a workspace say. `ask` is how a component is looked at that the lock beside them does not cover.
+pub(crate) fn of_files(
+    files: &mut dyn Files,
+    ask: &dyn Fn(&[u8]) -> Result<Shape, String>,
+) -> Result<Taken, String> {
+    let mut taken = Taken::default();
+    let settings = files.read(SETTINGS)?.ok_or_else(|| format!("there is no {SETTINGS} in it"))?;
+    taken.snapshot.settings = Some(Settings::parse(SETTINGS, &settings).map_err(|error| error.to_string())?);
+    taken.keep(SETTINGS, settings);
+    if let Some(approvers) = files.read(APPROVERS)? {
+        let parsed = Approvers::parse(APPROVERS, &approvers).map_err(|error| error.to_string())?;
+        taken.snapshot.approvers = Some(parsed);
+        taken.keep(APPROVERS, approvers);
+    }
+    for name in files.bindings()? {
+        let path = format!("{BINDINGS}/{name}");
+        let bytes = files.read(&path)?.unwrap_or_default();
+        taken.add(&path, bytes)?;
+    }
+    let lock = files.read(LOCK)?.map(|bytes| SignedLock::parse(LOCK, &bytes)).transpose();
+    let lock = lock.map_err(|error| error.to_string())?.map(|signed| signed.lock);
+    taken.snapshot.development = lock.as_ref().map(|lock| lock.development);
+    taken.authorities(files)?;
+    taken.components(files, lock.as_ref(), ask)?;
+    Ok(taken)
+}
+
+/// What a lock covers. `text` gives the bytes that had a digest, where they are kept.
+pub(crate) fn of_lock(lock: &Lock, text: &dyn Fn(&str, &Digest) -> Option<Vec<u8>>) -> Taken {
+    let mut taken = Taken::default();
+    taken.snapshot.development = Some(lock.development);
+    for (path, digest) in &lock.files {
+        let bytes = text(path, digest).filter(|bytes| Digest::of(bytes) == *digest);
+        let capability = bound_name(path).filter(|name| {
+            lock.components.values().any(|component| component.capabilities.contains(*name))
+        });
+        match (path.as_str(), bytes, capability) {
+            (SETTINGS, Some(bytes), _) => {
+                taken.snapshot.settings = Settings::parse(SETTINGS, &bytes).ok();
+                taken.keep(SETTINGS, bytes);
+            }
+            (APPROVERS, Some(bytes), _) => {
+                taken.snapshot.approvers = Approvers::parse(APPROVERS, &bytes).ok();
+                taken.keep(APPROVERS, bytes);
+            }
+            (_, bytes, Some(name)) => {
+                let binding = bytes.as_deref().and_then(|bytes| Binding::parse(path, bytes).ok());
+                let bound = Bound { file: path.clone(), digest: *digest, binding };
+                taken.snapshot.bindings.insert(name.to_owned(), bound);
+                taken.texts.extend(bytes.map(|bytes| (path.clone(), bytes)));
+            }
+            _ => {
+                taken.snapshot.files.insert(path.clone(), *digest);
+            }
+        }
+    }
+    for (path, component) in &lock.components {
+        taken.snapshot.components.insert(path.clone(), shape(component));
+    }
+    taken
+}
+
+/// What a lock has of a component.
+pub(crate) fn shape(component: &lock::Component) -> Shape {
+    let manifest: Manifest = component.manifest.clone();
+    Shape {
+        digest: component.digest,
+        manifest: Some(manifest),
+        imports: component.imports.clone(),
+        interface: component.interface,
+    }
+}
+
+/// The capability whose binding would have that path.
+fn bound_name(path: &str) -> Option<&str> {
+    path.strip_prefix(BINDINGS)?.strip_prefix('/')?.strip_suffix(".yaml")
+}
+
+impl Taken {
+    fn keep(&mut self, path: &str, bytes: Vec<u8>) {
+        self.snapshot.files.insert(path.to_owned(), Digest::of(&bytes));
+        self.texts.insert(path.to_owned(), bytes);
+    }
+
+    /// A file beside the bindings: a binding, or a contract.
+    fn add(&mut self, path: &str, bytes: Vec<u8>) -> Result<(), String> {
+        let digest = Digest::of(&bytes);
+        if !is_binding(&bytes) {
+            self.snapshot.files.insert(path.to_owned(), digest);
+            return Ok(());
+        }
+        let binding = Binding::parse(path, &bytes).map_err(|error| error.to_string())?;
+        let bound = Bound { file: path.to_owned(), digest, binding: Some(binding.clone()) };
+        self.snapshot.bindings.insert(binding.capability, bound);
+        self.texts.insert(path.to_owned(), bytes);
+        Ok(())
+    }
+
+    fn authorities(&mut self, files: &mut dyn Files) -> Result<(), String> {
+        let bindings = self.snapshot.bindings.values().filter_map(|bound| bound.binding.as_ref());
+        let services = bindings.flat_map(|binding| binding.services.values());
+        let mut paths: Vec<String> =
+            services.filter_map(|service| service.tls.as_ref().and_then(Tls::ca)).map(str::to_owned).collect();
+        let server = self.snapshot.settings.as_ref().and_then(|settings| settings.infisical.as_ref());
+        paths.extend(server.and_then(|server| server.tls.as_ref()).and_then(Tls::ca).map(str::to_owned));
+        for path in paths {
+            match files.read(&path)? {
+                Some(bytes) => {
+                    self.snapshot.files.insert(path, Digest::of(&bytes));
+                }
+                None => self.notes.push(format!("{path} is not there, so it is not compared")),
+            }
+        }
+        Ok(())
+    }
+
+    fn components(
+        &mut self,
+        files: &mut dyn Files,
+        lock: Option<&Lock>,
+        ask: &dyn Fn(&[u8]) -> Result<Shape, String>,
+    ) -> Result<(), String> {
+        let bindings = self.snapshot.bindings.values().filter_map(|bound| bound.binding.as_ref());
+        let mut paths: Vec<String> = bindings.map(|binding| binding.component.clone()).collect();
+        paths.sort();
+        paths.dedup();
+        let mut missing = 0_usize;
+        for path in paths {
+            let pinned = lock.and_then(|lock| lock.components.get(&path));
+            let found = match (files.read(&path)?, pinned) {
+                // What the lock says of these very bytes need not be asked again.
+                (Some(bytes), Some(pinned)) if Digest::of(&bytes) == pinned.digest => shape(pinned),
+                (Some(bytes), _) => ask(&bytes).map_err(|error| format!("{path}: {error}"))?,
+                (None, Some(pinned)) => shape(pinned),
+                (None, None) => {
+                    missing += 1;
+                    continue;
+                }
+            };
+            self.snapshot.components.insert(path, found);
+        }
+        if missing > 0 {
+            self.notes.push(format!(
+                "{missing} components are neither there nor in a lock, so what they import and need is not compared"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A workspace's files in a folder that nobody here need trust.
+pub(crate) struct Folder<'a>(pub(crate) &'a Path);
+
+/// The largest file of a folder that is read, in bytes: that of a workspace.
+const MAX_FILE: u64 = 64 * 1024 * 1024;
+
+/// Reads a regular file of a bounded size; none where there is none.
+pub(crate) fn read_file(path: &Path) -> Result<Option<Vec<u8>>, String> {
+    let fail = |why: String| format!("{}: {why}", path.display());
+    let about = match std::fs::metadata(path) {
+        Ok(about) => about,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(fail(error.to_string())),
+    };
+    // A FIFO would park us for good.
+    if !about.is_file() || about.len() > MAX_FILE {
+        return Err(fail(format!("is no regular file of at most {} MiB", MAX_FILE >> 20)));
+    }
+    std::fs::read(path).map(Some).map_err(|error| fail(error.to_string()))
+}
+
+impl Files for Folder<'_> {
+    fn read(&mut self, path: &str) -> Result<Option<Vec<u8>>, String> {
+        read_file(&self.0.join(path))
+    }
+
+    fn bindings(&mut self) -> Result<Vec<String>, String> {
+        let folder = self.0.join(BINDINGS);
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(format!("{}: {error}", folder.display())),
+        };
+        let mut names: Vec<String> =
+            entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+        names.retain(|name| name.ends_with(".yaml"));
+        names.sort();
+        Ok(names)
+    }
+}
