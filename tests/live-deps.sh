@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the live tests start or call: a mail server from Debian; readers of receipts from PyPI and npm, a
-# stand-in for Proxmox VE vendors' own clients and a maker of foreign components from PyPI, and clients and the conformance suite of MCP, none of which
-# we wrote. Does nothing where everything is there.
+# Installs what the live tests start or call: a mail server from Debian; readers of receipts from PyPI and
+# npm, a stand-in for Proxmox VE, vendors' own clients and a maker of foreign components from PyPI, and clients and the
+# conformance suite of MCP, none of which we wrote. Does nothing where everything is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
