@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the live tests start or call: a mail server from Debian; readers of receipts from PyPI and npm, a
-# stand-in for Proxmox VE and vendors' own clients from PyPI, and clients and the conformance suite of MCP, none of which
-# we wrote. Does nothing where everything is there.
+# Installs what the live tests start or call: a mail server from Debian; readers of receipts from PyPI and
+# npm, a stand-in for Proxmox VE, vendors' own clients and a maker of foreign components from PyPI, and clients and the
+# conformance suite of MCP, none of which we wrote. Does nothing where everything is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -29,9 +29,11 @@ pinned=('securesystemslib[crypto]==1.6.0' 'in-toto-attestation==0.9.3')
 pinned+=('fakepve[crypto]==0.5.0' 'proxmoxer==2.3.0' 'requests==2.34.2')
 # Vendors' own clients, which our own stand-ins are checked with.
 pinned+=('cloudflare==5.9.0' 'infisicalsdk==1.0.17' 'authentik-client==2026.8.5' 'docker==7.2.0')
+# Components that another toolchain makes, for `ops inspect` to look at.
+pinned+=('componentize-py==0.25.1')
 has_readers() {
   "$1" -c 'import securesystemslib.dsse, cryptography, in_toto_attestation, fakepve, proxmoxer, requests' 2>/dev/null &&
-    "$1" -c 'import cloudflare, infisical_sdk, docker, importlib.util as u; assert u.find_spec("authentik_client")' 2>/dev/null
+    "$1" -c 'import componentize_py, cloudflare, infisical_sdk, docker, importlib.util as u; assert u.find_spec("authentik_client")' 2>/dev/null
 }
 if ! has_readers $venv/bin/python; then
   python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)

@@ -86,7 +86,7 @@ impl Judge {
     /// The command is the first one or two words.
     fn run(&self, scratch: &Scratch, words: &[&str], code: i32) -> Ran {
         let ran = scratch.ops(words).exits(code);
-        let one = ["status", "doctor", "sync", "explain"].contains(&words[0]);
+        let one = ["status", "doctor", "sync", "explain", "inspect"].contains(&words[0]);
         let command = words[..if one { 1 } else { 2 }].join(" ");
         self.valid(&command, &ran.json());
         self.ran.lock().unwrap().insert(command);
@@ -148,6 +148,8 @@ fn looked_at(judge: &Judge, scratch: &Scratch) {
     judge.run(scratch, &["cap", "list", "--json"], 0);
     judge.run(scratch, &["cap", "show", "test.guest.echo", "--json"], 0);
     judge.run(scratch, &["cap", "show", "communications.mail.send.test", "--json"], 0);
+    judge.run(scratch, &["inspect", "ops/components/guest_echo.wasm", "--json"], 0);
+    judge.run(scratch, &["inspect", "ops/components/communications_mail_send_test.wasm", "--json"], 0);
     judge.run(scratch, &["schedule", "list", "--json"], 0);
     let every = ["--every", "1h", "--json", "--", "--text", "hi"];
     judge.run(scratch, &[&["schedule", "print", "test.guest.echo"][..], &every[..]].concat(), 0);

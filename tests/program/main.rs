@@ -21,6 +21,7 @@ mod faults;
 mod fixture;
 mod hostile;
 mod infra_core;
+mod inspect;
 mod invoke;
 mod json;
 mod ledger;
@@ -72,6 +73,7 @@ fn main() {
         invoke::trials(),
         seeds::trials(),
         infra_core::trials(),
+        inspect::trials(),
         prune::trials(),
         network::trials(),
         schedule::trials(),

@@ -1,6 +1,6 @@
 //! The code that the attribute writes: the function as it was, the constant `CAPABILITY`, and on wasm the export.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Literal, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Error, Ident, ItemFn, LitStr, Result, ReturnType};
@@ -17,6 +17,7 @@ pub(crate) fn expand(words: &Words, function: &ItemFn) -> Result<TokenStream> {
         Safety::Destructive => quote!(::ops_guest::Safety::Destructive),
     };
     let needs = words.needs.iter().map(need);
+    let claims = claims();
     Ok(quote! {
         #function
 
@@ -51,8 +52,37 @@ pub(crate) fn expand(words: &Words, function: &ItemFn) -> Result<TokenStream> {
             }
 
             ::ops_guest::raw::export!(Component with_types_in ::ops_guest::raw);
+
+            #(#claims)*
+            // So that a build with another revision is another build.
+            const _: ::std::option::Option<&str> = option_env!("OPS_SOURCE_REVISION");
         };
     })
+}
+
+/// Custom sections for what the crate says of itself, by the names that `wasm-tools metadata` reads. They are claims: a
+/// reviewer sees them, and nothing is decided by them. What the crate or the build does not say is left out.
+fn claims() -> Vec<TokenStream> {
+    let said = [
+        ("version", "CARGO_PKG_VERSION"),
+        ("licenses", "CARGO_PKG_LICENSE"),
+        ("source", "CARGO_PKG_REPOSITORY"),
+        ("homepage", "CARGO_PKG_HOMEPAGE"),
+        ("revision", "OPS_SOURCE_REVISION"),
+    ]
+    .into_iter()
+    .filter_map(|(section, variable)| Some((section, std::env::var(variable).ok().filter(|text| !text.is_empty())?)));
+    said.map(|(section, text)| {
+        let (length, bytes) = (text.len(), Literal::byte_string(text.as_bytes()));
+        quote! {
+            const _: () = {
+                #[used]
+                #[unsafe(link_section = #section)]
+                static CLAIM: [u8; #length] = *#bytes;
+            };
+        }
+    })
+    .collect()
 }
 
 /// The function's name where a wrong type is to be reported at the function.

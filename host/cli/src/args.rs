@@ -1,10 +1,14 @@
 //! What can be typed after `ops`.
 
+mod inspect;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+
+pub(crate) use inspect::Inspect;
 
 /// Runs operations code that you do not have to trust.
 #[derive(Debug, Parser)]
@@ -57,6 +61,8 @@ pub(crate) enum Command {
     Schedule(Schedule),
     /// Say whether a capability may make a request, and why; sends nothing. Exit 1 if it may not.
     Explain(Explain),
+    /// Say what a component can ask for, and what it says of itself, before anybody binds it. Needs no workspace.
+    Inspect(Inspect),
     /// Look at, approve, reject and carry out plans.
     #[command(subcommand)]
     Plan(Plan),

@@ -155,7 +155,7 @@ fn records(head: &[String], rows: &[Vec<String>]) -> String {
 }
 
 /// A text in lines of so many columns, broken only at blanks.
-fn wrapped(text: &str, room: u16) -> Vec<String> {
+pub(crate) fn wrapped(text: &str, room: u16) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
         match lines.last_mut() {

@@ -63,7 +63,7 @@ fn binding_text(component: &str, manifest: &Manifest) -> String {
 }
 
 /// The needs as the YAML that would grant them.
-fn needs(manifest: &Manifest) -> String {
+pub(crate) fn needs(manifest: &Manifest) -> String {
     let (mut services, mut directories, mut contracts, mut invoke, mut config) =
         (String::new(), String::new(), String::new(), String::new(), String::new());
     for need in &manifest.needs {

@@ -18,6 +18,7 @@ pub mod doctor;
 pub mod ending;
 pub mod explain;
 pub mod fixture;
+pub mod inspection;
 mod invoking;
 mod journal;
 pub mod key;

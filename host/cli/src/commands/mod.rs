@@ -3,6 +3,7 @@
 mod cap;
 mod doctor;
 mod explain;
+mod inspect;
 mod ledger;
 mod loops;
 mod mcp;
@@ -42,6 +43,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Loops(command) => loops::run(&open(workspace)?, command),
         Command::Schedule(command) => schedule::run(workspace, command),
         Command::Explain(asked) => explain::run(&open(workspace)?, asked),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Plan(command) => plan::run(workspace, command),
         Command::Runs(command) => runs::run(workspace, command),
         Command::Receipts(command) => receipts::run(workspace, command),

@@ -78,15 +78,13 @@ pub struct Tool {
 
 impl Claims {
     /// The claims of a whole component: of each kind, the first that its parts make, from the outside in; and every tool
-    /// once.
+    /// once. The name is its own or none: a library within has a name, too.
     pub(super) fn of(parts: &[Part]) -> Self {
         let mut all = Self::default();
+        all.name = parts.first().and_then(|whole| whole.claims.name.clone());
         for part in parts {
-            let Self { name, version, description, authors, licence, source, revision, homepage, .. } =
+            let Self { version, description, authors, licence, source, revision, homepage, .. } =
                 &part.claims;
-            // The adapters that tools put in have names that say nothing of the component.
-            let name = name.as_ref().filter(|name| !name.starts_with("wit-component:"));
-            first(&mut all.name, name);
             first(&mut all.version, version.as_ref());
             first(&mut all.description, description.as_ref());
             first(&mut all.authors, authors.as_ref());
