@@ -89,6 +89,11 @@ impl Change {
         }
     }
 
+    /// Two texts that grant the same.
+    pub fn unchanged(part: &str) -> Self {
+        Self::new(Class::Unchanged, part, "the text differs, and it grants the same")
+    }
+
     fn at(mut self, at: &str) -> Self {
         self.at = visible(at);
         self

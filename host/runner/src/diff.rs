@@ -115,7 +115,8 @@ fn side(named: &str, workspace: &dyn Fn() -> Result<Runner, String>) -> Result<S
     let path = Path::new(named);
     let fail = |error: &dyn std::fmt::Display| format!("{named}: {error}");
     if path.is_dir() {
-        let root = [path.to_path_buf(), path.join("ops")].into_iter().find(|folder| folder.join(SETTINGS).is_file());
+        let root =
+            [path.to_path_buf(), path.join("ops")].into_iter().find(|folder| folder.join(SETTINGS).is_file());
         let root = root.ok_or_else(|| fail(&format!("is no workspace: it holds no {SETTINGS}")))?;
         return taken(of_files(&mut Folder(&root), &shape)).map_err(|error| fail(&error));
     }
@@ -141,8 +142,9 @@ fn side(named: &str, workspace: &dyn Fn() -> Result<Runner, String>) -> Result<S
         let binding = Binding::parse(named, &bytes).map_err(|error| error.to_string())?;
         return Ok(Side::Binding(Box::new(binding), bytes));
     }
-    let settings = Settings::parse(named, &bytes)
-        .map_err(|error| format!("{error}\n  it is no component, lock or binding, so it was read as {SETTINGS}"))?;
+    let settings = Settings::parse(named, &bytes).map_err(|error| {
+        format!("{error}\n  it is no component, lock or binding, so it was read as {SETTINGS}")
+    })?;
     Ok(Side::Settings(Box::new(settings), bytes))
 }
 
@@ -176,11 +178,8 @@ fn missing_texts(mut taken: Taken) -> Taken {
 /// The differences between two states of a workspace.
 pub(crate) fn workspaces(old: &Taken, new: &Taken) -> Differences {
     let changes = diff::snapshots(&old.snapshot, &new.snapshot);
-    let places: BTreeMap<&String, Places> = new
-        .texts
-        .iter()
-        .filter_map(|(path, bytes)| Some((path, Places::parse(path, bytes).ok()?)))
-        .collect();
+    let places: BTreeMap<&String, Places> =
+        new.texts.iter().filter_map(|(path, bytes)| Some((path, Places::parse(path, bytes).ok()?))).collect();
     let locate = |change: Change| {
         let file = match change.part.as_str() {
             "binding" => new.snapshot.bindings.get(&change.subject).map(|bound| bound.file.clone()),

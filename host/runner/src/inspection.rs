@@ -38,9 +38,14 @@ pub struct Inspected {
 pub fn inspect_file(file: &Path) -> Result<Inspected, String> {
     let fail = |why: String| format!("{}: {why}", file.display());
     let bytes = read(file).map_err(fail)?;
-    let inspection = ops_sandbox::inspect::inspect(&bytes).map_err(|error| fail(error.to_string()))?;
-    let manifest = is_capability(&inspection).then(|| ask(&bytes));
-    Ok(Inspected { digest: Digest::of(&bytes), inspection, manifest })
+    of_bytes(&bytes).map_err(fail)
+}
+
+/// Inspects a component's bytes, and asks it what it is where it is a capability.
+pub(crate) fn of_bytes(bytes: &[u8]) -> Result<Inspected, String> {
+    let inspection = inspect_bytes(bytes)?;
+    let manifest = is_capability(&inspection).then(|| ask(bytes));
+    Ok(Inspected { digest: Digest::of(bytes), inspection, manifest })
 }
 
 /// What a component's bytes say of it, for a page about it. Nothing is compiled, run or hashed.

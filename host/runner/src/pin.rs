@@ -237,7 +237,7 @@ fn is_contract(path: &str, bindings: &[(String, Binding)]) -> bool {
 }
 
 /// The text that was pinned under a digest, from this host's state.
-fn kept(workspace: &Workspace, digest: &Digest) -> Option<String> {
+pub(crate) fn kept(workspace: &Workspace, digest: &Digest) -> Option<String> {
     let bytes = std::fs::read(workspace.state().join("pinned").join(digest.hex())).ok()?;
     (Digest::of(&bytes) == *digest).then(|| String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -88,9 +88,8 @@ pub(crate) fn of_lock(lock: &Lock, text: &dyn Fn(&str, &Digest) -> Option<Vec<u8
     taken.snapshot.development = Some(lock.development);
     for (path, digest) in &lock.files {
         let bytes = text(path, digest).filter(|bytes| Digest::of(bytes) == *digest);
-        let capability = bound_name(path).filter(|name| {
-            lock.components.values().any(|component| component.capabilities.contains(*name))
-        });
+        let capability = bound_name(path)
+            .filter(|name| lock.components.values().any(|component| component.capabilities.contains(*name)));
         match (path.as_str(), bytes, capability) {
             (SETTINGS, Some(bytes), _) => {
                 taken.snapshot.settings = Settings::parse(SETTINGS, &bytes).ok();
@@ -156,8 +155,10 @@ impl Taken {
     fn authorities(&mut self, files: &mut dyn Files) -> Result<(), String> {
         let bindings = self.snapshot.bindings.values().filter_map(|bound| bound.binding.as_ref());
         let services = bindings.flat_map(|binding| binding.services.values());
-        let mut paths: Vec<String> =
-            services.filter_map(|service| service.tls.as_ref().and_then(Tls::ca)).map(str::to_owned).collect();
+        let mut paths: Vec<String> = services
+            .filter_map(|service| service.tls.as_ref().and_then(Tls::ca))
+            .map(str::to_owned)
+            .collect();
         let server = self.snapshot.settings.as_ref().and_then(|settings| settings.infisical.as_ref());
         paths.extend(server.and_then(|server| server.tls.as_ref()).and_then(Tls::ca).map(str::to_owned));
         for path in paths {

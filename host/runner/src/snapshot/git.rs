@@ -74,12 +74,18 @@ impl Files for Revision {
         }
         let mut words = head.trim_end().rsplit(' ');
         let size = words.next().and_then(|size| size.parse::<u64>().ok());
-        let (Some(size), Some(kind)) = (size, words.next()) else { return Err(fail("an answer that is none")) };
+        let (Some(size), Some(kind)) = (size, words.next()) else {
+            return Err(fail("an answer that is none"));
+        };
         if kind != "blob" || size > MAX_FILE {
             return Err(fail(&format!("is no file of at most {} MiB", MAX_FILE >> 20)));
         }
         let mut bytes = Vec::new();
-        self.output.by_ref().take(size + 1).read_to_end(&mut bytes).map_err(|error| fail(&error.to_string()))?;
+        self.output
+            .by_ref()
+            .take(size + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| fail(&error.to_string()))?;
         if bytes.pop() != Some(b'\n') || bytes.len() as u64 != size {
             return Err(fail("an answer that ends early"));
         }
