@@ -18,7 +18,7 @@ use libtest_mimic::Trial;
 use ops_tests::scratch::repository;
 use ops_tests::skip::trial;
 
-use crate::{invoke, network, secrets};
+use crate::{invoke, network, secrets, upgrade};
 use yard::Yard;
 
 /// Guests that need a mail server; `live` tests them.
@@ -52,9 +52,15 @@ fn every_guest_has_a_test() {
     let guests: BTreeSet<_> =
         folders.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
     let here = tests().into_iter().map(|(guest, ..)| guest);
-    let elsewhere =
-        [network::guests(), secrets::guests(), LIVE.to_vec(), KILLED.to_vec(), invoke::GUESTS.to_vec()]
-            .concat();
+    let elsewhere = [
+        network::guests(),
+        secrets::guests(),
+        LIVE.to_vec(),
+        KILLED.to_vec(),
+        invoke::GUESTS.to_vec(),
+        upgrade::GUESTS.to_vec(),
+    ]
+    .concat();
     let tested: BTreeSet<_> = here.chain(elsewhere).map(str::to_owned).collect();
     let missing: Vec<_> = guests.difference(&tested).collect();
     let lost: Vec<_> = tested.difference(&guests).collect();

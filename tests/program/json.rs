@@ -150,6 +150,10 @@ fn looked_at(judge: &Judge, scratch: &Scratch) {
     judge.run(scratch, &["cap", "show", "communications.mail.send.test", "--json"], 0);
     judge.run(scratch, &["inspect", "ops/components/guest_echo.wasm", "--json"], 0);
     judge.run(scratch, &["inspect", "ops/components/communications_mail_send_test.wasm", "--json"], 0);
+    judge.run(scratch, &["review", "list", "--json"], 0);
+    scratch.ops(&["review", "sign", "test.guest.echo", "--key", "key", "--yes"]).exits(0);
+    judge.run(scratch, &["review", "list", "--json"], 0);
+    judge.run(scratch, &["cap", "show", "test.guest.echo", "--json"], 0);
     judge.run(scratch, &["schedule", "list", "--json"], 0);
     let every = ["--every", "1h", "--json", "--", "--text", "hi"];
     judge.run(scratch, &[&["schedule", "print", "test.guest.echo"][..], &every[..]].concat(), 0);

@@ -32,6 +32,7 @@ mod prune;
 mod records;
 mod refusals;
 mod replay;
+mod reviewing;
 mod schedule;
 mod secrets;
 mod seeds;
@@ -39,6 +40,7 @@ mod sync;
 mod tables;
 mod torture;
 mod unknown;
+mod upgrade;
 mod verify;
 mod verify_docs;
 mod verify_gates;
@@ -69,6 +71,8 @@ fn main() {
         width::trials(),
         audit::trials(),
         replay::trials(),
+        reviewing::trials(),
+        upgrade::trials(),
         fixture::trials(),
         invoke::trials(),
         seeds::trials(),

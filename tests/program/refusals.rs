@@ -7,6 +7,7 @@ mod deployment;
 mod ends;
 mod lock;
 mod plans;
+mod review;
 mod ways;
 
 use std::fs;
@@ -20,7 +21,7 @@ use ops_tests::skip;
 use serde_json::Value;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    [lock::trials(), plans::trials(), ways::trials(), ends::trials(), deployment::trials()]
+    [lock::trials(), plans::trials(), ways::trials(), ends::trials(), deployment::trials(), review::trials()]
         .into_iter()
         .flatten()
         .collect()

@@ -1,6 +1,7 @@
 //! What can be typed after `ops`.
 
 mod inspect;
+pub(crate) mod review;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -63,6 +64,9 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Say what a component can ask for, and what it says of itself, before anybody binds it. Needs no workspace.
     Inspect(Inspect),
+    /// Say that you have looked at a capability as it is pinned, signed; list who did. ops.yaml can require it.
+    #[command(subcommand)]
+    Review(review::Review),
     /// Look at, approve, reject and carry out plans.
     #[command(subcommand)]
     Plan(Plan),

@@ -143,7 +143,11 @@ impl Lock {
     /// What a review of a capability would be about now. `binding` is the path of its binding; none where the lock has
     /// no such capability.
     pub fn subject(&self, capability: &str, binding: &str) -> Option<Subject> {
-        let component = self.component_of(capability)?;
+        self.subject_of(capability, self.component_of(capability)?, binding)
+    }
+
+    /// The same, where the capability's component is known already.
+    pub fn subject_of(&self, capability: &str, component: &Component, binding: &str) -> Option<Subject> {
         Some(Subject {
             workspace: self.workspace.clone(),
             capability: capability.to_owned(),

@@ -261,10 +261,12 @@ impl Runner {
         })
     }
 
-    /// A capability with everything of it as the lock has it.
+    /// A capability with everything of it as the lock has it, and a review where one is required.
     pub(crate) fn vouched(&self, pinned: &Pinned, name: &str) -> Result<Capability, Refusal> {
         let capability = pinned.capability(self.workspace(), name)?;
         self.check_component(pinned, &capability.binding.component, capability.component_digest)?;
+        let component = pinned.component(self.workspace(), &capability.binding.component)?;
+        pinned.admit_review(capability.binding.safety, name, component, Timestamp::now())?;
         Ok(capability)
     }
 }

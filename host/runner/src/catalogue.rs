@@ -10,6 +10,7 @@ use ops_policy::rights::Rights;
 
 use crate::ending::Ending;
 use crate::pinned::{Bound, Capability, Pinned, Refusal};
+use crate::reviewing::View;
 use crate::rights_text::{rights_text, ways};
 use crate::runner::Runner;
 use crate::workspace::BINDINGS;
@@ -37,6 +38,10 @@ pub struct Row {
 pub struct Shown {
     capability: Capability,
     rights: Rights,
+    /// What became of its review; none where nobody ever reviewed it.
+    review: Option<View>,
+    /// Why it does not run without a better one.
+    fault: Option<String>,
 }
 
 impl Runner {
@@ -69,6 +74,7 @@ impl Runner {
 
     fn row(&self, pinned: &Pinned, name: &str, whole: bool) -> Row {
         let bound = pinned.bound(self.workspace(), name).and_then(|bound| {
+            pinned.admit_review(bound.binding.safety, name, bound.component, Timestamp::now())?;
             if whole {
                 self.check_component(pinned, &bound.binding.component, bound.component.digest)?;
             }
@@ -101,13 +107,17 @@ impl Runner {
         if !self.is_bound(name) {
             return Err(self.unknown_capability(name));
         }
-        let pinned = self.pinned(Timestamp::now())?;
+        let now = Timestamp::now();
+        let pinned = self.pinned(now)?;
         let capability = pinned.capability(self.workspace(), name)?;
+        let component = pinned.component(self.workspace(), &capability.binding.component)?;
+        let fault = pinned.admit_review(capability.binding.safety, name, component, now).err();
+        let (review, fault) = (pinned.review(name, component, now), fault.map(|refusal| refusal.message));
         let rights = Rights::intersect(&capability.manifest, &capability.binding).map_err(|missing| {
             let list: Vec<_> = missing.iter().map(ToString::to_string).collect();
             Ending::denied("not-granted", list.join("\n"))
         })?;
-        Ok(Shown { capability, rights })
+        Ok(Shown { capability, rights, review, fault })
     }
 
     /// Whether a name resolves to a binding file.
@@ -143,14 +153,15 @@ impl Shown {
         &self.capability.manifest
     }
 
+    /// What it may do, in sentences.
+    pub(crate) fn rights(&self) -> String {
+        let Capability { manifest, binding, imports, .. } = &self.capability;
+        rights_text(manifest, binding, &self.rights, imports)
+    }
+
     /// For people.
     pub fn text(&self) -> String {
-        let mut text = rights_text(
-            &self.capability.manifest,
-            &self.capability.binding,
-            &self.rights,
-            &self.capability.imports,
-        );
+        let mut text = self.rights();
         text.push_str("  imports\n");
         for import in &self.capability.imports {
             text.push_str(&format!("    {}\n", visible(import)));
@@ -159,6 +170,12 @@ impl Shown {
             "  component {} {}\n",
             self.capability.binding.component, self.capability.component_digest
         ));
+        if let Some(review) = &self.review {
+            text.push_str(&format!("  review {}\n", review.text()));
+        }
+        if let Some(fault) = &self.fault {
+            text.push_str(&format!("  NOT RUNNABLE: {fault}\n"));
+        }
         text.push_str(&format!("  flags: ops cap run {} --help", self.capability.name));
         text
     }
@@ -172,6 +189,8 @@ impl Shown {
             "binding": {"path": self.capability.binding_file, "digest": self.capability.binding_digest},
             "imports": self.capability.imports,
             "manifest": self.capability.manifest,
+            "review": self.review,
+            "fault": self.fault,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Step 2: what this run may do, before one guest instruction.
 //!
 //! Order: author's needs and operator's grants are intersected; the component's imports are compared with what will
-//! be linked; each credential's secret must name the origin that it would go to; certificates and contracts must be
+//! be linked; where `ops.yaml` requires a review, there must be one that counts; each credential's secret must name the origin that it would go to; certificates and contracts must be
 //! in the lock; each granted directory must lie, links followed, away from everything that grants rights.
 
 use std::collections::BTreeMap;
@@ -77,6 +77,8 @@ impl Run<'_> {
         imports::check(component.imports(), links, rights.safety).map_err(|refused| {
             Ending::denied("import", format!("{}: {refused}", workspace.shown(&capability.binding.component)))
         })?;
+        let component = pinned.component(workspace, &capability.binding.component)?;
+        pinned.admit_review(rights.safety, &capability.name, component, self.now)?;
         pinned
             .settings
             .admit(&capability.binding)

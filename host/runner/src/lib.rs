@@ -41,6 +41,7 @@ pub mod replay;
 pub mod resolution;
 mod resolve;
 mod resuming;
+pub mod reviewing;
 pub mod rights_text;
 pub mod run;
 pub mod runner;

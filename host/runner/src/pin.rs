@@ -110,7 +110,8 @@ pub fn prepare(
         reviews: BTreeMap::new(),
     };
     lock.reviews = reviewing::carried(old.as_ref(), &lock);
-    let shown = shown(workspace, old.as_ref(), &lock, &bindings, &texts);
+    let mut shown = shown(workspace, old.as_ref(), &lock, &bindings, &texts);
+    shown.push_str(&reviewing::outdated(old.as_ref(), &lock));
     let folders = bindings
         .iter()
         .flat_map(|(_, binding)| binding.directories.values())
@@ -263,42 +264,56 @@ impl Pinning {
     ///
     /// For people: it is not, or the lock cannot be written.
     pub fn commit(&self, workspace: &Workspace, signature: &str) -> Result<String, String> {
-        let bytes = SignedLock::render(&self.lock, signature).map_err(|error| error.to_string())?;
-        let signed = SignedLock::parse(LOCK, &bytes).map_err(|error| error.to_string())?;
-        let mut trust = Trust::load(workspace)
-            .map_err(|error| error.to_string())?
-            .ok_or_else(|| crate::pinned::untrusted(workspace))?;
-        let approvers = Approvers::parse(&workspace.shown(APPROVERS), trust.approvers.as_bytes())
-            .map_err(|error| error.to_string())?;
-        let signer = signed.verify(&approvers, Timestamp::now()).map_err(|error| {
-            format!(
-                "the lock is not written: {error}\n  an approver whom this host already trusts must sign it"
-            )
-        })?;
-        let text = self.texts.get(APPROVERS).map(String::as_str).unwrap_or_default();
-        let next = Approvers::parse(&workspace.shown(APPROVERS), text.as_bytes())
-            .map_err(|error| error.to_string())?;
-        signed.verify(&next, Timestamp::now()).map_err(|_| {
-            format!(
-                "the lock is not written: {} would no longer be an approver\n  \
-                 let somebody who stays sign it; they must be on the list already",
-                signer.principal
-            )
-        })?;
-        let folder = workspace.state().join("pinned");
-        private_folder(&folder).map_err(|error| error.to_string())?;
-        for text in self.texts.values() {
-            replace(&folder.join(Digest::of(text.as_bytes()).hex()), text.as_bytes(), 0o600)
-                .map_err(|error| error.to_string())?;
-        }
-        // From here on the lock before it is an older one, whether the new one is used or not.
-        trust.note(&signed, text);
-        workspace.write(LOCK, &bytes).map_err(|error| error.to_string())?;
-        trust.save(workspace).map_err(|error| error.to_string())?;
+        let principal = put(workspace, &self.lock, signature, &self.texts)?;
         // A run makes no folder of its own accord, so those that may be staged in are made here, by who grants them.
         for folder in &self.folders {
             workspace.make_folder(folder).map_err(|error| error.to_string())?;
         }
-        Ok(signer.principal)
+        Ok(principal)
     }
+}
+
+/// Writes a lock, if an approver has signed it whom this host already trusts and whom the lock keeps as one. `texts` are
+/// files that it covers, by path, the approvers among them: they are kept to be compared with later. Returns who signed.
+///
+/// # Errors
+///
+/// For people: nobody has, or the lock cannot be written.
+pub(crate) fn put(
+    workspace: &Workspace,
+    lock: &Lock,
+    signature: &str,
+    texts: &BTreeMap<String, String>,
+) -> Result<String, String> {
+    let bytes = SignedLock::render(lock, signature).map_err(|error| error.to_string())?;
+    let signed = SignedLock::parse(LOCK, &bytes).map_err(|error| error.to_string())?;
+    let mut trust = Trust::load(workspace)
+        .map_err(|error| error.to_string())?
+        .ok_or_else(|| crate::pinned::untrusted(workspace))?;
+    let trusted = Approvers::parse(&workspace.shown(APPROVERS), trust.approvers.as_bytes())
+        .map_err(|error| error.to_string())?;
+    let signer = signed.verify(&trusted, Timestamp::now()).map_err(|error| {
+        format!("the lock is not written: {error}\n  an approver whom this host already trusts must sign it")
+    })?;
+    let approvers = texts.get(APPROVERS).map(String::as_str).unwrap_or_default();
+    let next = Approvers::parse(&workspace.shown(APPROVERS), approvers.as_bytes())
+        .map_err(|error| error.to_string())?;
+    signed.verify(&next, Timestamp::now()).map_err(|_| {
+        format!(
+            "the lock is not written: {} would no longer be an approver\n  \
+             let somebody who stays sign it; they must be on the list already",
+            signer.principal
+        )
+    })?;
+    let folder = workspace.state().join("pinned");
+    private_folder(&folder).map_err(|error| error.to_string())?;
+    for text in texts.values() {
+        replace(&folder.join(Digest::of(text.as_bytes()).hex()), text.as_bytes(), 0o600)
+            .map_err(|error| error.to_string())?;
+    }
+    // From here on the lock before it is an older one, whether the new one is used or not.
+    trust.note(&signed, approvers);
+    workspace.write(LOCK, &bytes).map_err(|error| error.to_string())?;
+    trust.save(workspace).map_err(|error| error.to_string())?;
+    Ok(signer.principal)
 }

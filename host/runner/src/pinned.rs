@@ -174,7 +174,8 @@ impl Pinned {
         Ok(Bound { binding_digest: Digest::of(&bytes), component, binding })
     }
 
-    fn component(&self, workspace: &Workspace, path: &str) -> Result<&Component, Refusal> {
+    /// What the lock has of a component.
+    pub(crate) fn component(&self, workspace: &Workspace, path: &str) -> Result<&Component, Refusal> {
         self.lock.lock.components.get(path).ok_or_else(|| {
             Refusal::new(
                 "lock",

@@ -11,6 +11,7 @@ mod plan;
 mod prune;
 mod receipts;
 mod replay;
+mod review;
 mod runs;
 mod schedule;
 mod setup;
@@ -44,6 +45,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Schedule(command) => schedule::run(workspace, command),
         Command::Explain(asked) => explain::run(&open(workspace)?, asked),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Review(command) => review::run(workspace, command),
         Command::Plan(command) => plan::run(workspace, command),
         Command::Runs(command) => runs::run(workspace, command),
         Command::Receipts(command) => receipts::run(workspace, command),

@@ -40,7 +40,8 @@ pub(crate) fn init(args: &Init) -> Outcome {
         Some(name) => name.clone(),
         None => workspace_name(&folder),
     };
-    let line = format!("{principal} namespaces=\"ops-lock,ops-plan,ops-resolution\" {}\n", public.trim());
+    let line =
+        format!("{principal} namespaces=\"ops-lock,ops-plan,ops-resolution,ops-review\" {}\n", public.trim());
     let workspace = setup::init(&folder, &name, &line).map_err(|error| error.to_string())?;
     say::note(format!(
         "made the workspace {}\n  approver   {principal}\n  state      {} (ledger, keys; only for you)\nnext: ops bind NAME FILE.wasm, grant what it needs, ops pin --key KEY",
