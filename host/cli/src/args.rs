@@ -1,5 +1,6 @@
 //! What can be typed after `ops`.
 
+mod diff;
 mod inspect;
 pub(crate) mod review;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use diff::Diff;
 pub(crate) use inspect::Inspect;
 
 /// Runs operations code that you do not have to trust.
@@ -64,6 +66,9 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Say what a component can ask for, and what it says of itself, before anybody binds it. Needs no workspace.
     Inspect(Inspect),
+    /// Say what a new version may do that the old one could not: two components, two bindings, or two states of a workspace.
+    /// Changes nothing.
+    Diff(Diff),
     /// Say that you have looked at a capability as it is pinned, signed; list who did. ops.yaml can require it.
     #[command(subcommand)]
     Review(review::Review),

@@ -40,7 +40,7 @@ pub const SIGNATURE_BEGIN: &str = "-----BEGIN SSH SIGNATURE-----";
 pub const SIGNATURE_END: &str = "-----END SSH SIGNATURE-----";
 
 /// The keys whose signatures count.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Approvers {
     entries: Vec<Entry>,
 }

@@ -9,7 +9,6 @@
 //! check the signature: call [`SignedLock::verify`] with the approvers, and [`Seen::admit`] with what this host
 //! remembers, before anything in the lock is believed.
 
-mod changes;
 mod error;
 #[cfg(test)]
 mod tests;
@@ -26,7 +25,6 @@ use crate::manifest::Manifest;
 use crate::review::{SignedReview, Subject};
 use crate::visible::{clip, visible};
 
-pub use changes::{Change, changes};
 pub use error::LockError;
 
 /// The namespace of a lock's signature.

@@ -185,6 +185,19 @@ struct WrittenRecords {
 }
 
 impl Settings {
+    /// The settings of a file that holds a name and nothing else.
+    pub fn empty(workspace: &str) -> Self {
+        Self {
+            workspace: workspace.to_owned(),
+            secrets: BTreeMap::new(),
+            approvals: Approvals::default(),
+            records: Records::default(),
+            infisical: None,
+            agents: BTreeMap::new(),
+            require: Require::default(),
+        }
+    }
+
     /// Reads `ops.yaml`. `file` is its name for people.
     ///
     /// # Errors

@@ -21,9 +21,8 @@ use serde_json::{Value, json};
 
 use crate::pin::{is_binding, kept};
 use crate::rights_text::rights_text;
-use crate::runner::Runner;
-use crate::snapshot::{Files, Folder, Revision, Taken, of_files, of_lock, read_file};
-use crate::workspace::{APPROVERS, LOCK, SETTINGS};
+use crate::snapshot::{Folder, Revision, Taken, of_files, of_lock, read_file};
+use crate::workspace::{APPROVERS, LOCK, SETTINGS, Workspace};
 
 /// A difference, and where it stands in the new version.
 #[derive(Clone, Debug)]
@@ -77,14 +76,14 @@ pub fn shape(bytes: &[u8]) -> Result<Shape, String> {
 pub fn compare(
     old: Option<&str>,
     new: Option<&str>,
-    workspace: &dyn Fn() -> Result<Runner, String>,
+    workspace: &dyn Fn() -> Result<Workspace, String>,
 ) -> Result<Differences, String> {
     let old_side = match old {
         None => in_force(&workspace()?)?,
         Some(named) => side(named, workspace)?,
     };
     let new_side = match new {
-        None => Side::Workspace(Box::new(of_files(&mut workspace()?.workspace(), &shape)?)),
+        None => Side::Workspace(Box::new(of_files(&mut &workspace()?, &shape)?)),
         Some(named) => side(named, workspace)?,
     };
     match (old_side, new_side) {
@@ -111,7 +110,7 @@ pub fn compare(
     }
 }
 
-fn side(named: &str, workspace: &dyn Fn() -> Result<Runner, String>) -> Result<Side, String> {
+fn side(named: &str, workspace: &dyn Fn() -> Result<Workspace, String>) -> Result<Side, String> {
     let path = Path::new(named);
     let fail = |error: &dyn std::fmt::Display| format!("{named}: {error}");
     if path.is_dir() {
@@ -121,8 +120,7 @@ fn side(named: &str, workspace: &dyn Fn() -> Result<Runner, String>) -> Result<S
         return taken(of_files(&mut Folder(&root), &shape)).map_err(|error| fail(&error));
     }
     let Some(bytes) = read_file(path)? else {
-        let runner = workspace()?;
-        let mut revision = Revision::open(runner.workspace().root(), named)?;
+        let mut revision = Revision::open(workspace()?.root(), named)?;
         return taken(of_files(&mut revision, &shape)).map_err(|error| fail(&error));
     };
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -131,8 +129,8 @@ fn side(named: &str, workspace: &dyn Fn() -> Result<Runner, String>) -> Result<S
     }
     if name.ends_with(".lock") {
         let signed = SignedLock::parse(named, &bytes).map_err(|error| error.to_string())?;
-        let runner = workspace()?;
-        let text = |path: &str, digest: &Digest| text_of(&runner, path, digest);
+        let workspace = workspace()?;
+        let text = |path: &str, digest: &Digest| text_of(&workspace, path, digest);
         return Ok(Side::Workspace(Box::new(missing_texts(of_lock(&signed.lock, &text)))));
     }
     if name == APPROVERS {
@@ -153,18 +151,17 @@ fn taken(taken: Result<Taken, String>) -> Result<Side, String> {
 }
 
 /// The lock that this host goes by.
-fn in_force(runner: &Runner) -> Result<Side, String> {
-    let workspace = runner.workspace();
+fn in_force(workspace: &Workspace) -> Result<Side, String> {
     let bytes = workspace.read(LOCK).map_err(|error| format!("{error}\n  `ops pin` makes the first lock"))?;
     let signed = SignedLock::parse(&workspace.shown(LOCK), &bytes).map_err(|error| error.to_string())?;
-    let text = |path: &str, digest: &Digest| text_of(runner, path, digest);
+    let text = |path: &str, digest: &Digest| text_of(workspace, path, digest);
     Ok(Side::Workspace(Box::new(missing_texts(of_lock(&signed.lock, &text)))))
 }
 
 /// The bytes that a lock covered: as they are, if they still are, else from what this host keeps of its locks.
-fn text_of(runner: &Runner, path: &str, digest: &Digest) -> Option<Vec<u8>> {
-    let now = runner.workspace().read(path).ok().filter(|bytes| Digest::of(bytes) == *digest);
-    now.or_else(|| kept(runner.workspace(), digest).map(String::into_bytes))
+fn text_of(workspace: &Workspace, path: &str, digest: &Digest) -> Option<Vec<u8>> {
+    let now = workspace.read(path).ok().filter(|bytes| Digest::of(bytes) == *digest);
+    now.or_else(|| kept(workspace, digest).map(String::into_bytes))
 }
 
 fn missing_texts(mut taken: Taken) -> Taken {

@@ -10,15 +10,16 @@ use ops_egress::tls::check_authority;
 use ops_policy::approvers::Approvers;
 use ops_policy::binding::Binding;
 use ops_policy::digest::Digest;
-use ops_policy::lock::{self, Change, Component, Lock, SignedLock, VERSION};
+use ops_policy::lock::{Component, Lock, SignedLock, VERSION};
 use ops_policy::manifest::{Access, Manifest};
 use ops_policy::rights::Rights;
 use ops_policy::service::Tls;
 use ops_policy::settings::Settings;
 use similar::TextDiff;
 
+use crate::diff;
 use crate::reviewing;
-use crate::rights_text::rights_text;
+use crate::snapshot::of_lock;
 use crate::trust::Trust;
 use crate::workspace::{APPROVERS, BINDINGS, LOCK, SETTINGS, Workspace, private_folder, replace};
 
@@ -185,7 +186,7 @@ fn trusted_lock(workspace: &Workspace, trust: &Trust) -> Option<Lock> {
     Some(signed.lock)
 }
 
-/// What changes: the lock's lines, each changed binding's text, and what each capability may now do.
+/// What changes in rights, as `ops diff` has it, then the text of each changed file.
 fn shown(
     workspace: &Workspace,
     old: Option<&Lock>,
@@ -193,18 +194,9 @@ fn shown(
     bindings: &[(String, Binding)],
     texts: &BTreeMap<String, String>,
 ) -> String {
-    let mut text = String::new();
-    for change in lock::changes(old, new) {
-        // What a new component needs and imports stands with its rights, below.
-        let is_new = |path: &String| !old.is_some_and(|old| old.components.contains_key(path));
-        match &change {
-            Change::Part { path, .. } | Change::Safety { path, .. } if is_new(path) => {}
-            Change::File { path, to: Some(_), .. } if is_contract(path, bindings) => {
-                text.push_str(&format!("  {change}; a contract: it grants nothing\n"));
-            }
-            change => text.push_str(&format!("  {change}\n")),
-        }
-    }
+    let before = old.map(|old| of_lock(old, &|_, digest| kept(workspace, digest).map(String::into_bytes)));
+    let after = of_lock(new, &|path, _| texts.get(path).map(|text| text.clone().into_bytes()));
+    let mut text = diff::workspaces(&before.unwrap_or_default(), &after).text();
     for (path, digest) in &new.files {
         let before = old.and_then(|old| old.files.get(path)).filter(|before| *before != digest);
         if let (Some(before), Some(after)) =
@@ -217,24 +209,24 @@ fn shown(
         }
     }
     for (path, binding) in bindings {
-        let Some(component) = new.components.get(&binding.component) else { continue };
-        let same = old.is_some_and(|old| {
-            old.files.get(path) == new.files.get(path)
-                && old.components.get(&binding.component).is_some_and(|old| old.digest == component.digest)
-        });
-        if let (false, Ok(rights)) = (same, Rights::intersect(&component.manifest, binding)) {
+        // Those of a new capability stand with its rights.
+        let before =
+            old.and_then(|old| old.files.get(path)).filter(|before| new.files.get(path) != Some(*before));
+        let (Some(_), Some(component)) = (before, new.components.get(&binding.component)) else { continue };
+        let rights = Rights::intersect(&component.manifest, binding);
+        for unneeded in rights.iter().flat_map(Rights::unneeded) {
             text.push_str(&format!(
-                "\n{}",
-                rights_text(&component.manifest, binding, &rights, &component.imports)
+                "\n{}: granted but not needed, so without effect: {unneeded}\n",
+                binding.capability
             ));
         }
     }
+    // Whatever differs is shown, or it would not be signed.
+    let same = |old: &Lock| Lock { counter: new.counter, ..old.clone() } == *new;
+    if text.is_empty() && !old.is_some_and(same) {
+        text.push_str("the lock itself, and no right in it\n");
+    }
     text
-}
-
-/// Whether a file lies beside the bindings and is none.
-fn is_contract(path: &str, bindings: &[(String, Binding)]) -> bool {
-    path.starts_with(BINDINGS) && !bindings.iter().any(|(binding, _)| binding == path)
 }
 
 /// The text that was pinned under a digest, from this host's state.

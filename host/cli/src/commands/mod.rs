@@ -1,6 +1,7 @@
 //! One file for each group of commands. Each returns the exit code, or a text about wrong usage (exit 2).
 
 mod cap;
+mod diff;
 mod doctor;
 mod explain;
 mod inspect;
@@ -44,6 +45,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Loops(command) => loops::run(&open(workspace)?, command),
         Command::Schedule(command) => schedule::run(workspace, command),
         Command::Explain(asked) => explain::run(&open(workspace)?, asked),
+        Command::Diff(args) => diff::run(workspace, &args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Review(command) => review::run(workspace, command),
         Command::Plan(command) => plan::run(workspace, command),

@@ -9,6 +9,11 @@ use crate::digest::Digest;
 use crate::right::{Held, Right, granted, imported};
 use crate::settings::Settings;
 
+/// The settings' path in a workspace.
+const SETTINGS: &str = "ops.yaml";
+/// The approvers' path.
+const APPROVERS: &str = "approvers";
+
 /// A state of a workspace, as far as it is known.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
@@ -40,11 +45,16 @@ pub struct Bound {
 /// Everything that differs, the gravest first.
 pub fn snapshots(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
     let mut changes = Vec::new();
-    if let (Some(old), Some(new)) = (&old.settings, &new.settings) {
-        changes.extend(settings(old, new).into_iter().map(|change| change.about("ops.yaml")));
+    if let Some(after) = &new.settings {
+        // Where there was no file at all, there was nothing in it.
+        let none = (!old.files.contains_key(SETTINGS)).then(|| Settings::empty(&after.workspace));
+        let found = old.settings.as_ref().or(none.as_ref()).map(|before| settings(before, after));
+        changes.extend(found.into_iter().flatten().map(|change| change.about(SETTINGS)));
     }
-    if let (Some(old), Some(new)) = (&old.approvers, &new.approvers) {
-        changes.extend(approvers(old, new).into_iter().map(|change| change.about("approvers")));
+    if let Some(after) = &new.approvers {
+        let none = (!old.files.contains_key(APPROVERS)).then(Approvers::default);
+        let found = old.approvers.as_ref().or(none.as_ref()).map(|before| approvers(before, after));
+        changes.extend(found.into_iter().flatten().map(|change| change.about(APPROVERS)));
     }
     if let (Some(old), Some(new)) = (old.development, new.development)
         && old != new
@@ -147,8 +157,8 @@ fn files(old: &Snapshot, new: &Snapshot, changes: &mut Vec<Change>) {
             continue;
         }
         let known = match path.as_str() {
-            "ops.yaml" => old.settings.is_some() && new.settings.is_some(),
-            "approvers" => old.approvers.is_some() && new.approvers.is_some(),
+            SETTINGS => old.settings.is_some() && new.settings.is_some(),
+            APPROVERS => old.approvers.is_some() && new.approvers.is_some(),
             _ => true,
         };
         let is_trust = path.starts_with("tls/");
@@ -157,7 +167,7 @@ fn files(old: &Snapshot, new: &Snapshot, changes: &mut Vec<Change>) {
             (Some(_), Some(_)) if !known => {
                 (Class::Widened, "it is another one, and the old text is not kept here: look at both")
             }
-            (Some(_), Some(_)) if matches!(path.as_str(), "ops.yaml" | "approvers") => {
+            (Some(_), Some(_)) if matches!(path.as_str(), SETTINGS | APPROVERS) => {
                 (Class::Unchanged, "the text differs, and it grants the same")
             }
             (Some(_), Some(_)) if is_trust => {
@@ -166,6 +176,7 @@ fn files(old: &Snapshot, new: &Snapshot, changes: &mut Vec<Change>) {
             (Some(_), Some(_)) => {
                 (Class::Moved, "capabilities that read it see other data; it grants nothing")
             }
+            (None, _) if path == SETTINGS => (Class::Unchanged, "it lets nothing pass by itself"),
             (None, _) => (Class::Moved, "the lock covers one more file; it grants nothing by itself"),
             (Some(_), None) => (Class::Moved, "the lock no longer covers that file"),
         };

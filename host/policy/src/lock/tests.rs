@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::approvers::SignatureError;
 use crate::approvers::testing::{ed25519_key, public};
-use crate::manifest::{Access, Need, NeedKind, RuleEffect, RuleNeed, Safety};
+use crate::manifest::{Need, NeedKind, RuleEffect, RuleNeed, Safety};
 use crate::review::Review;
 use crate::sign::sign;
 
@@ -287,74 +287,6 @@ fn an_older_or_a_second_lock_is_refused() {
     assert_eq!(seen.admit(&numbered(8, "other")), Ok(()));
     assert_eq!(seen.admit(&numbered(6, "demo")), Err(LockError::Older { counter: 6, seen: 7 }));
     assert!(matches!(seen.admit(&numbered(7, "other")), Err(LockError::Forked { counter: 7, .. })));
-}
-
-#[test]
-fn changes_are_said_in_lines() {
-    let old = lock();
-    assert_eq!(changes(Some(&old), &old), []);
-    let mut new = old.clone();
-    new.development = true;
-    new.files.remove("approvers");
-    new.files.insert("bindings/x.yaml".to_owned(), Digest::of(b"x"));
-    new.files.insert("ops.yaml".to_owned(), Digest::of(b"ops2"));
-    let component = new.components.get_mut(COMPONENT).unwrap();
-    component.digest = Digest::of(b"component2");
-    component.manifest.safety = Safety::Destructive;
-    component.imports = ["ops:capability/effects@0.1.0\u{202e}".to_owned()].into();
-    let directory = NeedKind::Directory { name: "outbox".to_owned(), access: Access::Stage };
-    component.manifest.needs =
-        vec![service(&["/jmap/", "/upload/"], true), Need { need: directory, optional: false }];
-    let short = |text: &str| Digest::of(text.as_bytes()).short();
-    let lines: Vec<_> = changes(Some(&old), &new).iter().map(ToString::to_string).collect();
-    assert_eq!(
-        lines,
-        [
-            "development: this lock is for development only".to_owned(),
-            format!("file approvers: removed ({})", short("approvers")),
-            format!("file bindings/x.yaml: added ({})", short("x")),
-            format!("file ops.yaml: changed ({} is now {})", short("ops"), short("ops2")),
-            format!("component {COMPONENT}: changed ({} is now {})", short("component"), short("component2")),
-            format!("component {COMPONENT}: safety rises from mutating to destructive"),
-            format!("component {COMPONENT}: adds import ops:capability/effects@0.1.0\\u{{202e}}"),
-            format!("component {COMPONENT}: drops import ops:capability/fetch@0.1.0"),
-            format!("component {COMPONENT}: adds need directory outbox (stage)"),
-            format!(
-                "component {COMPONENT}: adds need service mail: POST /upload/ (mutate), headers x-id, optional"
-            ),
-            format!("component {COMPONENT}: drops need setting from"),
-        ]
-    );
-}
-
-#[test]
-fn everything_in_a_first_lock_is_new() {
-    let lines: Vec<_> = changes(None, &lock()).iter().map(ToString::to_string).collect();
-    let short = |text: &str| Digest::of(text.as_bytes()).short();
-    assert_eq!(
-        lines,
-        [
-            format!("file approvers: added ({})", short("approvers")),
-            format!("file ops.yaml: added ({})", short("ops")),
-            format!("component {COMPONENT}: added ({})", short("component")),
-            format!("component {COMPONENT}: safety is mutating"),
-            format!("component {COMPONENT}: adds capability communications.mail.send.test"),
-            format!("component {COMPONENT}: adds import ops:capability/fetch@0.1.0"),
-            format!(
-                "component {COMPONENT}: adds need service mail: POST /jmap/ (mutate), headers x-id, optional"
-            ),
-            format!("component {COMPONENT}: adds need setting from"),
-        ]
-    );
-    let gone = Lock { components: BTreeMap::new(), workspace: "other".to_owned(), ..lock() };
-    let lines: Vec<_> = changes(Some(&lock()), &gone).iter().map(ToString::to_string).collect();
-    assert_eq!(
-        lines,
-        [
-            "workspace: demo is now other".to_owned(),
-            format!("component {COMPONENT}: removed ({})", short("component"))
-        ]
-    );
 }
 
 proptest! {
