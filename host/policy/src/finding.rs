@@ -78,7 +78,7 @@ const fn always(kind: Kind) -> Kind {
 }
 
 /// All kinds: what does not hold, then components, grants, approvals, secrets, reviews, use, suppressions.
-pub const KINDS: [Kind; 26] = [
+pub const KINDS: [Kind; 27] = [
     always(kind_of(
         "lock-does-not-hold",
         High,
@@ -257,6 +257,13 @@ pub const KINDS: [Kind; 26] = [
         "Look at the receipt: a missing grant, a mistake of the author, or an attempt.",
     ),
     always(kind_of(
+        "receipt-damaged",
+        High,
+        "A receipt does not hold",
+        "Its digest or its signature is wrong. It is not counted, so what was used is not known in full.",
+        "Run `ops ledger verify`, and find out who or what changed the ledger.",
+    )),
+    always(kind_of(
         "suppression-expired",
         Low,
         "A suppression has expired",
@@ -290,7 +297,7 @@ mod tests {
                 kind.id
             );
         }
-        assert_eq!(super::kind("private-range").map(|kind| kind.severity), Some(Medium));
-        assert_eq!(super::kind("Private-range"), None);
+        assert_eq!(kind("private-range").map(|kind| kind.severity), Some(Medium));
+        assert_eq!(kind("Private-range"), None);
     }
 }

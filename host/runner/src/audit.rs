@@ -1,13 +1,26 @@
 //! The audit: what each capability can reach, who wanted it, who granted it, what was used, and what of that deserves
 //! a second look.
 //!
-//! It reads what is there and changes nothing. It needs no lock that holds: that one does not is a finding.
+//! It reads what is there and changes nothing. It needs no lock that holds: that one does not is a finding. Order
+//! ([`audit`]): the lock and the settings (`basis`); every binding with its component, a page each (`page`, `rows`); what
+//! receipts say was used (`uses`); the findings (`findings`); what is suppressed (`suppress`); the timeline (`timeline`).
 //!
 //! Texts of components and guests are made visible on the way in, so that whoever shows an audit shows plain text.
+
+mod basis;
+mod findings;
+mod gather;
+mod page;
+mod rows;
+mod suppress;
+mod timeline;
+mod uses;
 
 use ops_policy::finding::Severity;
 use ops_policy::manifest::RuleEffect;
 use serde::Serialize;
+
+pub use gather::{Asked, MOST_RUNS, audit};
 
 /// The version of the JSON form.
 pub const SCHEMA_VERSION: &str = "1.0";
@@ -209,6 +222,8 @@ pub struct RightRow {
     pub kind: RightKind,
     /// The service, for a request.
     pub of: Option<String>,
+    /// The name of the directory, contract, setting or capability.
+    pub name: Option<String>,
     /// The right, for people.
     pub right: String,
     /// The rule's id, for a granted request.
