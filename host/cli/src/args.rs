@@ -1,5 +1,6 @@
 //! What can be typed after `ops`.
 
+pub(crate) mod audit;
 mod inspect;
 pub(crate) mod review;
 
@@ -64,6 +65,9 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Say what a component can ask for, and what it says of itself, before anybody binds it. Needs no workspace.
     Inspect(Inspect),
+    /// Look at every capability as a reviewer does: what it can reach, who wanted it, who granted it, what was used, and
+    /// what deserves a second look. Changes nothing, and needs no lock that holds.
+    Audit(audit::Audit),
     /// Say that you have looked at a capability as it is pinned, signed; list who did. ops.yaml can require it.
     #[command(subcommand)]
     Review(review::Review),
