@@ -232,6 +232,8 @@ pub struct RightRow {
     pub effect: Option<RuleEffect>,
     /// How far the author says that it is needed.
     pub needed: Coverage,
+    /// Whether the component works without it, by its author's word; said of what is not granted.
+    pub optional: bool,
     /// Whether the binding grants it; otherwise it is needed only.
     pub granted: bool,
     /// In how many of the runs that were looked at it was used; `null` where receipts do not say.

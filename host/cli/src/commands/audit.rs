@@ -129,7 +129,7 @@ fn place(finding: &Finding) -> String {
 
 /// Each capability in a line.
 fn capabilities(audit: &Audit) -> String {
-    let mut table = output::table(&["capability", "safety", "approved", "reaches", "runs", "found"]);
+    let mut table = output::table(&["capability", "changes", "reaches", "found"]);
     for page in &audit.capabilities {
         let found = audit
             .findings
@@ -137,36 +137,35 @@ fn capabilities(audit: &Audit) -> String {
             .filter(|found| found.capability.as_deref() == Some(&page.capability))
             .count();
         let found = if found == 0 { String::new() } else { found.to_string() };
-        let safety = if page.safety.is_empty() { "?".to_owned() } else { page.safety.clone() };
-        let row = [
-            page.capability.clone(),
-            safety,
-            page.approval.clone(),
-            reaches(page),
-            page.looked_at.to_string(),
-            found,
-        ];
-        table.add_row(row);
+        table.add_row([page.capability.clone(), changes(page), reaches(page), found]);
     }
     output::render(table)
 }
 
-/// The services, directories and capabilities that it reaches, by name.
+/// Whether it may change anything, and who approves that.
+fn changes(page: &Page) -> String {
+    match (page.safety.as_str(), page.approval.as_str()) {
+        ("", _) => "?".to_owned(),
+        ("read-only", _) => "nothing".to_owned(),
+        ("destructive", by) => format!("destroys, {by}"),
+        (_, by) => by.to_owned(),
+    }
+}
+
+/// The services and directories that it reaches, by name, and how many capabilities it calls or has started.
 fn reaches(page: &Page) -> String {
     let mut names: Vec<String> = page.services.iter().map(|service| service.name.clone()).collect();
-    let granted = page.rights.iter().filter(|row| row.granted);
-    for row in granted {
-        match (row.kind, &row.name) {
-            (RightKind::Directory, Some(name)) => names.push(format!("{name}/")),
-            (RightKind::Invoke | RightKind::Starts, Some(name)) => names.push(name.clone()),
-            _ => {}
-        }
+    let granted = || page.rights.iter().filter(|row| row.granted);
+    let directories = granted().filter(|row| row.kind == RightKind::Directory);
+    names.extend(directories.filter_map(|row| Some(format!("{}/", row.name.as_ref()?))));
+    for (kind, what) in [(RightKind::Invoke, "calls"), (RightKind::Starts, "starts")] {
+        let number = granted().filter(|row| row.kind == kind).count();
+        names.extend((number > 0).then(|| format!("{what} {number}")));
     }
-    match names.len() {
-        0 if page.fault.is_some() => "(cannot run)".to_owned(),
-        0..=3 => names.join(", "),
-        more => format!("{}, and {} more", names.get(..2).unwrap_or_default().join(", "), more - 2),
+    if page.fault.is_some() {
+        names.insert(0, "(cannot run)".to_owned());
     }
+    names.join(", ")
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@
 //! there, under a finding that says that nobody vouches for it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use ops_policy::approvers::Approvers;
 use ops_policy::finding::Severity;
 use ops_policy::lock::{Lock, SignedLock};
 use ops_policy::settings::Settings;
@@ -15,7 +15,7 @@ use ops_policy::visible::visible;
 use ops_policy::yaml::places::Places;
 
 use super::{Finding, LockView};
-use crate::pinned::binding_file;
+use crate::pinned::{Pinned, binding_file};
 use crate::runner::Runner;
 use crate::workspace::{LOCK, SETTINGS, Workspace};
 
@@ -28,8 +28,8 @@ pub(super) struct Basis {
     pub(super) settings: Option<Settings>,
     /// Where things stand in it.
     pub(super) lines: Lines,
-    /// Who may approve, where the lock holds.
-    pub(super) approvers: Option<Approvers>,
+    /// What the lock vouches for, where it holds.
+    pub(super) pinned: Option<Arc<Pinned>>,
     pub(super) now: Timestamp,
     pub(super) problems: Vec<Finding>,
 }
@@ -108,8 +108,7 @@ impl Basis {
             development: lock.as_ref().is_some_and(|lock| lock.development),
             signer: pinned.as_ref().map(|pinned| visible(&pinned.signer.principal)),
         };
-        let approvers = pinned.map(|pinned| pinned.approvers.clone());
-        Self { view, lock, settings, lines, approvers, now, problems }
+        Self { view, lock, settings, lines, pinned, now, problems }
     }
 
     /// What the lock has of a file.

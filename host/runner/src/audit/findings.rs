@@ -7,6 +7,8 @@ mod approval;
 mod grants;
 mod powers;
 mod secrets;
+#[cfg(test)]
+mod tests;
 mod used;
 
 use ops_policy::finding::Severity;
@@ -16,7 +18,7 @@ use ops_policy::visible::clip;
 use super::Finding;
 use super::basis::{About, Basis};
 use super::page::Case;
-use crate::workspace::{LOCK, Workspace};
+use crate::workspace::{LOCK, SETTINGS, Workspace};
 
 /// The longest reason that is quoted, in bytes.
 const QUOTED: usize = 300;
@@ -24,7 +26,7 @@ const QUOTED: usize = 300;
 /// Everything that is found about the workspace and these capabilities.
 pub(super) fn all(workspace: &Workspace, basis: &Basis, cases: &[Case<'_>]) -> Vec<Finding> {
     let mut found = lock(&workspace.shown(LOCK), basis);
-    found.extend(secrets::several_origins(workspace, basis));
+    found.extend(secrets::several_origins(&workspace.shown(SETTINGS), basis));
     for case in cases {
         found.extend(of_case(basis, case));
     }

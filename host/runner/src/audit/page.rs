@@ -275,7 +275,7 @@ fn compare(folder: &Path, component: &str, digest: Digest) -> Rebuilt {
     }
 }
 
-fn import(name: &str, functions: Vec<String>) -> Import {
+pub(super) fn import(name: &str, functions: Vec<String>) -> Import {
     let interface = Interface::parse(name);
     Import {
         name: visible(name),
@@ -285,7 +285,7 @@ fn import(name: &str, functions: Vec<String>) -> Import {
     }
 }
 
-fn service_view(name: &str, service: &Service) -> ServiceView {
+pub(super) fn service_view(name: &str, service: &Service) -> ServiceView {
     let trust = match (&service.origin, &service.tls) {
         (None, _) => "answered by the host itself".to_owned(),
         (Some(_), None) => "the system's certificate authorities".to_owned(),

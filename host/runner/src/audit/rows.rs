@@ -42,6 +42,7 @@ pub(super) fn rows(binding: &Binding, manifest: Option<&Manifest>, lines: &Lines
                 rule: Some(rule.id.clone()),
                 effect: Some(rule.effect),
                 needed,
+                optional: false,
                 granted: true,
                 used: None,
                 line: lines.at(&at),
@@ -60,8 +61,12 @@ pub(super) fn rows(binding: &Binding, manifest: Option<&Manifest>, lines: &Lines
     let missing = needs.iter().flatten().filter(|need| {
         kind(&need.right).is_some() && !all.iter().any(|held| held.right.intersect(&need.right).is_some())
     });
-    let missing = missing.filter_map(|need| Some((kind(&need.right)?, &need.right)));
-    rows.extend(missing.map(|(kind, right)| RightRow { needed: Coverage::Whole, ..row(kind, right) }));
+    let missing = missing.filter_map(|need| Some((kind(&need.right)?, need)));
+    rows.extend(missing.map(|(kind, need)| RightRow {
+        needed: Coverage::Whole,
+        optional: need.optional,
+        ..row(kind, &need.right)
+    }));
     rows
 }
 
@@ -87,6 +92,7 @@ fn row(kind: RightKind, right: &Right) -> RightRow {
         rule: None,
         effect,
         needed: Coverage::No,
+        optional: false,
         granted: false,
         used: None,
         line: None,

@@ -96,6 +96,7 @@ fn rights(text: &mut String, page: &Page) {
     let mut table = output::table(&["right", "needed", "granted", "used", "line"]);
     for row in &page.rights {
         let needed = match row.needed {
+            Coverage::Whole if row.optional => "optional",
             Coverage::Whole => "yes",
             Coverage::Part => "in part",
             Coverage::No => "NO",

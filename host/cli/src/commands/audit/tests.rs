@@ -24,6 +24,7 @@ fn sample() -> Audit {
         rule: None,
         effect: None,
         needed: Coverage::Whole,
+        optional: false,
         granted: true,
         used: Some(2),
         line: Some(5),

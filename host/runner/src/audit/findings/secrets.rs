@@ -7,10 +7,9 @@ use ops_policy::visible::visible;
 use super::super::Finding;
 use super::super::basis::{About, Basis};
 use super::super::page::Case;
-use crate::workspace::{SETTINGS, Workspace};
 
 /// `secret-several-origins`: whoever runs one of the servers can use it at the others.
-pub(super) fn several_origins(workspace: &Workspace, basis: &Basis) -> Vec<Finding> {
+pub(super) fn several_origins(file: &str, basis: &Basis) -> Vec<Finding> {
     let secrets = basis.settings.iter().flat_map(|settings| &settings.secrets);
     secrets
         .filter(|(_, secret)| secret.origins.len() > 1)
@@ -18,7 +17,7 @@ pub(super) fn several_origins(workspace: &Workspace, basis: &Basis) -> Vec<Findi
             let subject = format!("secrets/{name}");
             let about = About {
                 capability: None,
-                file: workspace.shown(SETTINGS),
+                file: file.to_owned(),
                 line: basis.lines.at(&format!("/secrets/{name}/origins")),
                 subject: &subject,
             };
