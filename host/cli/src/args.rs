@@ -1,5 +1,6 @@
 //! What can be typed after `ops`.
 
+pub(crate) mod audit;
 mod diff;
 mod inspect;
 pub(crate) mod review;
@@ -69,6 +70,9 @@ pub(crate) enum Command {
     /// Say what a new version may do that the old one could not: two components, two bindings, or two states of a workspace.
     /// Changes nothing.
     Diff(Diff),
+    /// Look at every capability as a reviewer does: what it can reach, who wanted it, who granted it, what was used, and
+    /// what deserves a second look. Changes nothing, and needs no lock that holds.
+    Audit(audit::Audit),
     /// Say that you have looked at a capability as it is pinned, signed; list who did. ops.yaml can require it.
     #[command(subcommand)]
     Review(review::Review),

@@ -8,6 +8,7 @@ mod commands;
 mod flags;
 mod output;
 mod progress;
+mod sarif;
 mod say;
 mod schedule;
 mod signing;

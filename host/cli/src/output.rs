@@ -169,6 +169,16 @@ pub(crate) fn wrapped(text: &str, room: u16) -> Vec<String> {
     lines
 }
 
+/// Adds a text, in lines that fit the screen: `first` stands before the first of them, `rest` before the others.
+pub(crate) fn indented(out: &mut String, text: &str, first: &str, rest: &str) {
+    let room = screen().saturating_sub(wide(first).max(wide(rest))).max(NARROWEST);
+    let lines = text.lines().flat_map(|line| wrapped(line, room));
+    for (place, line) in lines.enumerate() {
+        let before = if place == 0 { first } else { rest };
+        let _ = writeln!(out, "{}", format!("{before}{line}").trim_end());
+    }
+}
+
 /// How many columns a text takes.
 fn wide(text: &str) -> u16 {
     if text.is_ascii() {

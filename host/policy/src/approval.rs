@@ -138,6 +138,11 @@ fn accept(written: Option<&At<Vec<At<Accept>>>>, context: &Context<'_>) -> Resul
     Ok(accept)
 }
 
+/// Whether a folder of the workspace holds nothing but records: gaps, loops, handoffs, and what capabilities keep.
+pub fn is_record(path: &str) -> bool {
+    path.split('/').next().is_some_and(|first| RECORDS.contains(&first))
+}
+
 /// Whether the only right above reading is staging records.
 fn only_records(context: &Context<'_>) -> Result<(), String> {
     if context.effects.iter().any(|effect| *effect > RuleEffect::Read) {
@@ -147,7 +152,7 @@ fn only_records(context: &Context<'_>) -> Result<(), String> {
     if staged().next().is_none() {
         return Err("it stages no directory".to_owned());
     }
-    match staged().find(|(path, _)| !path.split('/').next().is_some_and(|first| RECORDS.contains(&first))) {
+    match staged().find(|(path, _)| !is_record(path)) {
         Some((path, _)) => Err(format!("it stages `{path}`")),
         None => Ok(()),
     }

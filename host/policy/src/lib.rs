@@ -12,6 +12,7 @@ pub mod decide;
 pub mod diff;
 pub mod digest;
 pub mod explain;
+pub mod finding;
 pub mod grant_path;
 mod header;
 pub mod interface;

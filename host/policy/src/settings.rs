@@ -5,6 +5,7 @@
 //! has pasted one, no error shows it: where secrets are named, an error gives the place and not the text.
 
 mod agents;
+pub mod audit;
 mod infisical;
 mod require;
 
@@ -28,7 +29,7 @@ use crate::yaml::{self, At, Entries, FileError, Source, Wrong};
 const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// The fields whose text an error may show.
-const PUBLIC: [&str; 5] = ["workspace", "approvals", "records", "agents", "require"];
+const PUBLIC: [&str; 6] = ["workspace", "approvals", "records", "agents", "require", "audit"];
 
 /// The settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub struct Settings {
     pub agents: BTreeMap<String, Role>,
     /// What must be so on a host before anything runs.
     pub require: Require,
+    /// Findings of an audit that are as they should be.
+    pub audit: audit::Audit,
 }
 
 /// Where a secret comes from and where it may go.
@@ -150,6 +153,8 @@ struct Written {
     agents: agents::Written,
     #[serde(default)]
     require: require::Written,
+    #[serde(default)]
+    audit: audit::Written,
 }
 
 #[derive(Deserialize)]
@@ -259,8 +264,9 @@ impl Written {
         let approvals = self.approvals.check()?;
         let records = self.records.check()?;
         let (agents, require) = (self.agents.check()?, self.require.check()?);
+        let audit = self.audit.check()?;
         let workspace = self.workspace.value;
-        Ok(Settings { workspace, secrets, approvals, records, infisical, agents, require })
+        Ok(Settings { workspace, secrets, approvals, records, infisical, agents, require, audit })
     }
 }
 

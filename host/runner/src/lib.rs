@@ -8,6 +8,7 @@ mod applying;
 pub mod approvals;
 mod approving;
 pub mod arguments;
+pub mod audit;
 pub mod bind;
 pub mod broker;
 mod carrying;

@@ -1,5 +1,6 @@
 //! One file for each group of commands. Each returns the exit code, or a text about wrong usage (exit 2).
 
+mod audit;
 mod cap;
 mod diff;
 mod doctor;
@@ -47,6 +48,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Explain(asked) => explain::run(&open(workspace)?, asked),
         Command::Diff(args) => diff::run(workspace, &args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Audit(args) => audit::run(&open(workspace)?, args),
         Command::Review(command) => review::run(workspace, command),
         Command::Plan(command) => plan::run(workspace, command),
         Command::Runs(command) => runs::run(workspace, command),

@@ -11,6 +11,7 @@
 //! it is not; it is a ledger of a version that we know.
 
 mod approvals;
+mod auditing;
 mod check;
 mod connect;
 mod continuing;
@@ -30,6 +31,7 @@ mod tiles;
 mod unknown;
 
 pub use approvals::ApprovalRecord;
+pub use auditing::{MOST_ROWS, Newest, NewestApproval};
 pub use check::{Against, Checked};
 pub use kept::Kept;
 pub use listing::{RunFilter, RunRecord};
