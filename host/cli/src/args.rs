@@ -2,6 +2,7 @@
 
 mod inspect;
 pub(crate) mod review;
+mod suggest;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use inspect::Inspect;
+pub(crate) use suggest::Suggest;
 
 /// Runs operations code that you do not have to trust.
 #[derive(Debug, Parser)]
@@ -64,6 +66,8 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Say what a component can ask for, and what it says of itself, before anybody binds it. Needs no workspace.
     Inspect(Inspect),
+    /// Print a patch that narrows a capability's binding to what its past runs did; changes nothing.
+    Suggest(Suggest),
     /// Say that you have looked at a capability as it is pinned, signed; list who did. ops.yaml can require it.
     #[command(subcommand)]
     Review(review::Review),

@@ -241,6 +241,14 @@ pub fn suggest(
         observed.requests.iter().filter_map(|asked| Some((asked, allowed_today(&rights, asked)?))).collect();
     let uses = uses(binding, observed, &allowed);
     let mut notes = Notes { steps: Vec::new(), unknown: Vec::new() };
+    let denied = observed.requests.len().saturating_sub(allowed.len())
+        + observed.told.iter().filter(|told| rule_of(binding, told).is_none()).count();
+    if denied > 0 {
+        notes.unknown.push(format!(
+            "today's binding does not allow {denied} of the requests, or their paths are not on record in full; they were not \
+             looked at"
+        ));
+    }
     let mut narrowed = binding.clone();
     narrowed.services.clear();
     for (name, service) in &binding.services {

@@ -184,7 +184,7 @@ pub fn verify_path(path: &Path, keys: &Keys) -> Result<Verified, String> {
 }
 
 /// The statement in a bundle that this host signed.
-fn statement(bytes: &[u8], key: &PublicKey) -> Result<Statement<Receipt>, String> {
+pub(crate) fn statement(bytes: &[u8], key: &PublicKey) -> Result<Statement<Receipt>, String> {
     let bundle = bundle::Bundle::parse(bytes).map_err(|error| error.to_string())?;
     let payload = bundle.dsse_envelope.verify(key).map_err(|error| error.to_string())?;
     serde_json::from_slice(&payload).map_err(|error| error.to_string())

@@ -16,6 +16,7 @@ mod runs;
 mod schedule;
 mod setup;
 mod status;
+mod suggest;
 mod sync;
 
 use std::path::Path;
@@ -45,6 +46,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Schedule(command) => schedule::run(workspace, command),
         Command::Explain(asked) => explain::run(&open(workspace)?, asked),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Suggest(asked) => suggest::run(&open(workspace)?, asked),
         Command::Review(command) => review::run(workspace, command),
         Command::Plan(command) => plan::run(workspace, command),
         Command::Runs(command) => runs::run(workspace, command),

@@ -35,9 +35,12 @@ pub(super) fn narrow(listed: &[IpNet], dialled: &BTreeSet<IpAddr>) -> Option<Vec
 mod tests {
     use super::*;
 
+    /// The listed ranges, the dialled addresses, and what the ranges become.
+    type Case<'a> = (&'a [&'a str], &'a [&'a str], Option<&'a [&'a str]>);
+
     #[test]
     fn ranges_become_the_addresses_that_were_dialled() {
-        let cases: [(&[&str], &[&str], Option<&[&str]>); 8] = [
+        let cases: [Case<'_>; 8] = [
             (&["10.0.0.0/8"], &["10.2.0.5"], Some(&["10.2.0.5/32"])),
             (&["10.0.0.0/8", "192.168.0.0/16"], &["10.2.0.5"], Some(&["10.2.0.5/32"])),
             (&["fd00::/8"], &["fd00::5", "10.2.0.5"], Some(&["fd00::5/128"])),

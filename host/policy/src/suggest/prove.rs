@@ -6,6 +6,7 @@ use super::{Asked, Observed, SuggestError, Told, rule_of};
 use crate::binding::Binding;
 use crate::decide::{Allowed, Door, decide};
 use crate::manifest::Manifest;
+use crate::right::{self, Right};
 use crate::rights::Rights;
 use crate::visible::{clip, visible};
 
@@ -16,6 +17,8 @@ pub struct Proof {
     pub decided: u64,
     /// Requests of which only method and path are known, and that a rule still covers by those.
     pub by_path: u64,
+    /// Rights of the suggestion, each of which today's binding has or has more of.
+    pub rights: u64,
 }
 
 /// Something that today's binding allows and the suggestion does not.
@@ -29,7 +32,7 @@ pub struct Denied {
     pub count: u64,
 }
 
-/// Decides everything again.
+/// Compares the rights, then decides everything again.
 pub(super) fn prove(
     old: &Binding,
     new: &Binding,
@@ -40,7 +43,7 @@ pub(super) fn prove(
     let rights = Rights::intersect(manifest, new)
         .map_err(|missing| SuggestError::Missing { which: "the suggested binding", missing })?;
     let withdrawn = |why: String| Err(SuggestError::Withdrawn(why));
-    let mut proof = Proof::default();
+    let mut proof = Proof { rights: covered(old, new)?, ..Proof::default() };
     for (asked, before) in allowed {
         match decide(&rights, asked.door, &asked.request) {
             Ok(after) if after.effect == before.effect => proof.decided += 1,
@@ -57,6 +60,40 @@ pub(super) fn prove(
         proof.by_path += 1;
     }
     Ok(proof)
+}
+
+/// How many rights the new binding grants, all of which the old one covers.
+fn covered(old: &Binding, new: &Binding) -> Result<u64, SuggestError> {
+    let ours: Vec<_> = right::granted(old).into_iter().map(|held| held.right).collect();
+    let theirs = right::granted(new);
+    for held in &theirs {
+        if !ours.iter().any(|ours| goes_with_narrower(ours, &held.right))
+            && !right::covers(&ours, &held.right)
+        {
+            return Err(SuggestError::Withdrawn(format!(
+                "it would grant what is not granted today: {}",
+                held.right
+            )));
+        }
+    }
+    Ok(theirs.len() as u64)
+}
+
+/// Whether both are what goes with the requests of a rule, in the same header or at the same place. The algebra tells such
+/// rights apart by the rule's paths, and those are compared as requests.
+fn goes_with_narrower(ours: &Right, theirs: &Right) -> bool {
+    let place = |at: &str| at.split(" of the body of ").next().unwrap_or_default().to_owned();
+    match (ours, theirs) {
+        (
+            Right::Repeat { service, header, .. },
+            Right::Repeat { service: other, header: their_header, .. },
+        ) => service == other && header == their_header,
+        (
+            Right::Secret { service, secret, at },
+            Right::Secret { service: other, secret: theirs, at: their_place },
+        ) => service == other && secret == theirs && place(at) == place(their_place),
+        _ => false,
+    }
 }
 
 /// What of the observed today's binding allows and another would deny.

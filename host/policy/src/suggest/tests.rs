@@ -131,7 +131,7 @@ starts: [s.b]
 limits: {requests: 10}
 ";
     assert_eq!(suggestion.binding, binding(expected));
-    assert_eq!(suggestion.proof, Proof { decided: 5, by_path: 0 });
+    assert_eq!((suggestion.proof.decided, suggestion.proof.by_path), (5, 0));
     let used: BTreeSet<_> = suggestion.steps.iter().map(|step| step.by).collect();
     let all = [
         Generalisation::NotNeeded,
@@ -207,7 +207,7 @@ fn what_is_required_or_not_on_record_stays() {
     let some = suggest(&old, &manifest, &some).unwrap();
     let rule = some.binding.services["web"].rules.first().unwrap();
     assert_eq!((rule.path.to_string().as_str(), rule.query.len()), ("/o/1", 1));
-    assert_eq!(some.proof, Proof { decided: 0, by_path: 1 });
+    assert_eq!((some.proof.decided, some.proof.by_path), (0, 1));
     assert_eq!(some.unknown.len(), 2, "{:?}", some.unknown);
 }
 
@@ -229,7 +229,7 @@ fn an_undo_that_an_effect_states_counts_as_used() {
 
 #[test]
 fn a_rule_with_a_secret_in_its_body_is_not_split() {
-    let rest = "services:\n  web:\n    origin: https://a.example\n    rules:\n      - {id: a, method: POST, path: /o/**, effect: mutate}\n    secrets: [{name: pass, at: /p, rule: a}]\n";
+    let rest = "services:\n  web:\n    origin: https://a.example\n    rules:\n      - {id: a, method: POST, path: /o/**, effect: mutate, idempotency: x-once}\n    secrets: [{name: pass, at: /p, rule: a}]\n";
     let manifest = manifest(vec![service_need("web", false)]);
     let ask = |path| asked(Door::Perform, "web", "POST", path, Some(r#"{"p":"[secret]"}"#));
     let one = Observed { requests: vec![ask("/o/1")], ..Observed::default() };
