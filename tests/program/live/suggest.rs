@@ -29,7 +29,7 @@ const CASES: [Case; 4] = [
         words: &[],
         hostile: &[
             ("GET", "/jmap/session", None),
-            ("GET", "/jmap", None),
+            ("GET", "/jmap/", None),
             ("POST", "/jmap/", Some("Email/set")),
             ("POST", "/jmap/", Some("Email/get")),
         ],

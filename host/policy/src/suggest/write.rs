@@ -262,9 +262,15 @@ impl Editor<'_> {
             (true, _, None) => (map.value.end - 1..map.value.end - 1, entry.to_owned()),
             (false, Some(first), Some(last)) => {
                 let indent = " ".repeat(usize::try_from(first.column).ok()?.checked_sub(1)?);
+                // On a line of its own, so that the last entry may go with all of its line.
                 let rest = self.old.get(last.entry.end..)?;
-                let end = last.entry.end + rest.find('\n').unwrap_or(rest.len());
-                (end..end, format!("\n{indent}{entry}"))
+                match rest.find('\n') {
+                    Some(end) => {
+                        let next = last.entry.end + end + 1;
+                        (next..next, format!("{indent}{entry}\n"))
+                    }
+                    None => (self.old.len()..self.old.len(), format!("\n{indent}{entry}")),
+                }
             }
             (false, ..) => return None,
         };

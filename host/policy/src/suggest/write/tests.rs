@@ -80,7 +80,7 @@ fn rule_of<'a>(binding: &'a mut Binding, service: &str, rule: &str) -> &'a mut R
 /// A change of a binding.
 type Change = (&'static str, fn(&mut Binding));
 
-const CHANGES: [Change; 18] = [
+const CHANGES: [Change; 19] = [
     ("nothing", |_| {}),
     ("a service goes", |new| drop(new.services.remove("other"))),
     ("all services go", |new| new.services.clear()),
@@ -133,6 +133,13 @@ const CHANGES: [Change; 18] = [
         new.invoke.clear();
     }),
     ("limits", |new| new.limits.requests = 4),
+    ("a condition behind a header that goes, and what follows goes", |new| {
+        let mail = new.services.get_mut("mail").unwrap();
+        mail.rules.truncate(2);
+        mail.secrets.clear();
+        new.services.remove("other");
+        new.limits.requests = 4;
+    }),
 ];
 
 fn pattern(text: &str) -> crate::rule::PathPattern {
@@ -176,6 +183,23 @@ fn each_change_is_an_edit_in_one_pair_of_braces() {
         let written = rewrite(&flow, &old, &new).unwrap_or_else(|| panic!("{what}: it cannot be written"));
         assert!(!written.is_anew, "{what}: it was written anew");
         assert_eq!(Binding::parse("", written.text.as_bytes()).unwrap(), new, "{what}");
+    }
+}
+
+#[test]
+fn limits_come_behind_a_last_entry_that_is_edited_itself() {
+    let text = "capability: a.b\ncomponent: a.wasm\nsafety: read-only\nservices:\n  web:\n    origin: https://a.example\n    \
+                rules:\n      - {id: a, method: POST, path: /a, effect: read} # one\n  other:\n    origin: https://a.example\n    \
+                rules: [{id: a, method: GET, path: /a, effect: read}] # two";
+    for text in [text.to_owned(), format!("{text}\n"), format!("{text}\n\n# the end\n")] {
+        let old = Binding::parse("", text.as_bytes()).unwrap();
+        let mut new = old.clone();
+        new.services.remove("other");
+        new.limits.requests = 2;
+        let value = crate::scalar::Scalar::Bool(true);
+        rule_of(&mut new, "web", "a").body = vec![crate::body::Predicate::new("/x", vec![value]).unwrap()];
+        let written = rewrite(&text, &old, &new).unwrap();
+        assert!(!written.is_anew && written.text.contains("# one"), "{}", written.text);
     }
 }
 
