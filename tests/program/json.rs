@@ -86,7 +86,7 @@ impl Judge {
     /// The command is the first one or two words.
     fn run(&self, scratch: &Scratch, words: &[&str], code: i32) -> Ran {
         let ran = scratch.ops(words).exits(code);
-        let one = ["status", "doctor", "sync", "explain", "inspect"].contains(&words[0]);
+        let one = ["status", "doctor", "sync", "explain", "inspect", "suggest"].contains(&words[0]);
         let command = words[..if one { 1 } else { 2 }].join(" ");
         self.valid(&command, &ran.json());
         self.ran.lock().unwrap().insert(command);
@@ -165,6 +165,7 @@ fn looked_at(judge: &Judge, scratch: &Scratch) {
 /// Runs, plans and approvals, those that are refused among them.
 fn planned(judge: &Judge, scratch: &Scratch) {
     judge.run(scratch, &["cap", "run", "test.guest.echo", "--text", "hi", "--json"], 0);
+    judge.run(scratch, &["suggest", "test.guest.echo", "--json"], 0);
     judge.run(scratch, &["cap", "run", "test.guest.echo", "--no-such", "--json"], 2);
     judge.run(scratch, &["loops", "list", "--json"], 2);
     let plan = judge.run(scratch, &CALL, 3).plan();

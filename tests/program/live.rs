@@ -10,6 +10,7 @@ mod pve;
 mod read;
 mod send;
 mod server;
+mod suggest;
 mod tls;
 mod watch;
 
@@ -20,7 +21,8 @@ use ops_tests::skip;
 type Test = (&'static str, fn());
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let with_mail = [send::TESTS, read::TESTS, tls::TESTS, cannot_send::TESTS].concat().into_iter();
+    let with_mail =
+        [send::TESTS, read::TESTS, tls::TESTS, cannot_send::TESTS, suggest::TESTS].concat().into_iter();
     let with_mail = with_mail.map(|(name, test)| (name, server::missing(), test));
     let openssl = (!skip::has_program("openssl")).then_some("openssl");
     let alone = tls::ALONE.iter().map(|(name, test)| (*name, openssl, *test));

@@ -36,6 +36,7 @@ mod reviewing;
 mod schedule;
 mod secrets;
 mod seeds;
+mod suggest;
 mod sync;
 mod tables;
 mod torture;
@@ -82,6 +83,7 @@ fn main() {
         network::trials(),
         schedule::trials(),
         secrets::trials(),
+        suggest::trials(),
         sync::trials(),
         tables::trials(),
         corpus::trials(),

@@ -4,6 +4,7 @@ pub(crate) mod audit;
 mod diff;
 mod inspect;
 pub(crate) mod review;
+mod suggest;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use diff::Diff;
 pub(crate) use inspect::Inspect;
+pub(crate) use suggest::Suggest;
 
 /// Runs operations code that you do not have to trust.
 #[derive(Debug, Parser)]
@@ -73,6 +75,8 @@ pub(crate) enum Command {
     /// Look at every capability as a reviewer does: what it can reach, who wanted it, who granted it, what was used, and
     /// what deserves a second look. Changes nothing, and needs no lock that holds.
     Audit(audit::Audit),
+    /// Print a patch that narrows a capability's binding to what its past runs did; changes nothing.
+    Suggest(Suggest),
     /// Say that you have looked at a capability as it is pinned, signed; list who did. ops.yaml can require it.
     #[command(subcommand)]
     Review(review::Review),

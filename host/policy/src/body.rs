@@ -275,6 +275,24 @@ fn find<'a>(json: &'a mut Json, at: &str) -> Option<&'a mut Json> {
     })
 }
 
+/// The booleans, integers and texts that a condition with this pointer would look at in a body. None where the body is not
+/// plain JSON, or the pointer finds no value, not one on every branch, or one of another kind.
+pub(crate) fn values(pointer: &str, body: &[u8]) -> Option<Vec<Scalar>> {
+    let pointer = Pointer::parse(pointer).ok()?;
+    let json = Json::parse(body).ok()?;
+    let mut found = Vec::new();
+    if !select(&json, &pointer.steps, &mut found) {
+        return None;
+    }
+    let scalar = |value: &Json| match value {
+        Json::Bool(value) => Some(Scalar::Bool(*value)),
+        Json::Int(value) => Some(Scalar::Int(*value)),
+        Json::Text(value) => Some(Scalar::Text(value.clone())),
+        Json::Null | Json::Large(_) | Json::List(_) | Json::Map(_) => None,
+    };
+    found.into_iter().map(scalar).collect()
+}
+
 fn not_json(error: serde_json::Error) -> BodyError {
     BodyError::Json(error.to_string())
 }

@@ -35,6 +35,7 @@ pub mod scalar;
 pub mod service;
 pub mod settings;
 pub mod sign;
+pub mod suggest;
 pub mod target_lock;
 pub mod visible;
 pub mod yaml;

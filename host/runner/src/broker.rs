@@ -6,7 +6,7 @@
 
 mod calls;
 mod effects;
-mod url;
+pub(crate) mod url;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -56,6 +56,7 @@ mod snapshot;
 mod staging;
 mod statement;
 pub mod status;
+pub mod suggest;
 pub mod sync;
 pub mod syncing;
 mod target;

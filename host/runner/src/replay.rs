@@ -84,6 +84,14 @@ pub(crate) struct Checked {
     deviated: bool,
 }
 
+/// A recording that the receipt vouches for.
+pub(crate) struct Vouched {
+    pub(crate) recording: Recording,
+    evidence: Evidence,
+    /// The run's error code.
+    code: Option<String>,
+}
+
 impl Runner {
     /// Runs a run again. One that cannot be run again says why.
     ///
@@ -119,6 +127,20 @@ impl Runner {
 
     /// A run's recording, if the receipt vouches for it and this host can run it.
     pub(crate) fn checked_recording(&self, stored: &StoredReceipt) -> Result<Checked, RecordingError> {
+        let Vouched { recording, evidence, code } = self.vouched_recording(stored)?;
+        if recording.host != self.host() {
+            let why = format!("it was recorded by {}, and this is {}", recording.host, self.host());
+            return Err(none("host", why));
+        }
+        let plan = match self.kept(&recording.run, &evidence, "plan.json")? {
+            Some(document) => Some(Plan::parse(&document).map_err(|error| damaged(&error))?),
+            None => None,
+        };
+        Ok(Checked { recording, plan, deviated: code.as_deref() == Some("deviation") })
+    }
+
+    /// A run's recording, if the receipt vouches for it, whichever host made it.
+    pub(crate) fn vouched_recording(&self, stored: &StoredReceipt) -> Result<Vouched, RecordingError> {
         let state = self.workspace().state();
         let run = &stored.summary.run;
         let index = content::get(state, run, EVIDENCE_NAME).map_err(|error| damaged(&error))?;
@@ -134,16 +156,8 @@ impl Runner {
         if recording.run != *run {
             return Err(damaged(&"it is that of another run"));
         }
-        if recording.host != self.host() {
-            let why = format!("it was recorded by {}, and this is {}", recording.host, self.host());
-            return Err(none("host", why));
-        }
-        let plan = match self.kept(run, &evidence, "plan.json")? {
-            Some(document) => Some(Plan::parse(&document).map_err(|error| damaged(&error))?),
-            None => None,
-        };
         let code = report.statement.and_then(|statement| statement.predicate.outcome.error_code);
-        Ok(Checked { recording, plan, deviated: code.as_deref() == Some("deviation") })
+        Ok(Vouched { recording, evidence, code })
     }
 
     /// A body of a run's evidence, if the receipt lists one of this name.

@@ -18,6 +18,7 @@ mod runs;
 mod schedule;
 mod setup;
 mod status;
+mod suggest;
 mod sync;
 
 use std::path::Path;
@@ -49,6 +50,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Diff(args) => diff::run(workspace, &args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Audit(args) => audit::run(&open(workspace)?, args),
+        Command::Suggest(asked) => suggest::run(&open(workspace)?, asked),
         Command::Review(command) => review::run(workspace, command),
         Command::Plan(command) => plan::run(workspace, command),
         Command::Runs(command) => runs::run(workspace, command),

@@ -106,6 +106,11 @@ impl Places {
         self.len(path) == 0
     }
 
+    /// The entries of the list or the map behind a path, in the order of the file.
+    pub fn entries(&self, path: &str) -> impl Iterator<Item = &Place> {
+        self.node(path).into_iter().flat_map(|node| node.children.iter().map(|child| &child.place))
+    }
+
     fn node(&self, path: &str) -> Option<&Node> {
         path.split('/').skip(1).try_fold(&self.root, |node, step| node.child(step))
     }

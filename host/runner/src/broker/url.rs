@@ -14,7 +14,7 @@ use ops_sandbox::broker::HttpRequest;
 /// # Errors
 ///
 /// For people: no service that the run may use has this origin.
-pub(super) fn request_of(rights: &Rights, request: &HttpRequest) -> Result<Request, String> {
+pub(crate) fn request_of(rights: &Rights, request: &HttpRequest) -> Result<Request, String> {
     let (origin, path) = Origin::of_url(&request.url).map_err(|error| error.to_string())?;
     let to = |service: &String| Request {
         service: service.clone(),
