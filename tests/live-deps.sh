@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the live tests start or call: a mail server from Debian; readers of receipts from PyPI and
+# Installs what the live tests start or call: a mail server and a browser from Debian; readers of receipts from PyPI and
 # npm, a stand-in for Proxmox VE, vendors' own clients and a maker of foreign components from PyPI, and clients and the
 # conformance suite of MCP, none of which we wrote. Does nothing where everything is there.
 set -euo pipefail
@@ -17,6 +17,7 @@ needed=(
   /usr/bin/sqlite3          sqlite3
   /usr/bin/npm              npm
   /usr/bin/systemd-analyze  systemd
+  /usr/bin/chromium         chromium
 )
 packages=()
 for ((i = 0; i < ${#needed[@]}; i += 2)); do
@@ -81,4 +82,13 @@ if [ ! -e $agents/node_modules/.bin/conformance ] || [ ! -e $agents/node_modules
   ln -sfn "$node/bin/node" $agents/bin/node
   (cd $agents && PATH=$node/bin:$PATH node "$node/lib/node_modules/npm/bin/npm-cli.js" install --no-fund --no-audit \
     --loglevel=error "${suite[@]}" >/dev/null)
+fi
+
+# What drives the browser, and what looks at the page of `ops audit --format html` as a screen reader would.
+report=target/report
+if [ ! -e $report/node_modules/axe-core ] || [ ! -e $report/node_modules/playwright-core ]; then
+  echo "installing playwright-core and axe-core into $report"
+  mkdir -p $report
+  cp tests/report/package.json tests/report/package-lock.json $report/
+  (cd $report && npm ci --no-fund --no-audit --loglevel=error >/dev/null)
 fi

@@ -117,12 +117,15 @@ fn no_component() {
 /// Builds a component of Python's.
 fn build(scratch: &Scratch, wit: &Path, world: &str, app: &str) -> PathBuf {
     let file = scratch.path(&format!("{app}.wasm"));
+    // Python keeps what it compiled beside the source.
+    let source = format!("{app}.py");
+    fs::copy(repository().join("tests/foreign").join(&source), scratch.path(&source)).unwrap();
     let built = Command::new(componentize())
         .arg("--quiet")
         .arg("--wit-path")
         .arg(wit)
         .args(["--world", world, "componentize", "--python-path"])
-        .arg(repository().join("tests/foreign"))
+        .arg(scratch.path(""))
         .arg(app)
         .arg("--output")
         .arg(&file)

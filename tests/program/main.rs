@@ -32,6 +32,7 @@ mod prune;
 mod records;
 mod refusals;
 mod replay;
+mod report;
 mod reviewing;
 mod schedule;
 mod secrets;
@@ -72,6 +73,7 @@ fn main() {
         width::trials(),
         audit::trials(),
         replay::trials(),
+        report::trials(),
         reviewing::trials(),
         upgrade::trials(),
         fixture::trials(),

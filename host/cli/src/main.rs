@@ -8,6 +8,7 @@ mod commands;
 mod flags;
 mod output;
 mod progress;
+mod report;
 mod sarif;
 mod say;
 mod schedule;

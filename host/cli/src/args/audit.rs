@@ -12,7 +12,7 @@ pub(crate) struct Audit {
     /// These capabilities, each with its whole page [default: all, in short].
     #[arg(value_name = "CAPABILITY")]
     pub(crate) capabilities: Vec<String>,
-    /// For people, for programs, or for code scanning (SARIF 2.1.0).
+    /// For people, for programs, for code scanning (SARIF 2.1.0), or one page for a browser.
     #[arg(long, value_enum, default_value = "text", conflicts_with = "json")]
     pub(crate) format: Format,
     /// Exit 1 if something at least as severe was found and is not suppressed.
@@ -34,6 +34,7 @@ pub(crate) enum Format {
     Text,
     Json,
     Sarif,
+    Html,
 }
 
 /// The least severe finding that fails.

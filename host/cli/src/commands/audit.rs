@@ -35,6 +35,7 @@ pub(crate) fn run(runner: &Runner, args: Args) -> Outcome {
         Format::Text if json.json => print_json(&value(serde_json::to_value(&audit))?)?,
         Format::Text => print(text(&audit, in_full).trim_end())?,
         Format::Sarif => print_json(&crate::sarif::sarif(&audit, runner.workspace().root()))?,
+        Format::Html => print(crate::report::html(&audit))?,
     };
     let fails = |least: Severity| audit.findings.iter().any(|finding| finding.severity >= least);
     Ok(u8::from(fail_on.is_some_and(|least| fails(least.into()))))

@@ -9,7 +9,7 @@ use ops_runner::audit::{
     Audit, Claims, Coverage, Import, Page, ReviewState, ReviewView, RightRow, RunView, ServiceView,
 };
 
-use super::{anchor, count, when};
+use super::{anchor, count};
 
 /// The runs that are listed of each capability.
 const RUNS: usize = 10;
@@ -26,9 +26,10 @@ pub(super) fn section(audit: &Audit) -> Markup {
             found.entry(capability).or_default().push((number + 1, finding.id, finding.severity.as_str()));
         }
     }
-    let runs = if audit.capabilities.len() > VERY_MANY { FEW_RUNS } else { RUNS };
+    let many = audit.capabilities.len() > VERY_MANY;
+    let runs = if many { FEW_RUNS } else { RUNS };
     html! {
-        section id="capabilities" aria-labelledby="capabilities-title" {
+        section id="capabilities" class=[many.then_some("many")] aria-labelledby="capabilities-title" {
             h2 id="capabilities-title" { "Capabilities" }
             @if audit.capabilities.is_empty() { p.none { "There is no binding." } }
             @for (number, page) in audit.capabilities.iter().enumerate() {
@@ -185,6 +186,7 @@ fn rights(page: &Page) -> Markup {
 fn needed(row: &RightRow) -> Markup {
     html! {
         @match row.needed {
+            Coverage::Whole if row.optional => "optional",
             Coverage::Whole => "yes",
             Coverage::Part => span.tag.medium { "in part" },
             Coverage::No => span.tag.medium { "no" },
@@ -261,29 +263,18 @@ fn receipts(page: &Page, most: usize) -> Markup {
         @if page.runs.is_empty() {
             p.none { "No runs." }
         } @else {
-            table {
-                caption { "Newest runs" @if page.runs.len() > most { ", " (most) " of " (page.looked_at) } }
-                thead {
-                    tr {
-                        th scope="col" { "When" }
-                        th scope="col" { "Ended" }
-                        th scope="col" { "Approved by" }
-                        th scope="col" { "Run" }
-                    }
-                }
-                tbody { @for run in page.runs.iter().take(most) { (run_row(run)) } }
-            }
+            h4 { "Newest runs" @if page.runs.len() > most { ", " (most) " of " (page.looked_at) } }
+            ul { @for run in page.runs.iter().take(most) { (run_line(run)) } }
         }
     }
 }
 
-fn run_row(run: &RunView) -> Markup {
+/// When it was stands in its key.
+fn run_line(run: &RunView) -> Markup {
     html! {
-        tr {
-            td.when { (when(&run.at)) }
-            td { (visible(&run.status)) }
-            td { @if let Some(who) = &run.approved_by { (visible(who)) } }
-            td { code { (visible(&run.key)) } }
+        li {
+            code { (visible(&run.key)) } " " (visible(&run.status))
+            @if let Some(who) = &run.approved_by { ", approved by " (visible(who)) }
         }
     }
 }

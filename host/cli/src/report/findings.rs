@@ -1,69 +1,108 @@
 //! What deserves a second look, the weightiest first, and what somebody has said is as it should be.
+//!
+//! Findings of one kind stand together, so that why they matter is said once, and what to do, too, where it is the same.
+
+use std::collections::BTreeMap;
 
 use maud::{Markup, html};
-use ops_policy::finding;
+use ops_policy::finding::{self, Severity};
 use ops_policy::visible::visible;
 use ops_runner::audit::{Audit, Finding};
 
-use super::count;
+use super::{anchor, count};
+
+/// Where a capability's section is, and its binding's file, by its name.
+struct Places<'a>(BTreeMap<&'a str, (String, &'a str)>);
+
+impl<'a> Places<'a> {
+    fn of(audit: &'a Audit) -> Self {
+        let pages = audit.capabilities.iter().enumerate().map(|(number, page)| {
+            (page.capability.as_str(), (anchor(number, &page.capability), page.binding.as_str()))
+        });
+        Self(pages.collect())
+    }
+
+    /// The capability, and the line in its binding; or another file and its line.
+    fn place(&self, finding: &Finding) -> Markup {
+        let capability = finding.capability.as_deref();
+        let known = capability.and_then(|name| self.0.get(name));
+        let own = known.is_some_and(|(_, binding)| *binding == finding.file);
+        html! {
+            @match (capability, known) {
+                (Some(name), Some((anchor, _))) => { a href={ "#" (anchor) } { (visible(name)) } " " }
+                (Some(name), None) => { (visible(name)) " " }
+                (None, _) => {}
+            }
+            @match finding.line {
+                Some(line) if own => { "line " (line) }
+                None if own => {}
+                Some(line) => { code { (visible(&finding.file)) ":" (line) } }
+                None => { code { (visible(&finding.file)) } }
+            }
+        }
+    }
+}
 
 /// The section.
 pub(super) fn section(audit: &Audit) -> Markup {
+    let places = Places::of(audit);
+    // By weight and kind, each with its number, by which capabilities link to it.
+    let mut groups: Vec<((Severity, &str), Vec<(usize, &Finding)>)> = Vec::new();
+    for (number, finding) in audit.findings.iter().enumerate() {
+        let kind = (finding.severity, finding.id);
+        match groups.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, group)) => group.push((number + 1, finding)),
+            None => groups.push((kind, vec![(number + 1, finding)])),
+        }
+    }
     html! {
         section id="findings" aria-labelledby="findings-title" {
             h2 id="findings-title" { "Findings" }
-            @if audit.findings.is_empty() {
-                p.none { "Nothing was found." }
-            } @else {
-                div.scroll role="region" aria-label="Findings, a wide table" tabindex="0" {
-                    table.findings {
-                        caption { (count(audit.findings.len(), "finding")) ", the weightiest first, each with what to do." }
-                        thead {
-                            tr {
-                                th scope="col" { "Severity" }
-                                th scope="col" { "What was found" }
-                                th scope="col" { "Where" }
-                                th scope="col" { "What to do" }
-                            }
-                        }
-                        tbody {
-                            @for (number, finding) in audit.findings.iter().enumerate() {
-                                tr id={ "f" (number + 1) } {
-                                    td { span class={ "tag " (finding.severity.as_str()) } { (finding.severity.as_str()) } }
-                                    td {
-                                        strong { (title(finding)) }
-                                        br;
-                                        (visible(&finding.what))
-                                        " " code.id { (finding.id) }
-                                    }
-                                    td { (place(finding)) }
-                                    td { (visible(&finding.fix)) }
-                                }
-                            }
+            @if groups.is_empty() { p.none { "Nothing was found." } }
+            @for ((severity, id), found) in &groups { (group(*severity, id, found, &places)) }
+            (suppressed(audit, &places))
+        }
+    }
+}
+
+/// The findings of one kind.
+fn group(severity: Severity, id: &str, found: &[(usize, &Finding)], places: &Places<'_>) -> Markup {
+    let kind = finding::kind(id);
+    let mut fixes = found.iter().map(|(_, finding)| finding.fix.as_str());
+    let first = fixes.next().unwrap_or_default();
+    let shared = fixes.all(|fix| fix == first);
+    html! {
+        div class={ "group " (severity.as_str()) } {
+            h3 {
+                span class={ "tag " (severity.as_str()) } { (severity.as_str()) }
+                " " (kind.map_or(id, |kind| kind.title)) " " code.id { (id) }
+            }
+            @if let Some(kind) = kind { p { (kind.why) } }
+            @if shared { p { strong { "What to do: " } (visible(first)) } }
+            table {
+                caption { (count(found.len(), "finding")) }
+                thead {
+                    tr {
+                        th scope="col" { "Where" }
+                        th scope="col" { "What was found" }
+                        @if !shared { th scope="col" { "What to do" } }
+                    }
+                }
+                tbody {
+                    @for (number, finding) in found {
+                        tr id={ "f" (number) } {
+                            td { (places.place(finding)) }
+                            td { (visible(&finding.what)) }
+                            @if !shared { td { (visible(&finding.fix)) } }
                         }
                     }
                 }
             }
-            (suppressed(audit))
         }
     }
 }
 
-fn title(finding: &Finding) -> &'static str {
-    finding::kind(finding.id).map_or(finding.id, |kind| kind.title)
-}
-
-fn place(finding: &Finding) -> Markup {
-    html! {
-        @if let Some(capability) = &finding.capability {
-            a href={ "#" (visible(capability)) } { (visible(capability)) }
-            br;
-        }
-        code { (visible(&finding.file)) @if let Some(line) = finding.line { ":" (line) } }
-    }
-}
-
-fn suppressed(audit: &Audit) -> Markup {
+fn suppressed(audit: &Audit, places: &Places<'_>) -> Markup {
     html! {
         @if !audit.suppressed.is_empty() {
             h3 { "Suppressed" }
@@ -84,7 +123,7 @@ fn suppressed(audit: &Audit) -> Markup {
                             tr {
                                 td { span class={ "tag " (one.finding.severity.as_str()) } { (one.finding.severity.as_str()) } }
                                 td { (visible(&one.finding.what)) " " code.id { (one.finding.id) } }
-                                td { (place(&one.finding)) }
+                                td { (places.place(&one.finding)) }
                                 td { (visible(&one.reason)) }
                                 td.when { (visible(&one.expires)) }
                             }

@@ -3,7 +3,8 @@
 //! A screen has room for about thirty columns. Where a workspace has more places, the commonest are columns, and a
 //! capability's other ones are named in the last cell of its row: none is left out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 use ops_policy::manifest::RuleEffect;
@@ -65,9 +66,9 @@ pub(super) fn section(audit: &Audit) -> Markup {
     for place in rows.iter().flat_map(BTreeMap::keys) {
         *often.entry(place).or_default() += 1;
     }
-    let mut commonest: Vec<_> = often.iter().collect();
-    commonest.sort_by_key(|(place, number)| (std::cmp::Reverse(**number), **place));
-    let columns: BTreeSet<&Place> = commonest.iter().take(COLUMNS).map(|(place, _)| **place).collect();
+    let mut columns: Vec<&Place> = often.keys().copied().collect();
+    columns.sort_by_key(|place| (often.get(place).map(|number| Reverse(*number)), *place));
+    columns.truncate(COLUMNS);
     let more = often.len() > columns.len();
     html! {
         section id="permissions" aria-labelledby="permissions-title" {
@@ -132,7 +133,7 @@ fn cell(place: &Place, reach: Reach) -> Markup {
     }
 }
 
-fn others(reaches: &BTreeMap<Place, Reach>, columns: &BTreeSet<&Place>) -> Markup {
+fn others(reaches: &BTreeMap<Place, Reach>, columns: &[&Place]) -> Markup {
     html! {
         @for (place, reach) in reaches.iter().filter(|(place, _)| !columns.contains(place)) {
             div { (visible(place.name())) " " (cell(place, *reach)) }

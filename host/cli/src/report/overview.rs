@@ -50,7 +50,8 @@ fn lock_words(audit: &Audit) -> String {
         return "does not hold".to_owned();
     }
     let number = lock.counter.map(|counter| format!("number {counter}")).unwrap_or_default();
-    let signer = lock.signer.as_ref().map(|signer| format!(", signed by {}", visible(signer))).unwrap_or_default();
+    let signer =
+        lock.signer.as_ref().map(|signer| format!(", signed by {}", visible(signer))).unwrap_or_default();
     let development = if lock.development { ", for development" } else { "" };
     format!("holds: {number}{signer}{development}")
 }

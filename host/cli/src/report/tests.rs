@@ -1,15 +1,21 @@
 use ops_policy::finding::Severity;
 use ops_policy::manifest::RuleEffect;
 use ops_runner::audit::{
-    Claims, Coverage, DeniedView, EventKind, Finding, Import, LockView, Page, ReviewState, ReviewView, RightKind,
-    RightRow, RunView, SCHEMA_VERSION, ServiceView, Suppressed,
+    Claims, Coverage, DeniedView, EventKind, Finding, Import, LockView, Page, ReviewState, ReviewView,
+    RightKind, RightRow, RunView, SCHEMA_VERSION, ServiceView, Suppressed,
 };
 
 use super::*;
 
 const HOSTILE: &str = "</style><script>alert(1)</script>\u{202e}\u{1b}[2J\"'&";
 
-fn right(kind: RightKind, of: Option<&str>, right: &str, effect: Option<RuleEffect>, used: Option<u64>) -> RightRow {
+fn right(
+    kind: RightKind,
+    of: Option<&str>,
+    right: &str,
+    effect: Option<RuleEffect>,
+    used: Option<u64>,
+) -> RightRow {
     RightRow {
         kind,
         of: of.map(str::to_owned),
@@ -18,6 +24,7 @@ fn right(kind: RightKind, of: Option<&str>, right: &str, effect: Option<RuleEffe
         rule: of.map(|_| "session".to_owned()),
         effect,
         needed: Coverage::Whole,
+        optional: false,
         granted: true,
         used,
         line: Some(12),
@@ -25,23 +32,45 @@ fn right(kind: RightKind, of: Option<&str>, right: &str, effect: Option<RuleEffe
 }
 
 fn import(name: &str, class: &'static str, words: &str) -> Import {
-    Import { name: name.to_owned(), class, words: words.to_owned(), functions: vec!["[method]a.run".to_owned()] }
+    Import {
+        name: name.to_owned(),
+        class,
+        words: words.to_owned(),
+        functions: vec!["[method]a.run".to_owned()],
+    }
 }
 
 /// A capability as real ones are.
 pub(super) fn page(number: usize) -> Page {
     let origin = format!("https://mail-{}.example.internal:443", number % 40);
     let inert = [
-        "cli/environment", "cli/exit", "cli/stderr", "cli/stdin", "cli/stdout", "clocks/monotonic-clock", "clocks/wall-clock",
-        "filesystem/preopens", "filesystem/types", "io/error", "io/poll", "io/streams", "random/insecure-seed",
+        "cli/environment",
+        "cli/exit",
+        "cli/stderr",
+        "cli/stdin",
+        "cli/stdout",
+        "clocks/monotonic-clock",
+        "clocks/wall-clock",
+        "filesystem/preopens",
+        "filesystem/types",
+        "io/error",
+        "io/poll",
+        "io/streams",
+        "random/insecure-seed",
     ];
     let mut imports: Vec<_> = ["effects", "fetch"]
         .iter()
         .map(|name| {
-            import(&format!("ops:capability/{name}@0.1.0"), "power", "changes services that the binding names, each change planned and approved first")
+            import(
+                &format!("ops:capability/{name}@0.1.0"),
+                "power",
+                "changes services that the binding names, each change planned and approved first",
+            )
         })
         .collect();
-    imports.extend(inert.iter().map(|name| import(&format!("wasi:{name}@0.2.6"), "inert", "does this and that")));
+    imports.extend(
+        inert.iter().map(|name| import(&format!("wasi:{name}@0.2.6"), "inert", "does this and that")),
+    );
     Page {
         capability: format!("communications.mail-{number}.send"),
         summary: "Sends one test message, or stages it where no mail service is bound.".to_owned(),
@@ -63,8 +92,20 @@ pub(super) fn page(number: usize) -> Page {
             line: Some(6),
         }],
         rights: vec![
-            right(RightKind::Request, Some("mail"), "GET /.well-known/jmap of mail (read)", Some(RuleEffect::Read), Some(3)),
-            right(RightKind::Request, Some("mail"), "GET /jmap/session of mail (read)", Some(RuleEffect::Read), Some(0)),
+            right(
+                RightKind::Request,
+                Some("mail"),
+                "GET /.well-known/jmap of mail (read)",
+                Some(RuleEffect::Read),
+                Some(3),
+            ),
+            right(
+                RightKind::Request,
+                Some("mail"),
+                "GET /jmap/session of mail (read)",
+                Some(RuleEffect::Read),
+                Some(0),
+            ),
             right(
                 RightKind::Request,
                 Some("mail"),
@@ -72,11 +113,23 @@ pub(super) fn page(number: usize) -> Page {
                 Some(RuleEffect::Mutate),
                 Some(u64::from(number.is_multiple_of(2))),
             ),
-            right(RightKind::Directory, None, "directory outbox at state/outbox (stage)", Some(RuleEffect::Mutate), Some(0)),
+            right(
+                RightKind::Directory,
+                None,
+                "directory outbox at state/outbox (stage)",
+                Some(RuleEffect::Mutate),
+                Some(0),
+            ),
             right(RightKind::Config, None, "setting from = \"ops@example.test\"", None, None),
-            RightRow { granted: false, line: None, ..right(RightKind::Contract, None, "contract mail.yaml", None, None) },
+            RightRow {
+                granted: false,
+                line: None,
+                ..right(RightKind::Contract, None, "contract mail.yaml", None, None)
+            },
         ],
-        limits: [("memory", "64 MiB"), ("time", "30 s"), ("requests", "100")].map(|(a, b)| (a.into(), b.into())).to_vec(),
+        limits: [("memory", "64 MiB"), ("time", "30 s"), ("requests", "100")]
+            .map(|(a, b)| (a.into(), b.into()))
+            .to_vec(),
         review: number.is_multiple_of(3).then(|| ReviewView {
             reviewer: "alice".to_owned(),
             at: "2026-05-01T10:00:00Z".to_owned(),
@@ -110,7 +163,8 @@ pub(super) fn audit(capabilities: usize) -> Audit {
         what: "rule `session` of service `mail` was not used in the newest 5 runs".to_owned(),
         fix: "remove the rule, or say in a suppression why it stays".to_owned(),
     };
-    let mut findings: Vec<_> = (0..capabilities).map(|number| finding(number, "auto-approval", Severity::High)).collect();
+    let mut findings: Vec<_> =
+        (0..capabilities).map(|number| finding(number, "auto-approval", Severity::High)).collect();
     findings.extend((0..capabilities).map(|number| finding(number, "private-range", Severity::Medium)));
     findings.extend((0..capabilities).map(|number| finding(number, "grant-never-used", Severity::Low)));
     let events = [EventKind::Ran, EventKind::Planned, EventKind::Approved, EventKind::Denied];
@@ -118,7 +172,13 @@ pub(super) fn audit(capabilities: usize) -> Audit {
         schema_version: SCHEMA_VERSION,
         workspace: "demo".to_owned(),
         generated_at: "2026-11-22T18:30:00.5Z".to_owned(),
-        lock: LockView { holds: true, why: None, counter: Some(7), development: true, signer: Some("alice".to_owned()) },
+        lock: LockView {
+            holds: true,
+            why: None,
+            counter: Some(7),
+            development: true,
+            signer: Some("alice".to_owned()),
+        },
         runs: 50,
         suppressed: vec![Suppressed {
             finding: finding(0, "private-range", Severity::Medium),
@@ -145,7 +205,9 @@ fn it_asks_nothing_of_anybody() {
     let page = html(&audit(4));
     assert!(page.starts_with("<!DOCTYPE html>"));
     assert!(page.contains("content=\"default-src 'none'; style-src 'unsafe-inline'"));
-    for never in ["<script", " src=", "@import", "url(", " onclick", "javascript:", "<link", "<iframe", "<img"] {
+    for never in
+        ["<script", " src=", "@import", "url(", " onclick", "javascript:", "<link", "<iframe", "<img"]
+    {
         assert!(!page.contains(never), "{never}");
     }
 }
@@ -196,6 +258,7 @@ fn no_text_of_a_stranger_is_markup_or_hidden() {
         (run.key, run.status, run.at) = (HOSTILE.into(), HOSTILE.into(), HOSTILE.into());
         run.approved_by = Some(HOSTILE.into());
     }
+    audit.findings.truncate(3);
     for finding in audit.findings.iter_mut().chain(audit.suppressed.iter_mut().map(|one| &mut one.finding)) {
         finding.capability = Some(HOSTILE.into());
         (finding.file, finding.what, finding.fix) = (HOSTILE.into(), HOSTILE.into(), HOSTILE.into());
