@@ -12,6 +12,7 @@
 )]
 
 mod audit;
+mod auditing;
 mod cli;
 mod confinement;
 mod contention;
@@ -71,6 +72,7 @@ fn main() {
         verify_gates::trials(),
         width::trials(),
         audit::trials(),
+        auditing::trials(),
         replay::trials(),
         reviewing::trials(),
         upgrade::trials(),

@@ -19,8 +19,9 @@ use ops_sandbox::inspect::{self, Inspection};
 
 use super::basis::{About, Basis, Lines, not_in_lock, unreadable};
 use super::uses::Uses;
-use super::{Claims, Finding, Import, Page, ServiceView, rows};
+use super::{Claims, Finding, Import, Page, ReviewState, ReviewView, ServiceView, rows};
 use crate::pinned::binding_file;
+use crate::reviewing;
 use crate::rights_text::ways;
 use crate::runner::Runner;
 use crate::workspace::{BINDINGS, Workspace};
@@ -175,6 +176,9 @@ impl<'a> Case<'a> {
         self.page.component = workspace.shown(&binding.component);
         self.component = basis.lock.as_ref().and_then(|lock| lock.components.get(&binding.component));
         if let Some(component) = self.component {
+            let pinned = basis.pinned.as_ref();
+            let view = pinned.and_then(|pinned| pinned.review(&self.page.capability, component, basis.now));
+            self.page.review = view.map(review_view);
             self.page.summary = visible(&component.manifest.summary);
             self.page.version = Some(visible(&component.manifest.version));
             self.page.imports = component.imports.iter().map(|name| import(name, Vec::new())).collect();
@@ -262,6 +266,21 @@ impl<'a> Case<'a> {
         if let Some(Err(why)) = basis.settings.as_ref().map(|settings| settings.admit(binding)) {
             self.fault(&why.to_string());
         }
+    }
+}
+
+fn review_view(view: reviewing::View) -> ReviewView {
+    ReviewView {
+        reviewer: view.reviewer.unwrap_or_else(|| "nobody who counts".to_owned()),
+        at: view.at,
+        expires: view.expires,
+        state: match view.state {
+            "valid" => ReviewState::Valid,
+            "expired" => ReviewState::Expired,
+            "unsigned" => ReviewState::Unsigned,
+            _ => ReviewState::Outdated,
+        },
+        why: (!view.why.is_empty()).then(|| visible(&view.why.join("; "))),
     }
 }
 
