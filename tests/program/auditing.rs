@@ -186,6 +186,7 @@ fn suppressed() {
     assert_eq!(now["suppressed"][0]["finding"]["id"], "private-range");
     assert_eq!(now["suppressed"][0]["reason"], "a test server");
     let text = scratch.ops(&["audit"]).exits(0).stdout;
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("1 suppressed") && text.contains("a test server (until 2999-12-31)"), "{text}");
     suppressing(&scratch, "private-range", "2020-01-01");
     scratch.pin();
@@ -238,7 +239,10 @@ fn reviews() {
 
 fn published() -> Validator {
     let schema = fs::read(repository().join("tests/sarif/sarif-schema-2.1.0.json")).unwrap();
-    let schema: Value = serde_json::from_slice(&schema).unwrap();
+    let mut schema: Value = serde_json::from_slice(&schema).unwrap();
+    // Its regular expression has a bracket too many, which strict readers refuse. Nothing here has a language.
+    let language = schema["definitions"]["run"]["properties"]["language"].as_object_mut().unwrap();
+    assert_eq!(language.remove("pattern"), Some(json!("^[a-zA-Z]{2}|^[a-zA-Z]{2}-[a-zA-Z]{2}]?$")));
     jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
 }
 
