@@ -240,9 +240,11 @@ fn reviews() {
 fn published() -> Validator {
     let schema = fs::read(repository().join("tests/sarif/sarif-schema-2.1.0.json")).unwrap();
     let mut schema: Value = serde_json::from_slice(&schema).unwrap();
-    // Its regular expression has a bracket too many, which strict readers refuse. Nothing here has a language.
-    let language = schema["definitions"]["run"]["properties"]["language"].as_object_mut().unwrap();
-    assert_eq!(language.remove("pattern"), Some(json!("^[a-zA-Z]{2}|^[a-zA-Z]{2}-[a-zA-Z]{2}]?$")));
+    // One regular expression in it has a bracket too many, which strict readers refuse. Nothing here has a language.
+    for of in ["run", "toolComponent"] {
+        let language = schema["definitions"][of]["properties"]["language"].as_object_mut().unwrap();
+        assert_eq!(language.remove("pattern"), Some(json!("^[a-zA-Z]{2}|^[a-zA-Z]{2}-[a-zA-Z]{2}]?$")));
+    }
     jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
 }
 

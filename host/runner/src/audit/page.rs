@@ -3,6 +3,8 @@
 //! Order: the binding is read once, compared with the lock, then parsed; the component is read once, compared with the
 //! lock, then inspected. A step that fails leaves its words in the page and ends nothing.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use ops_policy::binding::Binding;
@@ -28,6 +30,8 @@ use crate::workspace::{BINDINGS, Workspace};
 
 /// The longest text of a fault, in bytes.
 const FAULT: usize = 2000;
+/// The largest component that was built again, in bytes: more than the workspace would hold.
+const REBUILT: u64 = 256 * 1024 * 1024;
 
 /// One capability with what the findings need to know of it.
 pub(super) struct Case<'a> {
@@ -284,13 +288,20 @@ fn review_view(view: reviewing::View) -> ReviewView {
     }
 }
 
-/// Compares a component with the file of the same name in a folder.
+/// Compares a component with the file of the same name in a folder. What is no regular file, or larger than a component
+/// may be, is as good as none.
 fn compare(folder: &Path, component: &str, digest: Digest) -> Rebuilt {
-    let name = component.rsplit('/').next().unwrap_or(component);
-    match std::fs::read(folder.join(name)).map(|bytes| Digest::of(&bytes)) {
-        Err(_) => Rebuilt::Missing,
-        Ok(found) if found == digest => Rebuilt::Same,
-        Ok(found) => Rebuilt::Differs(found),
+    let path = folder.join(component.rsplit('/').next().unwrap_or(component));
+    let is_fit = path.metadata().is_ok_and(|about| about.is_file() && about.len() <= REBUILT);
+    let read = || {
+        let mut bytes = Vec::new();
+        File::open(&path)?.take(REBUILT).read_to_end(&mut bytes)?;
+        std::io::Result::Ok(Digest::of(&bytes))
+    };
+    match is_fit.then(read) {
+        None | Some(Err(_)) => Rebuilt::Missing,
+        Some(Ok(found)) if found == digest => Rebuilt::Same,
+        Some(Ok(found)) => Rebuilt::Differs(found),
     }
 }
 
