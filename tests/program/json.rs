@@ -86,7 +86,7 @@ impl Judge {
     /// The command is the first one or two words.
     fn run(&self, scratch: &Scratch, words: &[&str], code: i32) -> Ran {
         let ran = scratch.ops(words).exits(code);
-        let one = ["status", "doctor", "sync", "explain", "inspect", "suggest"].contains(&words[0]);
+        let one = ["status", "doctor", "sync", "explain", "inspect", "suggest", "audit"].contains(&words[0]);
         let command = words[..if one { 1 } else { 2 }].join(" ");
         self.valid(&command, &ran.json());
         self.ran.lock().unwrap().insert(command);
@@ -137,6 +137,7 @@ fn looked_at(judge: &Judge, scratch: &Scratch) {
     // Before there is a lock, too.
     judge.run(scratch, &["status", "--json"], 1);
     judge.run(scratch, &["doctor", "--json"], 1);
+    judge.run(scratch, &["audit", "--json"], 0);
     scratch.place("guest-echo");
     scratch.write_binding(ECHO);
     judge.run(scratch, &["sync", "--check", "--json"], 1);
@@ -196,6 +197,8 @@ fn recorded(judge: &Judge, scratch: &Scratch) {
         judge.run(scratch, &["runs", "show", key, "--json"], 0);
     }
     judge.run(scratch, &["runs", "list", "--json"], 0);
+    judge.run(scratch, &["audit", "--json"], 0);
+    judge.run(scratch, &["audit", "communications.mail.send.test", "--fail-on", "high", "--json"], 0);
     judge.run(scratch, &["receipts", "verify", "--all", "--json"], 0);
     judge.run(scratch, &["receipts", "key", "--json"], 0);
     judge.run(scratch, &["receipts", "prove", keys[0], "--json"], 0);

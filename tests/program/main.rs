@@ -12,6 +12,7 @@
 )]
 
 mod audit;
+mod auditing;
 mod cli;
 mod confinement;
 mod contention;
@@ -72,6 +73,7 @@ fn main() {
         verify_gates::trials(),
         width::trials(),
         audit::trials(),
+        auditing::trials(),
         replay::trials(),
         report::trials(),
         reviewing::trials(),

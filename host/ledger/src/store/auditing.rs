@@ -128,3 +128,52 @@ impl Ledger {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::ReceiptFilter;
+    use super::super::sample::Sample;
+    use super::*;
+
+    const CAPABILITY: &str = "communications.mail.send.test";
+
+    fn named(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn each_capability_has_its_newest_and_no_more() {
+        let sample = Sample::with_rounds(3);
+        let ledger = &sample.ledger;
+        let all = ledger.receipts(&ReceiptFilter { capability: None, status: None, limit: 100 }).unwrap();
+        let newest = ledger.newest(&named(&[CAPABILITY, "no.such"]), 100).unwrap();
+        let keys = |newest: &[Newest]| newest.iter().map(|newest| newest.run.clone()).collect::<Vec<_>>();
+        assert_eq!(keys(&newest), all.iter().map(|row| row.run.clone()).collect::<Vec<_>>());
+        assert_eq!(keys(&ledger.newest(&named(&[CAPABILITY]), 2).unwrap()), keys(&newest[..2]));
+        assert_eq!(ledger.newest(&named(&["no.such"]), 2).unwrap(), []);
+        assert_eq!(ledger.newest(&named(&[CAPABILITY]), 0).unwrap(), []);
+    }
+
+    #[test]
+    fn bundles_come_in_the_order_that_is_asked_for() {
+        let sample = Sample::with_rounds(1);
+        let newest = sample.ledger.newest(&named(&[CAPABILITY]), 2).unwrap();
+        let [first, second] = newest.as_slice() else { panic!("{newest:?}") };
+        let bundles = sample.ledger.bundles(&[second.sequence, 1_000_000, first.sequence]).unwrap();
+        let stored = |run: &str| Some(sample.ledger.receipt(run).unwrap().bundle);
+        assert_eq!(bundles, [stored(&second.run), None, stored(&first.run)]);
+    }
+
+    #[test]
+    fn approvals_come_the_newest_first() {
+        let sample = Sample::with_rounds(3);
+        let approvals = sample.ledger.newest_approvals(2).unwrap();
+        let plans: Vec<_> = approvals.iter().map(|approval| approval.plan.as_str()).collect();
+        assert_eq!(plans, ["p2", "p1"]);
+        assert!(
+            approvals
+                .iter()
+                .all(|approval| approval.capability == CAPABILITY && approval.how == ApprovalHow::Signed)
+        );
+    }
+}

@@ -6,6 +6,7 @@
 mod approval;
 mod grants;
 mod powers;
+mod reviews;
 mod secrets;
 #[cfg(test)]
 mod tests;
@@ -48,6 +49,7 @@ fn of_case(basis: &Basis, case: &Case<'_>) -> Vec<Finding> {
     found.extend(approval::confirmed(case));
     found.extend(approval::piped(case));
     found.extend(secrets::not_admitted(case, basis));
+    found.extend(reviews::state(case, basis));
     found.extend(used::never(case));
     found.extend(used::asked_for_more(case));
     found.extend(used::damaged(case));

@@ -3,6 +3,8 @@
 //! Order: the binding is read once, compared with the lock, then parsed; the component is read once, compared with the
 //! lock, then inspected. A step that fails leaves its words in the page and ends nothing.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use ops_policy::binding::Binding;
@@ -19,14 +21,17 @@ use ops_sandbox::inspect::{self, Inspection};
 
 use super::basis::{About, Basis, Lines, not_in_lock, unreadable};
 use super::uses::Uses;
-use super::{Claims, Finding, Import, Page, ServiceView, rows};
+use super::{Claims, Finding, Import, Page, ReviewState, ReviewView, ServiceView, rows};
 use crate::pinned::binding_file;
+use crate::reviewing;
 use crate::rights_text::ways;
 use crate::runner::Runner;
 use crate::workspace::{BINDINGS, Workspace};
 
 /// The longest text of a fault, in bytes.
 const FAULT: usize = 2000;
+/// The largest component that was built again, in bytes: more than the workspace would hold.
+const REBUILT: u64 = 256 * 1024 * 1024;
 
 /// One capability with what the findings need to know of it.
 pub(super) struct Case<'a> {
@@ -175,6 +180,9 @@ impl<'a> Case<'a> {
         self.page.component = workspace.shown(&binding.component);
         self.component = basis.lock.as_ref().and_then(|lock| lock.components.get(&binding.component));
         if let Some(component) = self.component {
+            let pinned = basis.pinned.as_ref();
+            let view = pinned.and_then(|pinned| pinned.review(&self.page.capability, component, basis.now));
+            self.page.review = view.map(review_view);
             self.page.summary = visible(&component.manifest.summary);
             self.page.version = Some(visible(&component.manifest.version));
             self.page.imports = component.imports.iter().map(|name| import(name, Vec::new())).collect();
@@ -265,13 +273,35 @@ impl<'a> Case<'a> {
     }
 }
 
-/// Compares a component with the file of the same name in a folder.
+fn review_view(view: reviewing::View) -> ReviewView {
+    ReviewView {
+        reviewer: view.reviewer.unwrap_or_else(|| "nobody who counts".to_owned()),
+        at: view.at,
+        expires: view.expires,
+        state: match view.state {
+            "valid" => ReviewState::Valid,
+            "expired" => ReviewState::Expired,
+            "unsigned" => ReviewState::Unsigned,
+            _ => ReviewState::Outdated,
+        },
+        why: (!view.why.is_empty()).then(|| visible(&view.why.join("; "))),
+    }
+}
+
+/// Compares a component with the file of the same name in a folder. What is no regular file, or larger than a component
+/// may be, is as good as none.
 fn compare(folder: &Path, component: &str, digest: Digest) -> Rebuilt {
-    let name = component.rsplit('/').next().unwrap_or(component);
-    match std::fs::read(folder.join(name)).map(|bytes| Digest::of(&bytes)) {
-        Err(_) => Rebuilt::Missing,
-        Ok(found) if found == digest => Rebuilt::Same,
-        Ok(found) => Rebuilt::Differs(found),
+    let path = folder.join(component.rsplit('/').next().unwrap_or(component));
+    let is_fit = path.metadata().is_ok_and(|about| about.is_file() && about.len() <= REBUILT);
+    let read = || {
+        let mut bytes = Vec::new();
+        File::open(&path)?.take(REBUILT).read_to_end(&mut bytes)?;
+        std::io::Result::Ok(Digest::of(&bytes))
+    };
+    match is_fit.then(read) {
+        None | Some(Err(_)) => Rebuilt::Missing,
+        Some(Ok(found)) if found == digest => Rebuilt::Same,
+        Some(Ok(found)) => Rebuilt::Differs(found),
     }
 }
 

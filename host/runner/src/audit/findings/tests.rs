@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::super::basis::Lines;
 use super::super::page::{Rebuilt, import, limits, service_view};
 use super::super::uses::{Uses, key};
-use super::super::{Claims, DeniedView, LockView, Page, ServiceView, rows};
+use super::super::{Claims, DeniedView, LockView, Page, ReviewState, ReviewView, ServiceView, rows};
 use super::*;
 
 /// Kinds of which tests/program/auditing.rs has the tests: they are about files, receipts and the lock.
@@ -199,6 +199,20 @@ fn denied(case: &mut Case<'_>, current: bool) {
         current,
     };
     case.page.denied = vec![view];
+}
+
+fn reviewed(change: fn(&mut Case<'_>)) -> Sample {
+    Sample::of("safety: read-only\n").changed(change)
+}
+
+fn review(case: &mut Case<'_>, state: ReviewState) {
+    case.page.review = Some(ReviewView {
+        reviewer: "alice".into(),
+        at: "2026-01-01T00:00:00Z".into(),
+        expires: "2026-02-01T00:00:00Z".into(),
+        state,
+        why: Some("w".into()),
+    });
 }
 
 fn mutating(approval: &str, rest: &str) -> Sample {
@@ -423,6 +437,43 @@ fn table() -> Vec<(&'static str, Sample, Severity, Option<u64>, Sample)> {
         ("secret-not-admitted", secret("none"), Medium, Some(7), secret("web")),
         ("secret-not-admitted", secret("else"), Medium, Some(7), secret("two")),
         (
+            "review-missing",
+            Sample::of("safety: read-only\n").settings("workspace: demo\nrequire: {review: read-only}\n"),
+            High,
+            Some(1),
+            Sample::of("safety: read-only\n").settings("workspace: demo\nrequire: {review: mutating}\n"),
+        ),
+        (
+            "review-outdated",
+            reviewed(|case| review(case, ReviewState::Outdated)),
+            Medium,
+            Some(1),
+            reviewed(|_| {}),
+        ),
+        (
+            "review-outdated",
+            reviewed(|case| review(case, ReviewState::Outdated))
+                .settings("workspace: demo\nrequire: {review: read-only}\n"),
+            High,
+            Some(1),
+            reviewed(|case| review(case, ReviewState::Valid))
+                .settings("workspace: demo\nrequire: {review: read-only}\n"),
+        ),
+        (
+            "review-expired",
+            reviewed(|case| review(case, ReviewState::Expired)),
+            Medium,
+            Some(1),
+            reviewed(|case| review(case, ReviewState::Valid)),
+        ),
+        (
+            "review-unsigned",
+            reviewed(|case| review(case, ReviewState::Unsigned)),
+            Medium,
+            Some(1),
+            reviewed(|case| review(case, ReviewState::Valid)),
+        ),
+        (
             "asked-for-more",
             Sample::reads(GET).needing(get()).changed(|case| denied(case, true)),
             Medium,
@@ -457,10 +508,6 @@ fn each_kind_fires_where_it_should_and_keeps_quiet_where_not() {
 fn no_kind_is_without_a_test() {
     let mut tested: BTreeMap<&str, ()> = table().into_iter().map(|(id, ..)| (id, ())).collect();
     tested.extend(ELSEWHERE.map(|id| (id, ())));
-    tested.extend(REVIEWS.map(|id| (id, ())));
     let kinds: BTreeSet<_> = KINDS.iter().map(|kind| kind.id).collect();
     assert_eq!(tested.into_keys().collect::<BTreeSet<_>>(), kinds);
 }
-
-/// Those of reviews, tested in tests/program/auditing.rs too, where reviews are signed.
-const REVIEWS: [&str; 4] = ["review-missing", "review-outdated", "review-expired", "review-unsigned"];
