@@ -33,6 +33,7 @@ mod records;
 mod refusals;
 mod replay;
 mod reviewing;
+mod reviewing_docs;
 mod schedule;
 mod secrets;
 mod seeds;
@@ -73,6 +74,7 @@ fn main() {
         audit::trials(),
         replay::trials(),
         reviewing::trials(),
+        reviewing_docs::trials(),
         upgrade::trials(),
         fixture::trials(),
         invoke::trials(),
