@@ -35,6 +35,7 @@ mod refusals;
 mod replay;
 mod report;
 mod reviewing;
+mod reviewing_docs;
 mod schedule;
 mod secrets;
 mod seeds;
@@ -77,6 +78,7 @@ fn main() {
         replay::trials(),
         report::trials(),
         reviewing::trials(),
+        reviewing_docs::trials(),
         upgrade::trials(),
         fixture::trials(),
         invoke::trials(),
