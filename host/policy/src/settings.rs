@@ -200,6 +200,7 @@ impl Settings {
             infisical: None,
             agents: BTreeMap::new(),
             require: Require::default(),
+            audit: audit::Audit::default(),
         }
     }
 
