@@ -10,6 +10,7 @@ use ops_tests::skip;
 use serde_json::json;
 
 use crate::hostile::yard::Yard;
+use crate::unknown::{UNDO_RULES, machines, site};
 
 const ASKS: &str = "test.guest.asks";
 
@@ -19,6 +20,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("a_patch_narrows_to_what_was_done", narrows),
         trial("runs_are_chosen_and_the_others_are_told_of", chosen),
+        trial("effects_of_plans_and_their_undos_count_as_used", effects),
         trial("of_bodies_that_are_not_kept_nothing_is_guessed", not_kept),
         trial("the_simulated_stack_keeps_what_its_needs_name", simulated),
     ]
@@ -155,6 +157,30 @@ fn chosen() {
     fs::write(&wasm, bytes).unwrap();
     scratch.pin();
     scratch.ops(&["suggest", ASKS]).exits(2).says("another component");
+}
+
+fn effects() {
+    const NAME: &str = "test.guest.sets-up";
+    let server = machines("");
+    let more = "      - {id: wipe, method: PUT, path: /machines/**, effect: mutate}   # never used\n";
+    let scratch = site(&server, &format!("{more}{UNDO_RULES}"));
+    let call = |machine: &'static str| ["cap", "run", NAME, "--machine", machine, "--note", "hello"];
+    // Plans that nobody has carried out yet are enough.
+    scratch.ops(&call("m1")).exits(3);
+    let told = applied(&scratch, NAME);
+    let text = fs::read_to_string(scratch.path(&format!("ops/bindings/{NAME}.yaml"))).unwrap();
+    assert!(!text.contains("wipe") && text.contains("path: /machines/m1/clone"), "{text}");
+    for (id, path) in [("remove", "\"/machines/{m}\""), ("stop", "\"/machines/{m}/stop\"")] {
+        assert!(text.contains(&format!("id: {id}, ")) && text.contains(&format!("path: {path}")), "{text}");
+    }
+    assert!(told.stderr.contains("for-undo: "), "{}", told.stderr);
+    // What is asked only once an effect has been answered is in no plan, and that is said.
+    assert!(told.stderr.contains("none of these runs carried its effects out"), "{}", told.stderr);
+    let denied = scratch.ops(&["explain", NAME, "GET", "web:/machines/m1/task"]);
+    assert_eq!(denied.code, 1, "{}", denied.stdout);
+
+    scratch.write_binding(&text.replace("path: /machines/m1, ", "path: \"/machines/{m}\", "));
+    scratch.ops(&call("m2")).exits(4).says("POST");
 }
 
 fn not_kept() {

@@ -66,6 +66,9 @@ pub struct Suggested {
     pub denied: Vec<Denied>,
 }
 
+/// The runs to learn from; and of those that are none, how many, by why.
+type Chosen<'a> = (Vec<Cow<'a, Run>>, BTreeMap<String, u64>);
+
 impl Runner {
     /// Suggests a narrower binding.
     ///
@@ -91,7 +94,7 @@ impl Runner {
         let (chosen, left_out) = self.chosen(ask, &capability, &past, &rights)?;
         let mut observed = observe::together(&chosen);
         observed.started = self.started(&capability, &chosen)?;
-        let suggestion = suggest::suggest(&capability.binding, &capability.manifest, &observed)
+        let mut suggestion = suggest::suggest(&capability.binding, &capability.manifest, &observed)
             .map_err(|error| Ending::denied("suggest", error.to_string()))?;
         let written = suggest::rewrite(&text, &capability.binding, &suggestion.binding).ok_or_else(|| {
             Ending::denied("suggest", "the suggested binding cannot be written; please report it")
@@ -104,7 +107,6 @@ impl Runner {
             &observe::together(&past.iter().collect::<Vec<_>>()),
         );
         let file = self.in_repository(&binding_file(name));
-        let mut suggestion = suggestion;
         suggestion.unknown.extend(observe::unknown(&chosen));
         Ok(Suggested {
             capability: name.clone(),
@@ -143,7 +145,7 @@ impl Runner {
         capability: &Capability,
         past: &'a [Run],
         rights: &Rights,
-    ) -> Result<(Vec<Cow<'a, Run>>, BTreeMap<String, u64>), Ending> {
+    ) -> Result<Chosen<'a>, Ending> {
         let mut candidates = Vec::new();
         let mut room = observe::MOST_BYTES;
         for key in ask.from.iter().take(MOST_RUNS as usize) {

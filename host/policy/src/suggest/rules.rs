@@ -41,8 +41,9 @@ pub(super) fn service(
     for rule in &old.rules {
         let place = format!("{place}.rules.{}", rule.id);
         match used(rule) {
-            [] if rule.only_undo => {
-                notes.step(Generalisation::ForUndo, place, "the rule stays");
+            // What an effect stated as its undo is one of those that may come.
+            _ if rule.only_undo => {
+                notes.step(Generalisation::ForUndo, place, "the rule stays as it is");
                 new.rules.push(rule.clone());
             }
             [] => notes.step(Generalisation::NotUsed, place, "the rule goes"),

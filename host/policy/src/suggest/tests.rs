@@ -96,6 +96,7 @@ fn observed() -> Observed {
             asked(Door::Fetch, "web", "GET", "/o/a/b", None),
             asked(Door::Fetch, "web", "GET", "/o/c", None),
             asked(Door::Perform, "web", "POST", "/jmap/", Some(&jmap("Email/set"))),
+            asked(Door::Undo, "web", "DELETE", "/m/1", None),
             // Denied today, so no part of it.
             asked(Door::Fetch, "web", "GET", "/secret", None),
             asked(Door::Fetch, "nobody", "GET", "/", None),
@@ -131,7 +132,7 @@ starts: [s.b]
 limits: {requests: 10}
 ";
     assert_eq!(suggestion.binding, binding(expected));
-    assert_eq!((suggestion.proof.decided, suggestion.proof.by_path), (5, 0));
+    assert_eq!((suggestion.proof.decided, suggestion.proof.by_path), (6, 0));
     let used: BTreeSet<_> = suggestion.steps.iter().map(|step| step.by).collect();
     let all = [
         Generalisation::NotNeeded,

@@ -83,7 +83,7 @@ impl Editor<'_> {
             self.rules(&format!("{path}/rules"), old, new)?;
             self.items(&format!("{path}/secrets"), &old.secrets, |secret| new.secrets.contains(secret))?;
             if old.addresses != new.addresses {
-                let ranges: Vec<_> = new.addresses.iter().map(|range| text(&range.to_string())).collect();
+                let ranges: Vec<_> = new.addresses.iter().map(write_whole::range).collect();
                 let addresses = format!("{path}/addresses");
                 match ranges.as_slice() {
                     [] => self.remove(&path, &[addresses])?,
@@ -214,7 +214,9 @@ impl Editor<'_> {
                 true => between(place, &entries, &gone)?,
                 false => self.lines(place)?,
             };
-            self.above(place);
+            if !place.in_flow {
+                self.above(place);
+            }
             self.edits.push((range, String::new()));
         }
         Some(())
@@ -316,7 +318,7 @@ fn between(place: &Place, entries: &[Place], gone: &[Place]) -> Option<Range<usi
     if let Some(next) = entries.get(number + 1) {
         return Some(place.entry.start..next.entry.start);
     }
-    let kept = entries.iter().filter(|entry| !gone.contains(entry)).last();
+    let kept = entries.iter().rfind(|entry| !gone.contains(entry));
     Some(kept.map_or(place.entry.start, |kept| kept.entry.end)..place.entry.end)
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use ipnet::IpNet;
+
 use crate::approval::{Accept, Mode};
 use crate::binding::{Binding, Record};
 use crate::body::Predicate;
@@ -104,8 +106,7 @@ fn service(file: &mut String, name: &str, service: &Service) {
         None => {}
     }
     if !service.addresses.is_empty() {
-        let ranges = service.addresses.iter().map(|range| text(&range.to_string()));
-        let _ = writeln!(file, "    addresses: [{}]", list(ranges));
+        let _ = writeln!(file, "    addresses: [{}]", list(service.addresses.iter().map(range)));
     }
     if let Some(credential) = &service.credential {
         let form = text(&format!("{}{{}}{}", credential.before, credential.after));
@@ -157,6 +158,14 @@ pub(super) fn body(conditions: &[Predicate]) -> String {
         format!("{}: [{}]", text(condition.pointer()), list(condition.allowed().iter().map(scalar)))
     });
     format!("{{{}}}", list(conditions))
+}
+
+/// A range. Only those of IPv6 have colons, which are YAML's own.
+pub(super) fn range(range: &IpNet) -> String {
+    match range {
+        IpNet::V4(range) => range.to_string(),
+        IpNet::V6(range) => text(&range.to_string()),
+    }
 }
 
 fn limits(file: &mut String, limits: &Limits) {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
 
-use ops_ledger::receipt::{Receipt, Status};
+use ops_ledger::receipt::{EffectOutcome, EffectRecord, Receipt, Status};
 use ops_ledger::store::StoredReceipt;
 use ops_policy::decide::Door;
 use ops_policy::digest::Digest;
@@ -35,6 +35,8 @@ pub(super) struct Run {
     /// The digest of its component, hex.
     pub(super) component: Option<String>,
     observed: Observed,
+    /// Whether it has effects, and whether one of them was sent.
+    effects: (bool, bool),
     /// Why its requests are not known whole, where they are not.
     unrecorded: Option<String>,
 }
@@ -74,7 +76,11 @@ impl Runner {
                 unrecorded = (!observed.told.is_empty()).then(|| error.to_string());
             }
         }
+        let was_sent = |effect: &EffectRecord| {
+            matches!(effect.outcome, EffectOutcome::Performed | EffectOutcome::Started)
+        };
         Ok(Run {
+            effects: (!receipt.effects.is_empty(), receipt.effects.iter().any(was_sent)),
             key: stored.summary.run.clone(),
             status: stored.summary.status,
             component: receipt.definition.component.map(|component| component.digest.hex()),
@@ -193,9 +199,15 @@ pub(super) fn together<R: Deref<Target = Run>>(runs: &[R]) -> Observed {
 /// What is not known of the runs, for people.
 pub(super) fn unknown<R: Deref<Target = Run>>(runs: &[R]) -> Vec<String> {
     let unrecorded = runs.iter().filter_map(|run| Some((&run.key, run.unrecorded.as_ref()?)));
-    unrecorded
+    let mut unknown: Vec<_> = unrecorded
         .map(|(key, why)| {
             format!("{key}: {why}; its receipt has method, path and address, and no query key, header field or body")
         })
-        .collect()
+        .collect();
+    if runs.iter().any(|run| run.effects.0) && !runs.iter().any(|run| run.effects.1) {
+        let text = "none of these runs carried its effects out, so what the capability asks once they are answered is not \
+                    known, and would be denied";
+        unknown.push(text.to_owned());
+    }
+    unknown
 }

@@ -48,15 +48,19 @@ impl Suggested {
         let proof = self.suggestion.proof;
         let _ = writeln!(
             text,
-            "held against today's binding: each of {} is in it; {} decided again, all allowed; {} by method and path",
+            "held against today's binding, which has each of its {}; decided again: {}, all allowed{}",
             counted(proof.rights, "right"),
             counted(proof.decided, "request"),
-            proof.by_path,
+            if proof.by_path > 0 {
+                format!(", and {} by method and path", proof.by_path)
+            } else {
+                String::new()
+            },
         );
         if self.patch.is_some() {
             let _ = write!(
                 text,
-                "it is applied by a person: look at it, `git apply` it where {} lies, then `ops pin`",
+                "nothing was changed: look at the patch of {}, `git apply` it, then `ops pin`",
                 self.file
             );
         }
