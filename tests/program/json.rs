@@ -86,7 +86,8 @@ impl Judge {
     /// The command is the first one or two words.
     fn run(&self, scratch: &Scratch, words: &[&str], code: i32) -> Ran {
         let ran = scratch.ops(words).exits(code);
-        let one = ["status", "doctor", "sync", "explain", "inspect", "suggest", "audit"].contains(&words[0]);
+        let one = ["status", "doctor", "sync", "explain", "inspect", "suggest", "audit", "diff"]
+            .contains(&words[0]);
         let command = words[..if one { 1 } else { 2 }].join(" ");
         self.valid(&command, &ran.json());
         self.ran.lock().unwrap().insert(command);
@@ -167,6 +168,10 @@ fn looked_at(judge: &Judge, scratch: &Scratch) {
 fn planned(judge: &Judge, scratch: &Scratch) {
     judge.run(scratch, &["cap", "run", "test.guest.echo", "--text", "hi", "--json"], 0);
     judge.run(scratch, &["suggest", "test.guest.echo", "--json"], 0);
+    judge.run(scratch, &["diff", "--json"], 0);
+    let binding = "ops/bindings/test.guest.echo.yaml";
+    scratch.write("other.yaml", &format!("{ECHO}config: {{greeting: hello}}\n"));
+    judge.run(scratch, &["diff", binding, "other.yaml", "--fail-on", "moved", "--json"], 1);
     judge.run(scratch, &["cap", "run", "test.guest.echo", "--no-such", "--json"], 2);
     judge.run(scratch, &["loops", "list", "--json"], 2);
     let plan = judge.run(scratch, &CALL, 3).plan();

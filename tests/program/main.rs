@@ -18,6 +18,7 @@ mod confinement;
 mod contention;
 mod corpus;
 mod crash;
+mod diffs;
 mod faults;
 mod fixture;
 mod hostile;
@@ -68,6 +69,7 @@ fn main() {
         torture::trials(),
         unknown::trials(),
         crash::trials(),
+        diffs::trials(),
         faults::trials(),
         verify::trials(),
         verify_docs::trials(),

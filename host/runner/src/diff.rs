@@ -131,7 +131,8 @@ fn side(named: &str, workspace: &dyn Fn() -> Result<Workspace, String>) -> Resul
         let signed = SignedLock::parse(named, &bytes).map_err(|error| error.to_string())?;
         let workspace = workspace()?;
         let text = |path: &str, digest: &Digest| text_of(&workspace, path, digest);
-        return Ok(Side::Workspace(Box::new(missing_texts(of_lock(&signed.lock, &text)))));
+        let taken = missing_texts(of_lock(&signed.lock, &text));
+        return Ok(Side::Workspace(Box::new(Taken { folder: workspace.shown(""), ..taken })));
     }
     if name == APPROVERS {
         return Approvers::parse(named, &bytes).map(Side::Approvers).map_err(|error| error.to_string());
@@ -187,6 +188,7 @@ pub(crate) fn workspaces(old: &Taken, new: &Taken) -> Differences {
         };
         let places = file.as_ref().and_then(|file| places.get(file)).filter(|_| !change.at.is_empty());
         let line = places.map(|places| places.nearest_line(&change.at));
+        let file = file.map(|file| format!("{}{file}", new.folder));
         Difference { change, file, line }
     };
     let is_new = |name: &&String| !old.snapshot.bindings.contains_key(*name);

@@ -19,7 +19,7 @@ use similar::TextDiff;
 
 use crate::diff;
 use crate::reviewing;
-use crate::snapshot::of_lock;
+use crate::snapshot::{Taken, of_lock};
 use crate::trust::Trust;
 use crate::workspace::{APPROVERS, BINDINGS, LOCK, SETTINGS, Workspace, private_folder, replace};
 
@@ -196,6 +196,7 @@ fn shown(
 ) -> String {
     let before = old.map(|old| of_lock(old, &|_, digest| kept(workspace, digest).map(String::into_bytes)));
     let after = of_lock(new, &|path, _| texts.get(path).map(|text| text.clone().into_bytes()));
+    let after = Taken { folder: workspace.shown(""), ..after };
     let mut text = diff::workspaces(&before.unwrap_or_default(), &after).text();
     for (path, digest) in &new.files {
         let before = old.and_then(|old| old.files.get(path)).filter(|before| *before != digest);

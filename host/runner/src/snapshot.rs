@@ -32,12 +32,16 @@ pub(crate) struct Taken {
     pub(crate) texts: BTreeMap<String, Vec<u8>>,
     /// What could not be had, for people.
     pub(crate) notes: Vec<String>,
+    /// The workspace's folder as people see it, with a slash at the end; empty where that is not known.
+    pub(crate) folder: String,
 }
 
 /// Where files come from.
 pub(crate) trait Files {
     /// The bytes of a file by its path in the workspace; none where it is not there.
     fn read(&mut self, path: &str) -> Result<Option<Vec<u8>>, String>;
+    /// The workspace's folder as people see it, with a slash at the end.
+    fn folder(&self) -> String;
     /// The names of the files under `bindings/` that end in `.yaml`, sorted.
     fn bindings(&mut self) -> Result<Vec<String>, String>;
 }
@@ -50,6 +54,10 @@ impl Files for &Workspace {
         Workspace::read(self, path).map(Some).map_err(|error| error.to_string())
     }
 
+    fn folder(&self) -> String {
+        self.shown("")
+    }
+
     fn bindings(&mut self) -> Result<Vec<String>, String> {
         self.list(BINDINGS, ".yaml").map_err(|error| error.to_string())
     }
@@ -60,7 +68,7 @@ pub(crate) fn of_files(
     files: &mut dyn Files,
     ask: &dyn Fn(&[u8]) -> Result<Shape, String>,
 ) -> Result<Taken, String> {
-    let mut taken = Taken::default();
+    let mut taken = Taken { folder: files.folder(), ..Taken::default() };
     let settings = files.read(SETTINGS)?.ok_or_else(|| format!("there is no {SETTINGS} in it"))?;
     taken.snapshot.settings = Some(Settings::parse(SETTINGS, &settings).map_err(|error| error.to_string())?);
     taken.keep(SETTINGS, settings);
@@ -230,6 +238,11 @@ pub(crate) fn read_file(path: &Path) -> Result<Option<Vec<u8>>, String> {
 impl Files for Folder<'_> {
     fn read(&mut self, path: &str) -> Result<Option<Vec<u8>>, String> {
         read_file(&self.0.join(path))
+    }
+
+    fn folder(&self) -> String {
+        let name = self.0.file_name().map(|name| name.to_string_lossy().into_owned());
+        name.map(|name| format!("{name}/")).unwrap_or_default()
     }
 
     fn bindings(&mut self) -> Result<Vec<String>, String> {

@@ -34,7 +34,7 @@ pub fn components(old: &Shape, new: &Shape) -> Vec<Change> {
     for change in &mut changes {
         unstated(change, new, &needs);
     }
-    let asks_for_others = changes.iter().any(|change| change.class != Class::Unchanged);
+    let asks_for_others = !changes.is_empty();
     match (&old.manifest, &new.manifest) {
         (Some(old), Some(new)) => {
             changes.extend(rights(PART, &needed(old), &needs));

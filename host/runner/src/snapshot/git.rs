@@ -92,6 +92,10 @@ impl Files for Revision {
         Ok(Some(bytes))
     }
 
+    fn folder(&self) -> String {
+        self.prefix.clone()
+    }
+
     fn bindings(&mut self) -> Result<Vec<String>, String> {
         let tree = format!("{}:{}{BINDINGS}", self.commit, self.prefix);
         // A revision without bindings has no such folder.

@@ -1,0 +1,3 @@
+(component
+  (import "ops:capability/fetch@0.1.0" (instance (export "fetch" (func))))
+)
