@@ -25,6 +25,7 @@ use crate::scalar::Setting;
 use crate::service::Tls;
 use crate::visible::visible;
 
+pub(crate) use of::HEADER;
 pub use of::{Held, granted, imported, needed};
 pub use requests::Requests;
 
@@ -270,7 +271,9 @@ impl Limit {
     pub fn amount(self, most: u64) -> String {
         let units: &[(u64, &str)] = match self {
             Self::Requests => &[],
-            Self::Time | Self::Wait => &[(3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")],
+            Self::Time | Self::Wait => {
+                &[(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")]
+            }
             Self::Memory | Self::Response | Self::Output => {
                 &[(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, " bytes")]
             }

@@ -21,7 +21,8 @@ pub(super) fn alone(right: &Right) -> Class {
 /// The class of a right in whose place another stands that is neither more nor less.
 pub(super) fn other(right: &Right) -> Class {
     match right {
-        Right::Config { .. } | Right::Kept(_) | Right::Beside(_) => Class::Moved,
+        // The same secret goes to the same place.
+        Right::Config { .. } | Right::Kept(_) | Right::Beside(_) | Right::Secret { .. } => Class::Moved,
         _ => Class::Widened,
     }
 }
@@ -122,6 +123,9 @@ pub(super) fn changed(was: &Right, is: &Right, class: Class, now: &[Held]) -> St
         }
         (Right::Directory { .. }, _, Class::Widened) => "it reads more files, or other ones".to_owned(),
         (Right::Directory { .. }, _, _) => "it sees or changes less there".to_owned(),
+        (Right::Secret { secret, .. }, _, Class::Moved) => {
+            format!("the secret `{secret}` goes out in another header, or in another form")
+        }
         (Right::Config { .. }, _, _) => "it sees another value".to_owned(),
         (Right::Limit { of, .. }, _, Class::Widened) => format!("it may use more {}", of.as_str()),
         (Right::Limit { of, .. }, _, _) => format!("it may use less {}", of.as_str()),

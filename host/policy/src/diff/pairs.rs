@@ -4,7 +4,7 @@
 use std::mem::discriminant;
 
 use super::{Change, Class};
-use crate::right::{Held, Right};
+use crate::right::{HEADER, Held, Right};
 
 /// The right that has the place of this one in the other list: the rule with its id, the limit of the same thing.
 pub(super) fn partner<'a>(held: &Held, others: &'a [Held]) -> Option<&'a Held> {
@@ -33,6 +33,12 @@ fn same_place(one: &Held, other: &Held) -> bool {
         }
         (Right::Origin { service, .. }, Right::Origin { service: other, .. })
         | (Right::Trust { service, .. }, Right::Trust { service: other, .. }) => service == other,
+        (
+            Right::Secret { service, secret, at },
+            Right::Secret { service: other, secret: theirs, at: their_place },
+        ) => {
+            (service, secret) == (other, theirs) && at.starts_with(HEADER) && their_place.starts_with(HEADER)
+        }
         (Right::Directory { name, .. }, Right::Directory { name: other, .. }) => name == other,
         (Right::Config { key, .. }, Right::Config { key: other, .. }) => key == other,
         (Right::Limit { of, .. }, Right::Limit { of: other, .. }) => of == other,

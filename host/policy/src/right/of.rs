@@ -9,6 +9,9 @@ use crate::manifest::{Manifest, NeedKind, Safety};
 use crate::rights::needed as needed_rule;
 use crate::service::Service;
 
+/// How the place of a secret begins that goes into a header.
+pub(crate) const HEADER: &str = "the header ";
+
 /// A right and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
@@ -90,7 +93,8 @@ fn of_service(name: &str, service: &Service, all: &mut Vec<Held>) {
         all.push(Held::granted(format!("{}/{index}", at("addresses")), right));
     }
     if let Some(credential) = &service.credential {
-        let place = format!("the header {}", credential.header);
+        let place =
+            format!("{HEADER}{} as \"{}{{}}{}\"", credential.header, credential.before, credential.after);
         let right = Right::Secret { service: named(), secret: credential.secret.clone(), at: place };
         all.push(Held::granted(at("credential"), right));
     }

@@ -379,7 +379,7 @@ fn every_right_is_one_plain_line() {
             "/services/web/origin: service web at https://web.example:443",
             "/services/web/tls: service web by a certificate that tls/a.pem vouches for",
             "/services/web/addresses/0: service web dialled in 10.0.0.0/8",
-            "/services/web/credential: service web with the secret `token` in the header authorization",
+            "/services/web/credential: service web with the secret `token` in the header authorization as \"Bearer {}\"",
             "/services/web/rules/id=put/idempotency: PUT /v/{x} of web repeated where no answer comes, with a key in x-key",
             "/services/web/rules/id=put: service web with the secret `other` in /password of the body of PUT /v/{x}",
             "/services/web/rules/id=put: PUT /v/{x} of web (mutate), query k, headers x-one, where /kind: [1, \"set\"], \
