@@ -240,7 +240,10 @@ fn claimed(claims: &Claims) -> Option<String> {
     let mut said: Vec<_> =
         said.iter().filter_map(|(what, said)| Some(format!("{what} {}", said.as_ref()?))).collect();
     if !claims.producers.is_empty() {
-        said.push(format!("made with {}", claims.producers.join(", ")));
+        // Each begins with what the tool was for, which its name says as well.
+        let tools =
+            claims.producers.iter().map(|tool| tool.split_once(' ').map_or(tool.as_str(), |(_, name)| name));
+        said.push(format!("made with {}", tools.collect::<Vec<_>>().join(", ")));
     }
     (!said.is_empty()).then(|| visible(&said.join("; ")))
 }

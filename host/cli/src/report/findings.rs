@@ -43,11 +43,14 @@ impl<'a> Places<'a> {
     }
 }
 
+/// A finding with its number in the page.
+type Numbered<'a> = (usize, &'a Finding);
+
 /// The section.
 pub(super) fn section(audit: &Audit) -> Markup {
     let places = Places::of(audit);
     // By weight and kind, each with its number, by which capabilities link to it.
-    let mut groups: Vec<((Severity, &str), Vec<(usize, &Finding)>)> = Vec::new();
+    let mut groups: Vec<((Severity, &str), Vec<Numbered<'_>>)> = Vec::new();
     for (number, finding) in audit.findings.iter().enumerate() {
         let kind = (finding.severity, finding.id);
         match groups.iter_mut().find(|(known, _)| *known == kind) {
@@ -66,7 +69,7 @@ pub(super) fn section(audit: &Audit) -> Markup {
 }
 
 /// The findings of one kind.
-fn group(severity: Severity, id: &str, found: &[(usize, &Finding)], places: &Places<'_>) -> Markup {
+fn group(severity: Severity, id: &str, found: &[Numbered<'_>], places: &Places<'_>) -> Markup {
     let kind = finding::kind(id);
     let mut fixes = found.iter().map(|(_, finding)| finding.fix.as_str());
     let first = fixes.next().unwrap_or_default();

@@ -80,8 +80,8 @@ impl Claims {
     /// The claims of a whole component: of each kind, the first that its parts make, from the outside in; and every tool
     /// once. The name is its own or none: a library within has a name, too.
     pub(super) fn of(parts: &[Part]) -> Self {
-        let mut all = Self::default();
-        all.name = parts.first().and_then(|whole| whole.claims.name.clone());
+        let name = parts.first().and_then(|whole| whole.claims.name.clone());
+        let mut all = Self { name, ..Self::default() };
         for part in parts {
             let Self { version, description, authors, licence, source, revision, homepage, .. } =
                 &part.claims;
