@@ -39,6 +39,8 @@ fn tables() {
         (&["receipts", "list"], "planned"),
         (&["schedule", "list"], "CAPABILITY"),
         (&["status"], "PLAN"),
+        (&["audit"], "workspace"),
+        (&["audit", "communications.mail.send.test"], "RIGHT"),
     ] {
         let text = scratch.ops(words).exits(0).stdout;
         let table = text.lines().skip_while(|line| !line.starts_with(head));

@@ -4,6 +4,7 @@ use super::{Change, Class};
 use crate::approvers::{Approvers, Listed};
 use crate::right::{Limit, milliseconds};
 use crate::service::Tls;
+use crate::settings::audit::{Suppression, WORKSPACE};
 use crate::settings::{Infisical, Own, Require, Settings};
 
 const PART: &str = "settings";
@@ -33,6 +34,7 @@ pub fn settings(old: &Settings, new: &Settings) -> Vec<Change> {
         );
     }
     required(&old.require, &new.require, &mut changes);
+    suppressed(old, new, &mut changes);
     if old.records != new.records {
         let means = "bodies of requests and answers are kept for another time, or up to another size";
         let text = |settings: &Settings| {
@@ -155,6 +157,41 @@ fn required(old: &Require, new: &Require, changes: &mut Vec<Change>) {
             require.review.map_or_else(|| "none".to_owned(), |least| format!("{} and above", least.as_str()))
         };
         changes.push(Change::new(class, PART, means).at("/require/review").was(text(old)).is(text(new)));
+    }
+}
+
+/// What an audit no longer shows, which is less for whoever relies on it, and the reverse.
+fn suppressed(old: &Settings, new: &Settings, changes: &mut Vec<Change>) {
+    let of = |one: &Suppression| one.capability.clone().unwrap_or_else(|| WORKSPACE.to_owned());
+    let same = |one: &Suppression, other: &Suppression| {
+        one.finding == other.finding && one.capability == other.capability
+    };
+    let (before, after) = (&old.audit.suppress, &new.audit.suppress);
+    for (index, now) in after.iter().enumerate() {
+        let at = format!("/audit/suppress/{index}");
+        let (finding, of) = (now.finding, of(now));
+        let Some(then) = before.iter().find(|then| same(then, now)) else {
+            let means = format!("audits no longer show `{finding}` of {of}, until {}", now.expires);
+            changes.push(Change::new(Class::Widened, PART, means).at(&at));
+            continue;
+        };
+        if then.expires != now.expires {
+            let (class, how) = if now.expires > then.expires {
+                (Class::Widened, "longer")
+            } else {
+                (Class::Narrowed, "shorter")
+            };
+            let means = format!("audits do not show `{finding}` of {of} for {how}");
+            changes.push(Change::new(class, PART, means).at(&at).was(then.expires).is(now.expires));
+        }
+        if then.reason != now.reason {
+            let means = format!("another reason why audits do not show `{finding}` of {of}");
+            changes.push(Change::new(Class::Moved, PART, means).at(&at).was(&then.reason).is(&now.reason));
+        }
+    }
+    for gone in before.iter().filter(|then| !after.iter().any(|now| same(then, now))) {
+        let means = format!("audits show `{}` of {} again", gone.finding, of(gone));
+        changes.push(Change::new(Class::Narrowed, PART, means).at("/audit"));
     }
 }
 

@@ -92,7 +92,8 @@ fn a_power_that_no_need_is_for_is_told() {
 #[test]
 fn settings_are_compared_one_by_one() {
     let base = "workspace: demo\nsecrets: {token: {from: \"env:TOKEN\", origins: [\"https://a.example\"]}}\napprovals: {self: \
-                refused, destructive: 2, plan: 2h}\nagents: {reader: [alice]}\nrequire: {landlock: true, review: mutating}\n";
+                refused, destructive: 2, plan: 2h}\nagents: {reader: [alice]}\nrequire: {landlock: true, review: mutating}\naudit: {suppress: [{finding: \
+                private-range, capability: a.b, reason: r, expires: 2027-05-01}]}\n";
     let parse =
         |text: &str| Settings::parse("ops.yaml", text.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
     for (from, to, class) in [
@@ -109,9 +110,20 @@ fn settings_are_compared_one_by_one() {
         ("review: mutating", "review: destructive", Class::Widened),
         ("review: mutating", "review: read-only", Class::Narrowed),
         (", review: mutating", "", Class::Widened),
+        ("capability: a.b", "capability: workspace", Class::Widened),
+        ("2027-05-01", "2027-05-02", Class::Widened),
+        ("2027-05-01", "2027-04-30", Class::Narrowed),
+        ("reason: r", "reason: s", Class::Moved),
+        (
+            "audit: {suppress: [{finding: private-range, capability: a.b, reason: r, expires: 2027-05-01}]}",
+            "",
+            Class::Narrowed,
+        ),
     ] {
         let found = settings(&parse(base), &parse(&base.replace(from, to)));
-        assert_eq!(found.len(), 1, "{to}: {found:?}");
+        // What is suppressed for another is a suppression more and one less.
+        let number = if to == "capability: workspace" { 2 } else { 1 };
+        assert_eq!(found.len(), number, "{to}: {found:?}");
         assert_eq!(found[0].class, class, "{to}: {found:?}");
     }
     assert_eq!(settings(&parse(base), &parse(base)), []);

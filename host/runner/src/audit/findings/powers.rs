@@ -82,8 +82,8 @@ fn invokes(manifest: &Manifest) -> bool {
     manifest.needs.iter().any(|need| matches!(need.need, NeedKind::Invoke { .. }))
 }
 
-/// `not-reproducible`: it differs from one that was built again (high), or names no source, or no revision (low). In a
-/// workspace for development the working tree is the source, so no revision is asked for there.
+/// `not-reproducible`: it differs from one that was built again (high), or names no source, or no revision (low). Under a
+/// lock for development the working tree is the source, so neither is asked for: that lock is the finding.
 pub(super) fn not_reproducible(case: &Case<'_>, development: bool) -> Option<Finding> {
     case.digest?;
     let claims = &case.page.claims;
@@ -101,10 +101,11 @@ pub(super) fn not_reproducible(case: &Case<'_>, development: bool) -> Option<Fin
             format!("{} was not built again", case.page.component),
             "build it into the folder too, under the same name",
         ),
+        None if development => return None,
         None if claims.source.is_none() => {
             (Severity::Low, format!("{} does not name its source", case.page.component), ask)
         }
-        None if claims.revision.is_none() && !development => {
+        None if claims.revision.is_none() => {
             (Severity::Low, format!("{} names its source and not the revision", case.page.component), ask)
         }
         None => return None,
