@@ -169,13 +169,12 @@ impl Runner {
     fn left_behind(&self) -> Result<String, String> {
         let plans = self.plans().map_err(|ending| ending.message)?;
         let most = usize::try_from(MOST_LEFT_BEHIND).unwrap_or(usize::MAX);
-        let waiting =
-            plans.iter().take(most).filter(|row| row.status == "waiting" || row.status == "approved");
+        let waiting = plans.iter().filter(|row| row.status == "waiting" || row.status == "approved");
         let runs = self.runs(true, MOST_LEFT_BEHIND).map_err(|ending| ending.message)?;
-        let unknown = runs.iter().filter(|run| run.status == "unknown");
-        let plans =
-            waiting.map(|row| format!("  plan {} of {} must be made again\n", row.id, row.capability));
-        let runs = unknown.map(|run| format!("  {} can no longer be resumed, only given up\n", run.key));
+        let plans = waiting
+            .take(most)
+            .map(|row| format!("  plan {} of {} must be made again\n", row.id, row.capability));
+        let runs = runs.iter().map(|run| format!("  {} can no longer be resumed, only given up\n", run.key));
         Ok(plans.chain(runs).collect())
     }
 }
