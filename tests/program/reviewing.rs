@@ -100,7 +100,8 @@ fn whole() {
     drop(scratch.pin().says("the review of test.guest.echo is outdated by this: the binding is"));
     assert_eq!(state(&scratch), "outdated");
     assert!(row(&scratch)["review"]["why"][0].as_str().unwrap().starts_with("the binding is"));
-    scratch.ops(&SIGN).exits(0).says("the review before it: outdated, signed by alice");
+    let again = scratch.ops(&SIGN).exits(0).says("the review before it: outdated, signed by alice");
+    assert!(again.stderr.contains("    narrowed   "), "{}", again.stderr);
     assert_eq!(state(&scratch), "valid");
 }
 

@@ -21,7 +21,9 @@ pub(crate) fn trials() -> Vec<Trial> {
     let trial = |name: &str, run: fn()| skip::trial(format!("upgrade::{name}"), None, run);
     vec![
         trial("the_two_say_the_same_of_themselves", same_words),
+        trial("diff_calls_it_wider", compared),
         trial("pin_names_it_before_the_signature", pinned),
+        trial("audit_finds_it", audited),
         trial("it_does_not_start_and_nothing_is_sent", not_run),
         trial("a_review_of_the_version_before_is_not_one_of_this", reviewed),
     ]
@@ -67,6 +69,40 @@ fn same_words() {
     assert!(old.imports.is_subset(&new.imports) && old.interface != new.interface);
 }
 
+fn compared() {
+    let (scratch, _server) = world();
+    let [old, new] = GUESTS.map(|version| guest(&format!("guest-{version}")).display().to_string());
+    let ran = scratch.ops(&["diff", &old, &new, "--fail-on", "widened"]).exits(1);
+    assert!(
+        ran.stdout.contains("widened") && ran.stdout.contains("import ops:capability/effects"),
+        "{}",
+        ran.stdout
+    );
+    scratch.ops(&["diff", &new, &old, "--fail-on", "widened"]).exits(0);
+    scratch.ops(&["diff", &old, &old, "--fail-on", "unchanged"]).exits(0);
+    // The workspace as it is, with the lock in force.
+    scratch.ops(&["diff", "--fail-on", "unchanged"]).exits(0);
+    place(&scratch, "queue-list-upgraded");
+    let ran = scratch.ops(&["diff", "--fail-on", "widened"]).exits(1);
+    assert!(ran.stdout.contains("import ops:capability/effects"), "{}", ran.stdout);
+    scratch.breaks("its component is another one than was pinned");
+}
+
+fn audited() {
+    let (scratch, _server) = world();
+    let severe = |ran: &ops_tests::scratch::Ran| {
+        let audit = ran.json();
+        let list = audit["findings"].as_array().unwrap();
+        let severe = list.iter().filter(|one| one["severity"] == "high" && one["capability"] == QUEUE);
+        severe.map(|one| one["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let audit = ["audit", "--format", "json", "--fail-on", "high"];
+    assert_eq!(severe(&scratch.ops(&audit).exits(0)), Vec::<String>::new());
+    place(&scratch, "queue-list-upgraded");
+    scratch.pin();
+    assert_eq!(severe(&scratch.ops(&audit).exits(1)), ["import-not-needed"]);
+}
+
 fn pinned() {
     let (scratch, _server) = world();
     let before = lock(&scratch);
@@ -74,9 +110,12 @@ fn pinned() {
     for words in [&["pin", "--check"][..], &["pin", "--key", "key"]] {
         let ran = scratch.ops(words);
         assert_ne!(ran.code, 0, "{words:?}");
-        assert!(ran.stderr.contains(EFFECTS), "{words:?}: {}", ran.stderr);
+        for part in ["widened", "import ops:capability/effects"] {
+            assert!(ran.stderr.contains(part), "{words:?}: {}", ran.stderr);
+        }
     }
     assert_eq!(lock(&scratch).digest, before.digest, "nobody has said yes");
+    scratch.breaks("its component is another one than was pinned");
 }
 
 fn not_run() {

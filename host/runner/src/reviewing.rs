@@ -93,9 +93,8 @@ impl Pinned {
         component: &Component,
         now: Timestamp,
     ) -> Result<(), Refusal> {
-        let Some(least) = self.settings.require.review.filter(|least| safety >= *least) else {
-            return Ok(());
-        };
+        let require = &self.settings.require;
+        let Some(least) = require.review.filter(|_| require.needs_review(safety)) else { return Ok(()) };
         let why = match self.review(name, component, now) {
             Some(view) if view.state == "valid" => return Ok(()),
             Some(view) => format!("its review is {}: {}", view.state, view.why.join("; ")),

@@ -169,20 +169,20 @@ fn called_and_started() {
         scratch.ops(&["review", "sign", &caller, "--key", "key", "--yes"]).exits(0);
     }
 
-    let calls = ["cap", "run", "test.guest.invokes", "--json", "--name", "test.guest.echo"];
+    let echo = ["--json", "--name", "test.guest.echo", "--arguments", r#"{"text": "hello"}"#];
+    let calls = [&["cap", "run", "test.guest.invokes"], &echo[..]].concat();
     let said = scratch.ops(&calls).exits(0).json();
     let answer = &said["data"]["answers"][0];
     assert!(answer["why"].as_str().unwrap().contains("nobody has reviewed it"), "{answer}");
     stopped(&scratch, &answer["run"]);
 
-    let starts = ["cap", "run", "test.guest.starts", "--json", "--name", "test.guest.echo"];
-    let words = [&starts[..], &["--arguments", r#"{"text": "hello"}"#]].concat();
-    let said = scratch.ops(&words).exits(4).json();
+    let starts = [&["cap", "run", "test.guest.starts"], &echo[..]].concat();
+    let said = scratch.ops(&starts).exits(4).json();
     assert_eq!(said["started"]["error"]["code"], "review", "{said}");
     stopped(&scratch, &said["started"]["run_key"]);
 
     scratch.ops(&["review", "sign", "test.guest.echo", "--key", "key", "--yes"]).exits(0);
-    scratch.ops(&words).exits(0);
+    scratch.ops(&starts).exits(0);
 }
 
 /// Checks that a run was refused for its review, by its receipt.

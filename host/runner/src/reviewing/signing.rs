@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use ops_policy::binding::Binding;
+use ops_policy::diff;
 use ops_policy::digest::Digest;
 use ops_policy::lock::Lock;
-use ops_policy::review::{Review, SignedReview, State};
+use ops_policy::review::{Review, SignedReview, State, Subject};
 use ops_policy::visible::visible;
 
 use crate::pin;
@@ -136,23 +138,43 @@ impl Runner {
         let before = pinned.lock.lock.component_of(&subject.capability);
         match before.and_then(|component| pinned.review(&subject.capability, component, now)) {
             None => text.push_str("  it was never reviewed before\n"),
-            Some(view) => text.push_str(&format!("  the review before it: {}\n", view.text())),
+            Some(view) => {
+                text.push_str(&format!("  the review before it: {}\n", view.text()));
+                text.push_str(&self.since(pinned, subject));
+            }
         }
         text.push_str(&format!("  good until {}\n", review.expires));
         Ok(text)
+    }
+
+    /// What the binding grants now and did not when it was reviewed, or the other way round; nothing where this host has not
+    /// kept that binding.
+    fn since(&self, pinned: &Pinned, subject: &Subject) -> String {
+        let before = pinned.lock.lock.reviews.get(&subject.capability).map(|signed| &signed.review.subject);
+        let before = before.filter(|before| before.binding != subject.binding);
+        let parsed = |bytes: &[u8]| Binding::parse("the binding", bytes).ok();
+        let old = before.and_then(|before| pin::kept(self.workspace(), &before.binding));
+        let old = old.and_then(|text| parsed(text.as_bytes()));
+        let new = pinned.file(self.workspace(), &binding_file(&subject.capability)).ok();
+        let (Some(old), Some(new)) = (old, new.and_then(|bytes| parsed(&bytes))) else {
+            return String::new();
+        };
+        let mut changes = diff::bindings(&old, &new);
+        diff::sort(&mut changes);
+        let line = |change: &diff::Change| format!("    {:9}  {}\n", change.class.as_str(), change.means);
+        changes.iter().map(line).collect()
     }
 
     /// Plans and runs that rest on the lock in force and are of no use under another.
     fn left_behind(&self) -> Result<String, String> {
         let plans = self.plans().map_err(|ending| ending.message)?;
         let most = usize::try_from(MOST_LEFT_BEHIND).unwrap_or(usize::MAX);
-        let waiting =
-            plans.iter().take(most).filter(|row| row.status == "waiting" || row.status == "approved");
+        let waiting = plans.iter().filter(|row| row.status == "waiting" || row.status == "approved");
         let runs = self.runs(true, MOST_LEFT_BEHIND).map_err(|ending| ending.message)?;
-        let unknown = runs.iter().filter(|run| run.status == "unknown");
-        let plans =
-            waiting.map(|row| format!("  plan {} of {} must be made again\n", row.id, row.capability));
-        let runs = unknown.map(|run| format!("  {} can no longer be resumed, only given up\n", run.key));
+        let plans = waiting
+            .take(most)
+            .map(|row| format!("  plan {} of {} must be made again\n", row.id, row.capability));
+        let runs = runs.iter().map(|run| format!("  {} can no longer be resumed, only given up\n", run.key));
         Ok(plans.chain(runs).collect())
     }
 }
