@@ -180,6 +180,7 @@ fn effects() {
     assert_eq!(denied.code, 1, "{}", denied.stdout);
 
     scratch.write_binding(&text.replace("path: /machines/m1, ", "path: \"/machines/{m}\", "));
+    scratch.pin();
     scratch.ops(&call("m2")).exits(4).says("POST");
 }
 
