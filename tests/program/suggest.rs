@@ -65,8 +65,7 @@ fn narrows() {
     }
     // It learns from the first run alone.
     let keys = scratch.ops(&["runs", "list", "--json"]).exits(0).json();
-    let first =
-        keys["runs"].as_array().unwrap().iter().filter(|row| row["capability"] == ASKS).last().unwrap();
+    let first = keys["runs"].as_array().unwrap().iter().rfind(|row| row["capability"] == ASKS).unwrap();
     let key = first["key"].as_str().unwrap();
     let short = &key[key.find("__R").unwrap() + 2..];
     let told = scratch.ops(&["suggest", ASKS, "--from", short]).exits(0);
@@ -180,6 +179,7 @@ fn effects() {
     assert_eq!(denied.code, 1, "{}", denied.stdout);
 
     scratch.write_binding(&text.replace("path: /machines/m1, ", "path: \"/machines/{m}\", "));
+    scratch.pin();
     scratch.ops(&call("m2")).exits(4).says("POST");
 }
 

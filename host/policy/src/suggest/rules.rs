@@ -33,7 +33,13 @@ pub(super) fn service(
             notes.step(Generalisation::Required, place, "the service stays as it is, though no run used it");
             return Some(old.clone());
         }
-        notes.step(Generalisation::NotUsed, place, "the service goes; the capability can do without it");
+        let undo = if old.rules.iter().any(|rule| rule.only_undo) {
+            ", and with it its rules `for: undo`"
+        } else {
+            ""
+        };
+        let what = format!("the service goes{undo}; the capability can do without it");
+        notes.step(Generalisation::NotUsed, place, what);
         return None;
     }
     let mut new = old.clone();

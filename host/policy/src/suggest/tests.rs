@@ -314,3 +314,34 @@ proptest! {
         prop_assert_eq!(Binding::parse("", written.text.as_bytes()).unwrap(), suggestion.binding);
     }
 }
+
+#[test]
+fn a_suggestion_that_is_wider_or_denies_what_was_observed_is_withdrawn() {
+    let (old, manifest) = (binding(RULES), manifest(needs()));
+    let observed = observed();
+    let rights = Rights::intersect(&manifest, &old).unwrap();
+    let allowed: Vec<_> = observed
+        .requests
+        .iter()
+        .filter_map(|asked| Some((asked, decide(&rights, asked.door, &asked.request).ok()?)))
+        .collect();
+    let judged = |text: &str| match prove::prove(&old, &binding(text), &manifest, &allowed, &[]) {
+        Err(SuggestError::Withdrawn(why)) => why,
+        other => panic!("{other:?}"),
+    };
+    assert!(prove::prove(&old, &old, &manifest, &allowed, &[]).is_ok());
+    for (from, to) in [
+        ("addresses: [10.0.0.0/8]", "addresses: [10.0.0.0/8, 192.168.0.0/16]"),
+        ("/m/{x}/s", "/m/**"),
+        ("effect: read, query: [a, b]", "effect: read, query: [a, b, c]"),
+        ("Thread/get]", "Thread/get, Email/set]"),
+        ("invoke: [c.d", "invoke: [c.f, c.d"),
+        ("path: state/other, access: read", "path: state/other, access: stage"),
+    ] {
+        assert!(RULES.contains(from), "{from}");
+        let why = judged(&RULES.replace(from, to));
+        assert!(why.contains("not granted today"), "{to}: {why}");
+    }
+    let why = judged(&RULES.replace("Email/get, ", ""));
+    assert!(why.contains("would deny what was observed"), "{why}");
+}
