@@ -25,7 +25,6 @@ use crate::scalar::Setting;
 use crate::service::Tls;
 use crate::visible::visible;
 
-pub(crate) use of::HEADER;
 pub use of::{Held, granted, imported, needed};
 pub use requests::Requests;
 
@@ -75,15 +74,13 @@ pub enum Right {
         service: String,
         /// The secret's name in `ops.yaml`.
         secret: String,
-        /// Where it goes: a header, or a place in the body of some requests.
-        at: String,
+        /// Where it goes.
+        place: Place,
     },
     /// To have requests sent again where no answer comes, with a key in a header.
     Repeat {
-        /// The service.
-        service: String,
-        /// Which requests: method and paths.
-        requests: String,
+        /// Which requests.
+        requests: Requests,
         /// The header.
         header: String,
     },
@@ -120,6 +117,37 @@ pub enum Right {
     Beside(Option<String>),
     /// To be kept on record like this.
     Kept(Record),
+}
+
+/// Where a secret goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Into a header of every request to the service.
+    Header {
+        /// Its name.
+        name: String,
+        /// Its value, with `{}` where the secret is.
+        form: String,
+    },
+    /// Into the body of some requests.
+    Body {
+        /// A JSON pointer.
+        at: String,
+        /// The requests.
+        requests: Requests,
+    },
+}
+
+impl Place {
+    /// Whether everything that goes to the other place goes to this one.
+    fn holds(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Body { at, requests }, Self::Body { at: other, requests: theirs }) => {
+                at == other && requests.passes(theirs)
+            }
+            (ours, theirs) => ours == theirs,
+        }
+    }
 }
 
 /// What a limit bounds.
@@ -160,6 +188,13 @@ impl Right {
             ) => name == other && access >= their_access && holds(path.as_deref(), theirs.as_deref()),
             (Self::Config { key, value }, Self::Config { key: other, value: theirs }) => {
                 key == other && (value.is_none() || value == theirs)
+            }
+            (
+                Self::Secret { service, secret, place },
+                Self::Secret { service: other, secret: theirs, place: their_place },
+            ) => (service, secret) == (other, theirs) && place.holds(their_place),
+            (Self::Repeat { requests, header }, Self::Repeat { requests: theirs, header: their_header }) => {
+                header == their_header && requests.passes(theirs)
             }
             (Self::Invoke(ours), Self::Invoke(theirs)) => ours == theirs || invokes(ours, theirs),
             (Self::Limit { of, most }, Self::Limit { of: other, most: theirs }) => {
@@ -324,11 +359,15 @@ impl fmt::Display for Right {
                 format!("service {service} by the one certificate {fingerprint}")
             }
             Self::Address { service, range } => format!("service {service} dialled in {range}"),
-            Self::Secret { service, secret, at } => {
-                format!("service {service} with the secret `{secret}` in {at}")
+            Self::Secret { service, secret, place: Place::Header { name, form } } => {
+                format!("service {service} with the secret `{secret}` in the header {name} as \"{form}\"")
             }
-            Self::Repeat { service, requests, header } => {
-                format!("{requests} of {service} repeated where no answer comes, with a key in {header}")
+            Self::Secret { service, secret, place: Place::Body { at, requests } } => {
+                let Requests { method, path, .. } = requests;
+                format!("service {service} with the secret `{secret}` in {at} of the body of {method} {path}")
+            }
+            Self::Repeat { requests: Requests { service, method, path, .. }, header } => {
+                format!("{method} {path} of {service} repeated where no answer comes, with a key in {header}")
             }
             Self::Directory { name, path, access } => {
                 let path = path.as_ref().map(|path| format!(" at {path}")).unwrap_or_default();

@@ -4,7 +4,7 @@
 use std::mem::discriminant;
 
 use super::{Change, Class};
-use crate::right::{HEADER, Held, Right};
+use crate::right::{Held, Place, Right};
 
 /// The right that has the place of this one in the other list: the rule with its id, the limit of the same thing.
 pub(super) fn partner<'a>(held: &Held, others: &'a [Held]) -> Option<&'a Held> {
@@ -34,11 +34,9 @@ fn same_place(one: &Held, other: &Held) -> bool {
         (Right::Origin { service, .. }, Right::Origin { service: other, .. })
         | (Right::Trust { service, .. }, Right::Trust { service: other, .. }) => service == other,
         (
-            Right::Secret { service, secret, at },
-            Right::Secret { service: other, secret: theirs, at: their_place },
-        ) => {
-            (service, secret) == (other, theirs) && at.starts_with(HEADER) && their_place.starts_with(HEADER)
-        }
+            Right::Secret { service, secret, place: Place::Header { .. } },
+            Right::Secret { service: other, secret: theirs, place: Place::Header { .. } },
+        ) => (service, secret) == (other, theirs),
         (Right::Directory { name, .. }, Right::Directory { name: other, .. }) => name == other,
         (Right::Config { key, .. }, Right::Config { key: other, .. }) => key == other,
         (Right::Limit { of, .. }, Right::Limit { of: other, .. }) => of == other,
@@ -80,16 +78,21 @@ pub(super) fn renamed(old: &mut [Held], new: &[Held], changes: &mut Vec<Change>)
 }
 
 fn rename(right: &mut Right, what: &str, from: &str, to: &str) {
+    // What goes with requests names the service in them, too.
+    if let ("service", Right::Secret { place: Place::Body { requests, .. }, .. }) = (what, &mut *right)
+        && requests.service == from
+    {
+        to.clone_into(&mut requests.service);
+    }
     let name = match (what, right) {
         ("directory", Right::Directory { name, .. }) => name,
-        ("service", Right::Requests(requests)) => &mut requests.service,
+        ("service", Right::Requests(requests) | Right::Repeat { requests, .. }) => &mut requests.service,
         (
             "service",
             Right::Origin { service, .. }
             | Right::Trust { service, .. }
             | Right::Address { service, .. }
-            | Right::Secret { service, .. }
-            | Right::Repeat { service, .. },
+            | Right::Secret { service, .. },
         ) => service,
         _ => return,
     };

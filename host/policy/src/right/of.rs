@@ -2,15 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Limit, Requests, Right, milliseconds};
+use super::{Limit, Place, Requests, Right, milliseconds};
 use crate::approval::Approval;
 use crate::binding::Binding;
 use crate::manifest::{Manifest, NeedKind, Safety};
 use crate::rights::needed as needed_rule;
 use crate::service::Service;
-
-/// How the place of a secret begins that goes into a header.
-pub(crate) const HEADER: &str = "the header ";
 
 /// A right and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,9 +90,9 @@ fn of_service(name: &str, service: &Service, all: &mut Vec<Held>) {
         all.push(Held::granted(format!("{}/{index}", at("addresses")), right));
     }
     if let Some(credential) = &service.credential {
-        let place =
-            format!("{HEADER}{} as \"{}{{}}{}\"", credential.header, credential.before, credential.after);
-        let right = Right::Secret { service: named(), secret: credential.secret.clone(), at: place };
+        let form = format!("{}{{}}{}", credential.before, credential.after);
+        let place = Place::Header { name: credential.header.clone(), form };
+        let right = Right::Secret { service: named(), secret: credential.secret.clone(), place };
         all.push(Held::granted(at("credential"), right));
     }
     let mut earlier: Vec<Requests> = Vec::new();
@@ -106,14 +103,13 @@ fn of_service(name: &str, service: &Service, all: &mut Vec<Held>) {
         }
         earlier.push(requests.clone());
         let place = at(&format!("rules/id={}", rule.id));
-        let which = format!("{} {}", requests.method, requests.path);
         if let Some(header) = &rule.idempotency {
-            let right = Right::Repeat { service: named(), requests: which.clone(), header: header.clone() };
+            let right = Right::Repeat { requests: requests.clone(), header: header.clone() };
             all.push(Held::granted(format!("{place}/idempotency"), right));
         }
         for secret in service.secrets_of(&rule.id) {
-            let at = format!("{} of the body of {which}", secret.at);
-            let right = Right::Secret { service: named(), secret: secret.name.clone(), at };
+            let into = Place::Body { at: secret.at.clone(), requests: requests.clone() };
+            let right = Right::Secret { service: named(), secret: secret.name.clone(), place: into };
             all.push(Held::granted(place.clone(), right));
         }
         let (right, rule) = (Right::Requests(requests), Some(rule.id.clone()));

@@ -265,7 +265,7 @@ proptest! {
         prop_assert!(a.subsumes(a));
         prop_assert!(!(a.subsumes(b) && b.subsumes(c)) || a.subsumes(c), "{a}; {b}; {c}");
         // What is greater and smaller is the same, in one canonical form; conditions on a body are compared with care.
-        if a.subsumes(b) && b.subsumes(a) && !matches!(a, Right::Requests(_)) {
+        if a.subsumes(b) && b.subsumes(a) && !matches!(a, Right::Requests(_) | Right::Secret { .. }) {
             prop_assert_eq!(a, b);
         }
         if let Some(both) = a.intersect(b) {
@@ -307,6 +307,11 @@ fn any_right() -> impl Strategy<Value = Right> {
     let safety = prop::sample::select(vec![Safety::ReadOnly, Safety::Mutating, Safety::Destructive]);
     prop_oneof![
         3 => rule().prop_filter_map("no body could meet it", |rule| requests(&binding(&[rule])).pop()),
+        2 => (rule(), any::<prop::sample::Index>()).prop_map(|(rule, index)| {
+            // A secret in the body goes with its rule's requests.
+            let mut all = granted(&binding(&[rule]));
+            all.remove(index.index(all.len())).right
+        }),
         1 => safety.prop_map(Right::Safety),
         1 => approval.prop_map(Right::Approval),
         1 => (name(), tls).prop_map(|(service, tls)| Right::Trust { service, tls }),

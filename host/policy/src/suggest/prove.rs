@@ -6,7 +6,7 @@ use super::{Asked, Observed, SuggestError, Told, rule_of};
 use crate::binding::Binding;
 use crate::decide::{Allowed, Door, decide};
 use crate::manifest::Manifest;
-use crate::right::{self, Right};
+use crate::right;
 use crate::rights::Rights;
 use crate::visible::{clip, visible};
 
@@ -67,9 +67,7 @@ fn covered(old: &Binding, new: &Binding) -> Result<u64, SuggestError> {
     let ours: Vec<_> = right::granted(old).into_iter().map(|held| held.right).collect();
     let theirs = right::granted(new);
     for held in &theirs {
-        if !ours.iter().any(|ours| goes_with_narrower(ours, &held.right))
-            && !right::covers(&ours, &held.right)
-        {
+        if !right::covers(&ours, &held.right) {
             return Err(SuggestError::Withdrawn(format!(
                 "it would grant what is not granted today: {}",
                 held.right
@@ -77,23 +75,6 @@ fn covered(old: &Binding, new: &Binding) -> Result<u64, SuggestError> {
         }
     }
     Ok(theirs.len() as u64)
-}
-
-/// Whether both are what goes with the requests of a rule, in the same header or at the same place. The algebra tells such
-/// rights apart by the rule's paths, and those are compared as requests.
-fn goes_with_narrower(ours: &Right, theirs: &Right) -> bool {
-    let place = |at: &str| at.split(" of the body of ").next().unwrap_or_default().to_owned();
-    match (ours, theirs) {
-        (
-            Right::Repeat { service, header, .. },
-            Right::Repeat { service: other, header: their_header, .. },
-        ) => service == other && header == their_header,
-        (
-            Right::Secret { service, secret, at },
-            Right::Secret { service: other, secret: theirs, at: their_place },
-        ) => service == other && secret == theirs && place(at) == place(their_place),
-        _ => false,
-    }
 }
 
 /// What of the observed today's binding allows and another would deny.
