@@ -33,7 +33,7 @@ async function read(colorScheme) {
   await tab.screenshot({ path: join(folder, `${colorScheme}.png`), fullPage: true });
   await tab.setViewportSize({ width: 400, height: 900 });
   await tab.screenshot({ path: join(folder, `${colorScheme}-narrow.png`) });
-  if (colorScheme === 'light') await tab.pdf({ path: join(folder, 'paper.pdf'), format: 'A4', printBackground: false });
+  if (colorScheme === 'light') await tab.pdf({ path: join(folder, 'paper.pdf'), format: 'A4', preferCSSPageSize: true });
   await context.close();
 }
 
