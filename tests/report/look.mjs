@@ -16,6 +16,8 @@ const [page, folder] = process.argv.slice(2).map((path) => resolve(path));
 const address = pathToFileURL(page).href;
 mkdirSync(folder, { recursive: true });
 const wrong = [];
+// In milliseconds, for a machine that is busy.
+const PATIENCE = 120_000;
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
@@ -27,13 +29,16 @@ const browser = await chromium.launch({
 async function read(colorScheme) {
   const context = await browser.newContext({ colorScheme, offline: true, javaScriptEnabled: false, viewport: { width: 1280, height: 900 } });
   const tab = await context.newPage();
+  tab.setDefaultTimeout(PATIENCE);
   tab.on('request', (request) => request.url() === address || wrong.push(`it asks for ${request.url()}`));
   tab.on('console', (message) => wrong.push(`it says on the console: ${message.text()}`));
   await tab.goto(address);
-  await tab.screenshot({ path: join(folder, `${colorScheme}.png`), fullPage: true });
+  // Not the full page: a browser draws none that is very tall.
+  await tab.setViewportSize({ width: 1280, height: 4000 });
+  await tab.screenshot({ path: join(folder, `${colorScheme}.png`) });
   await tab.setViewportSize({ width: 400, height: 900 });
   await tab.screenshot({ path: join(folder, `${colorScheme}-narrow.png`) });
-  if (colorScheme === 'light') await tab.pdf({ path: join(folder, 'paper.pdf'), format: 'A4', printBackground: false });
+  if (colorScheme === 'light') await tab.pdf({ path: join(folder, 'paper.pdf'), format: 'A4', preferCSSPageSize: true });
   await context.close();
 }
 
@@ -41,6 +46,7 @@ async function read(colorScheme) {
 async function examine(colorScheme) {
   const context = await browser.newContext({ colorScheme, offline: true, bypassCSP: true, viewport: { width: 1280, height: 900 } });
   const tab = await context.newPage();
+  tab.setDefaultTimeout(PATIENCE);
   await tab.goto(address);
   // What is laid out only when it is scrolled to is examined, too.
   await tab.addStyleTag({ content: '.many article { content-visibility: visible !important }' });

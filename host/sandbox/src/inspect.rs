@@ -213,6 +213,10 @@ impl Names {
         let mut items = Vec::new();
         for name in names {
             let Some(kind) = find(name) else { continue };
+            // The name of a type is asked of nobody, and the engine lists none among a component's own imports.
+            if way == "import" && word(kind) == "type" {
+                continue;
+            }
             let mut item = Item { name: name.clone(), kind: word(kind), functions: Vec::new() };
             let line = format!("{way} {name}");
             match kind {

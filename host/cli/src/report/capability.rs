@@ -46,7 +46,7 @@ pub(super) fn section(audit: &Audit) -> Markup {
                             }
                         }
                     }
-                    (imports(&page.imports))
+                    (imports(&page.imports, many))
                     (services(&page.services))
                     (rights(page))
                     (about(page))
@@ -95,8 +95,9 @@ fn day(time: &str) -> String {
     visible(time.split('T').next().unwrap_or_default())
 }
 
-/// Powers in words with their functions; what is inert by name, as the page's last section has it in words.
-fn imports(imports: &[Import]) -> Markup {
+/// Powers in words with their functions; what is inert by name, as the page's last section has it in words. Of very many
+/// capabilities, that section has all words, and what is inert is named by its packages.
+fn imports(imports: &[Import], many: bool) -> Markup {
     let (inert, weighty): (Vec<_>, Vec<_>) = imports.iter().partition(|import| import.class == "inert");
     html! {
         @if !imports.is_empty() {
@@ -106,11 +107,11 @@ fn imports(imports: &[Import]) -> Markup {
                     li {
                         code { (visible(&import.name)) }
                         @if import.class == "never" { " " span.tag.high { "never granted" } }
-                        " " (visible(&import.words))
+                        @if !many { " " (visible(&import.words)) }
                         @if !import.functions.is_empty() { " (" (functions(import)) ")" }
                     }
                 }
-                @if !inert.is_empty() { li { (count(inert.len(), "inert interface")) ": " (families(&inert)) } }
+                @if !inert.is_empty() { li { (count(inert.len(), "inert interface")) ": " (families(&inert, many)) } }
             }
         }
     }
@@ -121,15 +122,18 @@ fn functions(import: &Import) -> String {
     import.functions.iter().map(short).collect::<Vec<_>>().join(", ")
 }
 
-/// `wasi:io 0.2.6 error, poll, streams; …`, each package once.
-fn families(imports: &[&Import]) -> String {
+/// `wasi:io 0.2.6 error, poll, streams; …`, each package once; only the packages, where it has to be brief.
+fn families(imports: &[&Import], brief: bool) -> String {
     let mut families: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for import in imports {
         let (name, version) = import.name.split_once('@').unwrap_or((&import.name, ""));
         let (package, interface) = name.split_once('/').unwrap_or((name, ""));
         families.entry(format!("{package} {version}")).or_default().push(interface);
     }
-    let families = families.iter().map(|(package, names)| format!("{package} {}", names.join(", ")));
+    let families = families.iter().map(|(package, names)| match brief {
+        true => package.clone(),
+        false => format!("{package} {}", names.join(", ")),
+    });
     visible(&families.collect::<Vec<_>>().join("; "))
 }
 

@@ -71,9 +71,8 @@ pub(super) fn section(audit: &Audit) -> Markup {
 /// The findings of one kind.
 fn group(severity: Severity, id: &str, found: &[Numbered<'_>], places: &Places<'_>) -> Markup {
     let kind = finding::kind(id);
-    let mut fixes = found.iter().map(|(_, finding)| finding.fix.as_str());
-    let first = fixes.next().unwrap_or_default();
-    let shared = fixes.all(|fix| fix == first);
+    let fix = shared(found, |finding| &finding.fix);
+    let what = shared(found, |finding| &finding.what);
     html! {
         div class={ "group " (severity.as_str()) } {
             h3 {
@@ -81,28 +80,36 @@ fn group(severity: Severity, id: &str, found: &[Numbered<'_>], places: &Places<'
                 " " (kind.map_or(id, |kind| kind.title)) " " code.id { (id) }
             }
             @if let Some(kind) = kind { p { (kind.why) } }
-            @if shared { p { strong { "What to do: " } (visible(first)) } }
+            @if let Some(what) = what { p { strong { "What was found: " } (visible(what)) } }
+            @if let Some(fix) = fix { p { strong { "What to do: " } (visible(fix)) } }
             table {
                 caption { (count(found.len(), "finding")) }
                 thead {
                     tr {
                         th scope="col" { "Where" }
-                        th scope="col" { "What was found" }
-                        @if !shared { th scope="col" { "What to do" } }
+                        @if what.is_none() { th scope="col" { "What was found" } }
+                        @if fix.is_none() { th scope="col" { "What to do" } }
                     }
                 }
                 tbody {
                     @for (number, finding) in found {
                         tr id={ "f" (number) } {
                             td { (places.place(finding)) }
-                            td { (visible(&finding.what)) }
-                            @if !shared { td { (visible(&finding.fix)) } }
+                            @if what.is_none() { td { (visible(&finding.what)) } }
+                            @if fix.is_none() { td { (visible(&finding.fix)) } }
                         }
                     }
                 }
             }
         }
     }
+}
+
+/// What several findings say alike; none where they differ, or there is one only.
+fn shared<'a>(found: &[Numbered<'a>], text: impl Fn(&'a Finding) -> &'a String) -> Option<&'a str> {
+    let (_, first) = found.first()?;
+    let alike = found.len() > 1 && found.iter().all(|(_, finding)| text(finding) == text(first));
+    alike.then(|| text(first).as_str())
 }
 
 fn suppressed(audit: &Audit, places: &Places<'_>) -> Markup {

@@ -16,6 +16,9 @@ use super::anchor;
 /// The places that have columns of their own.
 const COLUMNS: usize = 30;
 
+/// The columns for which a sheet of paper as it is commonly used has room.
+const PAPER: usize = 8;
+
 /// A place that a capability may reach.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
@@ -84,7 +87,7 @@ pub(super) fn section(audit: &Audit) -> Markup {
                     span class="tag read unused" { "read" } " in a dashed frame was not used in the runs that were looked at."
                 }
                 div.scroll.tall role="region" aria-label="Permissions, a wide table" tabindex="0" {
-                    table.matrix {
+                    table.matrix.wide[columns.len() > PAPER] {
                         caption {
                             (super::count(audit.capabilities.len(), "capability")) " and what each may reach."
                             @if more { " The commonest " (columns.len()) " of " (often.len()) " places have a column." }
