@@ -27,7 +27,7 @@ pub(super) fn write(text: &mut String, page: &Page) {
     line("digest", page.digest.as_deref().unwrap_or_default());
     line("it claims", &claims(page));
     for service in &page.services {
-        line("service", &format!("{} at {}, by {}", service.name, service.place, service.trust));
+        line("service", &format!("{} at {} ({})", service.name, service.place, service.trust));
         line("", &prefixed("dialled in ", &service.addresses.join(", ")));
         line("", &prefixed("with the secret ", &service.secrets.join("; with ")));
     }
