@@ -12,6 +12,7 @@ use wasmtime::{Config, Engine, OptLevel, WasmFeatures};
 
 use crate::cache::{self, Cache, CacheError};
 use crate::component::Component;
+use crate::inspect::{InspectError, inspect};
 use crate::text;
 use crate::watchdog::Watchdog;
 
@@ -126,6 +127,10 @@ impl Sandbox {
         let digest = Digest::of(bytes);
         if let Some(compiled) = self.cache.get(&self.engine, digest) {
             return Ok(Component::new(compiled, digest, true));
+        }
+        // Long names, imported many times over, would fill memory once they are listed.
+        if let Err(error @ InspectError::TooMuch(_)) = inspect(bytes) {
+            return Err(SandboxError::Invalid(error.to_string()));
         }
         let compiled = wasmtime::component::Component::from_binary(&self.engine, bytes)
             .and_then(|component| component.serialize())

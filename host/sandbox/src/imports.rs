@@ -49,10 +49,10 @@ fn check_one(import: &str, links: Links, safety: Safety) -> Result<(), &'static 
             Err("the binding grants no service that it needs; under `services:`, give the service an \
                  `origin:` and a rule with `effect: read`")
         }
-        Power::Effects if safety == Safety::ReadOnly => {
-            Err("a read-only capability never gets it; set `safety: mutating` in manifest and binding, \
-                 and pin it again")
-        }
+        Power::Effects if safety == Safety::ReadOnly => Err(
+            "a read-only capability never gets it; ask its author what it is for, and if it is meant to change \
+                 something, manifest and binding say so: `safety: mutating`",
+        ),
         Power::Effects if links.effects => Ok(()),
         Power::Effects => {
             Err("the binding grants no change that it needs; under `services:`, give the service an \
