@@ -261,8 +261,8 @@ impl Differences {
                     one(&mut text, difference);
                 }
             }
-            for line in rights.map(|rights| rights.lines().skip(1)).into_iter().flatten() {
-                let _ = writeln!(text, "             {}", line.trim_start_matches("  "));
+            for line in rights.map(|rights| rights.lines()).into_iter().flatten() {
+                let _ = writeln!(text, "             {line}");
             }
             text.push('\n');
         }
