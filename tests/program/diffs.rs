@@ -30,6 +30,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("git_revisions_and_folders_are_compared", revisions),
         trial("two_locks_are_compared", locks),
         trial("what_cannot_be_compared_is_refused", refused),
+        trial("a_lock_that_does_not_hold_is_not_compared_with", forged),
+        trial("a_repository_cannot_hide_a_difference", hostile_repository),
+        trial("pin_shows_all_of_what_is_new", whole),
     ];
     folders().into_iter().map(of_folder).chain([count]).chain(whole).collect()
 }
@@ -183,3 +186,124 @@ fn refused() {
     scratch.ops(&["diff", "ops/bindings/test.guest.echo.yaml", "broken.yaml"]).exits(2).says("broken.yaml:");
     scratch.ops(&["diff", component, component, "--fail-on", "unchanged"]).exits(0).says("no difference");
 }
+
+const WRITER: &str = "capability: test.guest.echo\ncomponent: components/guest_echo.wasm\nsafety: mutating\n\
+                      approval: {mode: auto, reason: it is in a hurry}\nservices:\n  item:\n    origin: https://item.example\n    \
+                      tls: {ca: certs/ca.pem}\n    credential: {secret: token, header: Authorization, as: \"Basic {}\"}\n    rules:\n      \
+                      - {id: put, method: PUT, path: /**, effect: mutate}\nconfig: {greeting: hello}\n";
+
+/// The lock of a workspace that grants nothing, put back over one that grants the same again.
+fn forged() {
+    let scratch = Scratch::new();
+    let lock = scratch.path("ops/ops.lock");
+    scratch.bind("guest-echo", &format!("{ECHO}limits: {{requests: 100}}\n"));
+    scratch.pin();
+    let wide = fs::read_to_string(&lock).unwrap();
+    let binding = fs::read_to_string(scratch.path("ops/bindings/test.guest.echo.yaml")).unwrap();
+    scratch.write_binding(ECHO);
+    scratch.pin();
+    // An older one.
+    fs::write(&lock, &wide).unwrap();
+    scratch.write_binding(&binding);
+    scratch.ops(&["diff"]).exits(2).says("there is no lock to compare with");
+    let pin = scratch.ops(&["pin", "--check"]).exits(1);
+    let told = &pin.stderr;
+    assert!(told.contains("does not hold, so everything is shown as new"), "{told}");
+    assert!(told.contains("the capability is new") && told.contains("100 requests"), "{told}");
+    // One whose digest of the binding was changed by hand: nobody signed that.
+    scratch.write_binding(ECHO);
+    scratch.pin();
+    let signed = fs::read_to_string(&lock).unwrap();
+    let digest = |bytes: &[u8]| ops_policy::digest::Digest::of(bytes).to_string();
+    let wider = format!("{ECHO}limits: {{requests: 200}}\n");
+    fs::write(&lock, signed.replace(&digest(ECHO.as_bytes()), &digest(wider.as_bytes()))).unwrap();
+    scratch.write_binding(&wider);
+    scratch.ops(&["diff"]).exits(2).says("there is no lock to compare with");
+}
+
+fn hostile_repository() {
+    let scratch = Scratch::new();
+    scratch.bind("guest-echo", ECHO);
+    let root = scratch.path("");
+    git(&root, &["init", "-q", "-b", "main"]);
+    git(&root, &["add", "ops/ops.yaml", "ops/bindings"]);
+    git(&root, &["commit", "-qm", "first"]);
+    git(&root, &["checkout", "-q", "-b", "evil"]);
+    scratch.write_binding(&format!("{ECHO}limits: {{requests: 100}}\n"));
+    git(&root, &["commit", "-qam", "wider"]);
+    let widened = ["diff", "main", "evil", "--fail-on", "widened"];
+    scratch.ops(&widened).exits(1);
+    // A commit that the repository says is another one.
+    git(&root, &["replace", "main", "evil"]);
+    scratch.ops(&widened).exits(1);
+    // A folder of the revision's name.
+    fs::create_dir(scratch.path("main")).unwrap();
+    scratch.ops(&widened).exits(2).says("is a file or a folder, and a git revision");
+    fs::remove_dir(scratch.path("main")).unwrap();
+    // A second file for the capability, and a name that is no text.
+    let second = "ops/bindings/zzz.yaml";
+    scratch.write(second, ECHO);
+    git(&root, &["add", second]);
+    git(&root, &["commit", "-qm", "second"]);
+    scratch.ops(&widened).exits(2).says("a binding's file name is its capability's");
+    git(&root, &["rm", "-q", second]);
+    let latin = std::os::unix::ffi::OsStrExt::from_bytes(b"z\xff.yaml");
+    let latin: &std::ffi::OsStr = latin;
+    fs::write(scratch.path("ops/bindings").join(latin), "").unwrap();
+    git(&root, &["add", "ops/bindings"]);
+    git(&root, &["commit", "-qm", "third"]);
+    scratch.ops(&widened).exits(2).says("not UTF-8");
+}
+
+/// Everything that a new binding grants, and how it is approved, stands in what is signed.
+fn whole() {
+    let scratch = Scratch::new();
+    let copy = |text: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("ops/bindings")).unwrap();
+        fs::write(folder.path().join("ops/ops.yaml"), "workspace: demo\n").unwrap();
+        if !text.is_empty() {
+            fs::write(folder.path().join("ops/bindings/test.guest.echo.yaml"), text).unwrap();
+        }
+        folder
+    };
+    let (empty, full) = (copy(""), copy(WRITER));
+    let words = ["diff", empty.path().to_str().unwrap(), full.path().to_str().unwrap()];
+    let shown = scratch.ops(&words).exits(0).stdout;
+    for part in [
+        "safety mutating",
+        "approved by nobody",
+        "https://item.example:443",
+        "certs/ca.pem",
+        "`token`",
+        "Basic {}",
+        "PUT /** of item",
+        "greeting",
+    ] {
+        assert!(shown.contains(part), "{part} is not shown:\n{shown}");
+    }
+    // An authority is one wherever it lies.
+    let other = copy(WRITER);
+    for (folder, text) in [(&full, "one"), (&other, "two")] {
+        fs::create_dir(folder.path().join("ops/certs")).unwrap();
+        fs::write(folder.path().join("ops/certs/ca.pem"), text).unwrap();
+    }
+    let words =
+        ["diff", full.path().to_str().unwrap(), other.path().to_str().unwrap(), "--fail-on", "widened"];
+    scratch.ops(&words).exits(1);
+    // At pin, in sentences.
+    scratch.bind("communications-mail-send-test", SEND);
+    let pin = scratch.ops(&["pin", "--check"]).exits(1).stderr;
+    for part in [
+        "mutating, approved by a person, signed",
+        "from = \"ops@example.test\"",
+        "stages changes in the directory outbox",
+    ] {
+        assert!(pin.contains(part), "{part} is not shown:\n{pin}");
+    }
+}
+
+const SEND: &str = "capability: communications.mail.send.test\n\
+                    component: components/communications_mail_send_test.wasm\nsafety: mutating\n\
+                    approval: {mode: manual}\ndirectories: {outbox: {path: state/outbox, access: stage}}\n\
+                    config: {from: ops@example.test, allowed_recipient_domains: [example.test]}\n";

@@ -12,6 +12,7 @@
 
 mod component;
 mod meaning;
+mod order;
 mod pairs;
 mod settings;
 #[cfg(test)]
@@ -141,6 +142,10 @@ pub fn bindings(old: &Binding, new: &Binding) -> Vec<Change> {
     }
     pairs::renamed(&mut before, &after, &mut changes);
     changes.extend(rights("binding", &before, &after));
+    // Where a rule is said to be another one already, that is not said again of its order.
+    let said: Vec<String> = changes.iter().map(|change| change.at.clone()).collect();
+    changes
+        .extend(order::decided_otherwise(old, new).into_iter().filter(|change| !said.contains(&change.at)));
     if old.approval.reason != new.approval.reason {
         let means = "why nobody is asked is said in other words";
         let change = Change::new(Class::Moved, "binding", means).at("/approval/reason");
@@ -153,8 +158,7 @@ pub fn bindings(old: &Binding, new: &Binding) -> Vec<Change> {
 /// The differences between two lists of rights.
 pub(crate) fn rights(part: &str, old: &[Held], new: &[Held]) -> Vec<Change> {
     let (old_rights, new_rights) = (only(old), only(new));
-    let gained: Vec<&Held> =
-        new.iter().filter(|held| !covers(old_rights.iter().copied(), &held.right)).collect();
+    let gained: Vec<&Held> = new.iter().filter(|held| !had(&old_rights, &held.right)).collect();
     let mut lost: Vec<&Held> =
         old.iter().filter(|held| !covers(new_rights.iter().copied(), &held.right)).collect();
     let mut changes = Vec::new();
@@ -191,6 +195,14 @@ pub(crate) fn rights(part: &str, old: &[Held], new: &[Held]) -> Vec<Change> {
     }
     pairs::relabelled(part, old, new, &mut changes);
     changes
+}
+
+/// Whether the old rights had this one. What is for taking a run back needs no need of the author's, so only another such
+/// right has it.
+fn had(old: &[&Right], right: &Right) -> bool {
+    let for_undo = |right: &Right| matches!(right, Right::Requests(requests) if requests.only_undo);
+    let undo = for_undo(right);
+    covers(old.iter().copied().filter(|old| !undo || for_undo(old)), right)
 }
 
 fn only(held: &[Held]) -> Vec<&Right> {

@@ -77,6 +77,8 @@ pub enum Generalisation {
     Required,
     /// A rule `for: undo` stays: it is for a day that has not come.
     ForUndo,
+    /// A rule that no run used stays where it decides on requests of a later one.
+    FirstMatch,
     /// What a capability does with its folders, contracts and settings is not recorded, so what a need names stays.
     NotRecorded,
     /// A directory is granted for what the needs do there.
@@ -109,6 +111,7 @@ impl Generalisation {
             Self::NotUsed => "not-used",
             Self::Required => "required",
             Self::ForUndo => "for-undo",
+            Self::FirstMatch => "first-match",
             Self::NotRecorded => "not-recorded",
             Self::NeededAccess => "needed-access",
             Self::OneValue => "one-value",
@@ -130,6 +133,9 @@ impl Generalisation {
             Self::NotUsed => "a grant that none of the runs used goes",
             Self::Required => "what no run used stays where a need that is not optional names it",
             Self::ForUndo => "a rule `for: undo` stays: it is for a change that is still to be taken back",
+            Self::FirstMatch => {
+                "a rule that no run used stays where it decides on requests that a later rule would call or do otherwise"
+            }
             Self::NotRecorded => {
                 "what is read of folders, contracts and settings is on no record, so what a need names stays"
             }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
+use jiff::Timestamp;
 use ops_policy::approvers::Approvers;
 use ops_policy::binding::Binding;
 use ops_policy::diff::{self, Change, Class, Shape};
@@ -19,10 +20,11 @@ use ops_policy::visible::visible;
 use ops_policy::yaml::places::Places;
 use serde_json::{Value, json};
 
-use crate::pin::{is_binding, kept};
+use crate::pin::{is_binding, kept, lock_in_force};
 use crate::rights_text::rights_text;
-use crate::snapshot::{Folder, Revision, Taken, of_files, of_lock, read_file};
-use crate::workspace::{APPROVERS, LOCK, SETTINGS, Workspace};
+use crate::snapshot::{Folder, Revision, Taken, is_revision, of_files, of_lock, read_file};
+use crate::trust::Trust;
+use crate::workspace::{APPROVERS, SETTINGS, Workspace};
 
 /// A difference, and where it stands in the new version.
 #[derive(Clone, Debug)]
@@ -83,7 +85,11 @@ pub fn compare(
         Some(named) => side(named, workspace)?,
     };
     let new_side = match new {
-        None => Side::Workspace(Box::new(of_files(&mut &workspace()?, &shape)?)),
+        None => {
+            let workspace = workspace()?;
+            let signed = |lock: &SignedLock| is_signed(&workspace, lock);
+            Side::Workspace(Box::new(of_files(&mut &workspace, &shape, &signed)?))
+        }
         Some(named) => side(named, workspace)?,
     };
     match (old_side, new_side) {
@@ -113,15 +119,23 @@ pub fn compare(
 fn side(named: &str, workspace: &dyn Fn() -> Result<Workspace, String>) -> Result<Side, String> {
     let path = Path::new(named);
     let fail = |error: &dyn std::fmt::Display| format!("{named}: {error}");
+    // Neither may hide the other, as git has it, too.
+    let plain = !named.starts_with(['.', '/']) && path.exists();
+    if plain && workspace().is_ok_and(|workspace| is_revision(workspace.root(), named)) {
+        return Err(format!(
+            "`{named}` is a file or a folder, and a git revision: write ./{named} for the one, heads/{named} or a hash for the other"
+        ));
+    }
+    let signed = |lock: &SignedLock| workspace().is_ok_and(|workspace| is_signed(&workspace, lock));
     if path.is_dir() {
         let root =
             [path.to_path_buf(), path.join("ops")].into_iter().find(|folder| folder.join(SETTINGS).is_file());
         let root = root.ok_or_else(|| fail(&format!("is no workspace: it holds no {SETTINGS}")))?;
-        return taken(of_files(&mut Folder(&root), &shape)).map_err(|error| fail(&error));
+        return taken(of_files(&mut Folder::open(&root)?, &shape, &signed)).map_err(|error| fail(&error));
     }
     let Some(bytes) = read_file(path)? else {
         let mut revision = Revision::open(workspace()?.root(), named)?;
-        return taken(of_files(&mut revision, &shape)).map_err(|error| fail(&error));
+        return taken(of_files(&mut revision, &shape, &signed)).map_err(|error| fail(&error));
     };
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     if bytes.starts_with(b"\0asm") {
@@ -131,7 +145,12 @@ fn side(named: &str, workspace: &dyn Fn() -> Result<Workspace, String>) -> Resul
         let signed = SignedLock::parse(named, &bytes).map_err(|error| error.to_string())?;
         let workspace = workspace()?;
         let text = |path: &str, digest: &Digest| text_of(&workspace, path, digest);
-        let taken = missing_texts(of_lock(&signed.lock, &text));
+        let mut taken = missing_texts(of_lock(&signed.lock, &text));
+        if !is_signed(&workspace, &signed) {
+            taken.notes.push(format!(
+                "{named} is signed by nobody who counts here, so nothing vouches for what it says of components"
+            ));
+        }
         return Ok(Side::Workspace(Box::new(Taken { folder: workspace.shown(""), ..taken })));
     }
     if name == APPROVERS {
@@ -153,10 +172,21 @@ fn taken(taken: Result<Taken, String>) -> Result<Side, String> {
 
 /// The lock that this host goes by.
 fn in_force(workspace: &Workspace) -> Result<Side, String> {
-    let bytes = workspace.read(LOCK).map_err(|error| format!("{error}\n  `ops pin` makes the first lock"))?;
-    let signed = SignedLock::parse(&workspace.shown(LOCK), &bytes).map_err(|error| error.to_string())?;
+    let trust = Trust::load(workspace).map_err(|error| error.to_string())?;
+    let trust = trust.ok_or_else(|| crate::pinned::untrusted(workspace))?;
+    let lock = lock_in_force(workspace, &trust).map_err(|why| {
+        format!("there is no lock to compare with: {why}\n  `ops pin` makes one; or name what to compare")
+    })?;
     let text = |path: &str, digest: &Digest| text_of(workspace, path, digest);
-    Ok(Side::Workspace(Box::new(missing_texts(of_lock(&signed.lock, &text)))))
+    Ok(Side::Workspace(Box::new(missing_texts(of_lock(&lock, &text)))))
+}
+
+/// Whether an approver whom this host trusts has signed a lock, however old it is: what it says of the component that has
+/// some digest does not change.
+fn is_signed(workspace: &Workspace, lock: &SignedLock) -> bool {
+    let trust = Trust::load(workspace).ok().flatten();
+    let approvers = trust.and_then(|trust| Approvers::parse(APPROVERS, trust.approvers.as_bytes()).ok());
+    approvers.is_some_and(|approvers| lock.verify(&approvers, Timestamp::now()).is_ok())
 }
 
 /// The bytes that a lock covered: as they are, if they still are, else from what this host keeps of its locks.
@@ -191,7 +221,12 @@ pub(crate) fn workspaces(old: &Taken, new: &Taken) -> Differences {
         let file = file.map(|file| format!("{}{file}", new.folder));
         Difference { change, file, line }
     };
-    let is_new = |name: &&String| !old.snapshot.bindings.contains_key(*name);
+    // Where the old text is not to be had, all of it is shown, too.
+    let is_new = |name: &&String| match (old.snapshot.bindings.get(*name), new.snapshot.bindings.get(*name)) {
+        (None, _) => true,
+        (Some(before), Some(after)) => before.binding.is_none() && before.digest != after.digest,
+        (Some(_), None) => false,
+    };
     let new_rights = |name: &String| {
         let bound = new.snapshot.bindings.get(name)?;
         let binding = bound.binding.as_ref()?;
@@ -257,7 +292,8 @@ impl Differences {
             let rights = self.new.get(subject);
             for difference in self.list.iter().filter(|difference| difference.change.subject == subject) {
                 // What a new capability may do stands there as a whole.
-                if rights.is_none() || difference.change.is.is_none() {
+                if rights.is_none() || difference.change.at.is_empty() && difference.change.part == "binding"
+                {
                     one(&mut text, difference);
                 }
             }

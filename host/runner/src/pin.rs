@@ -98,7 +98,11 @@ pub fn prepare(
         authority(workspace, ca, &add(ca)?)?;
     }
     let components = components(workspace, &bindings, describe)?;
-    let old = trusted_lock(workspace, &trust);
+    // Where no lock holds, everything is new; why it does not is told, unless there is none.
+    let (old, why) = match lock_in_force(workspace, &trust) {
+        Ok(old) => (Some(old), None),
+        Err(why) => (None, workspace.has(LOCK).then_some(why)),
+    };
     let counter =
         trust.seen.map_or(0, |seen| seen.counter).max(old.as_ref().map_or(0, |old| old.counter)) + 1;
     let mut lock = Lock {
@@ -113,6 +117,10 @@ pub fn prepare(
     lock.reviews = reviewing::carried(old.as_ref(), &lock);
     let mut shown = shown(workspace, old.as_ref(), &lock, &bindings, &texts);
     shown.push_str(&reviewing::outdated(old.as_ref(), &lock));
+    if let Some(why) = why {
+        shown =
+            format!("the lock that is there does not hold, so everything is shown as new:\n{why}\n\n{shown}");
+    }
     let folders = bindings
         .iter()
         .flat_map(|(_, binding)| binding.directories.values())
@@ -177,13 +185,23 @@ fn components(
     Ok(components)
 }
 
-/// The lock that is in force, where there is one that holds.
-fn trusted_lock(workspace: &Workspace, trust: &Trust) -> Option<Lock> {
-    let bytes = workspace.read(LOCK).ok()?;
-    let signed = SignedLock::parse(LOCK, &bytes).ok()?;
-    let approvers = Approvers::parse(APPROVERS, trust.approvers.as_bytes()).ok()?;
-    signed.verify(&approvers, Timestamp::now()).ok()?;
-    Some(signed.lock)
+/// The lock that is in force.
+///
+/// # Errors
+///
+/// For people: there is none, nobody who counts here has signed it, or it is older than one that was seen here. Comparing
+/// with such a lock would hide what has come back with it.
+pub(crate) fn lock_in_force(workspace: &Workspace, trust: &Trust) -> Result<Lock, String> {
+    let bytes = workspace.read(LOCK).map_err(|error| error.to_string())?;
+    let shown = workspace.shown(LOCK);
+    let signed = SignedLock::parse(&shown, &bytes).map_err(|error| error.to_string())?;
+    let approvers =
+        Approvers::parse(APPROVERS, trust.approvers.as_bytes()).map_err(|error| error.to_string())?;
+    signed.verify(&approvers, Timestamp::now()).map_err(|error| format!("{shown}: {error}"))?;
+    if let Some(seen) = &trust.seen {
+        seen.admit(&signed).map_err(|error| format!("{shown}: {error}"))?;
+    }
+    Ok(signed.lock)
 }
 
 /// What changes in rights, as `ops diff` has it, then the text of each changed file.
@@ -194,7 +212,15 @@ fn shown(
     bindings: &[(String, Binding)],
     texts: &BTreeMap<String, String>,
 ) -> String {
-    let before = old.map(|old| of_lock(old, &|_, digest| kept(workspace, digest).map(String::into_bytes)));
+    let unchanged = |path: &str, digest: &Digest| {
+        let same = new.files.get(path) == Some(digest);
+        texts.get(path).filter(|_| same).map(|text| text.clone().into_bytes())
+    };
+    let before = old.map(|old| {
+        of_lock(old, &|path, digest| {
+            unchanged(path, digest).or_else(|| kept(workspace, digest).map(String::into_bytes))
+        })
+    });
     let after = of_lock(new, &|path, _| texts.get(path).map(|text| text.clone().into_bytes()));
     let after = Taken { folder: workspace.shown(""), ..after };
     let mut text = diff::workspaces(&before.unwrap_or_default(), &after).text();

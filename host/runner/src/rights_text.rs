@@ -46,7 +46,9 @@ pub(crate) fn grants_text(binding: &Binding, rights: &Rights) -> String {
             }
         }
         if let Some(credential) = &service.credential {
-            let _ = writeln!(text, "    with the secret `{}` in {}", credential.secret, credential.header);
+            let (secret, header) = (&credential.secret, &credential.header);
+            let form = visible(&format!("{}{{}}{}", credential.before, credential.after));
+            let _ = writeln!(text, "    with the secret `{secret}` in {header}, as \"{form}\"");
         }
         for rule in &service.rules {
             let _ = writeln!(
@@ -74,6 +76,9 @@ pub(crate) fn grants_text(binding: &Binding, rights: &Rights) -> String {
     }
     for contract in &rights.contracts {
         let _ = writeln!(text, "  reads the contract {contract}");
+    }
+    for (key, value) in &rights.config {
+        let _ = writeln!(text, "  sees the setting {key} = {}", visible(&value.to_string()));
     }
     for capability in &rights.invoke {
         let _ = writeln!(text, "  may call {capability}");

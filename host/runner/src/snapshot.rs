@@ -1,14 +1,18 @@
 //! A workspace as it was, or is somewhere else: put together from the files of a folder, of a git revision, or from a
 //! lock and the texts that are kept of what it covered.
 //!
-//! Nothing here is trusted or run, and no signature is checked: it is for comparing. What cannot be had is left out,
-//! and said in `notes`, so that nobody takes it for being the same.
+//! Nothing here grants anything: it is for comparing. What a lock says of a component counts only where an approver whom
+//! this host trusts has signed the lock (`signed`); else the component itself is asked. What cannot be had is left out, and
+//! said in `notes`, so that nobody takes it for being the same.
 
 mod git;
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
 use ops_policy::approvers::Approvers;
 use ops_policy::binding::Binding;
 use ops_policy::diff::{Bound, Shape, Snapshot};
@@ -18,7 +22,7 @@ use ops_policy::manifest::Manifest;
 use ops_policy::service::Tls;
 use ops_policy::settings::Settings;
 
-pub(crate) use git::Revision;
+pub(crate) use git::{Revision, is_revision};
 
 use crate::pin::is_binding;
 use crate::workspace::{APPROVERS, BINDINGS, LOCK, SETTINGS, Workspace};
@@ -63,10 +67,12 @@ impl Files for &Workspace {
     }
 }
 
-/// What the files of a workspace say. `ask` is how a component is looked at that the lock beside them does not cover.
+/// What the files of a workspace say. `ask` is how a component is looked at that the lock beside them does not cover;
+/// `signed` says of that lock whether somebody signed it who counts here.
 pub(crate) fn of_files(
     files: &mut dyn Files,
     ask: &dyn Fn(&[u8]) -> Result<Shape, String>,
+    signed: &dyn Fn(&SignedLock) -> bool,
 ) -> Result<Taken, String> {
     let mut taken = Taken { folder: files.folder(), ..Taken::default() };
     let settings = files.read(SETTINGS)?.ok_or_else(|| format!("there is no {SETTINGS} in it"))?;
@@ -83,7 +89,8 @@ pub(crate) fn of_files(
         taken.add(&path, bytes)?;
     }
     let lock = files.read(LOCK)?.map(|bytes| SignedLock::parse(LOCK, &bytes)).transpose();
-    let lock = lock.map_err(|error| error.to_string())?.map(|signed| signed.lock);
+    // One that cannot be read says nothing, like one that nobody signed.
+    let lock = lock.ok().flatten().filter(signed).map(|signed| signed.lock);
     taken.snapshot.development = lock.as_ref().map(|lock| lock.development);
     taken.authorities(files)?;
     taken.components(files, lock.as_ref(), ask)?;
@@ -121,6 +128,7 @@ pub(crate) fn of_lock(lock: &Lock, text: &dyn Fn(&str, &Digest) -> Option<Vec<u8
     for (path, component) in &lock.components {
         taken.snapshot.components.insert(path.clone(), shape(component));
     }
+    taken.snapshot.authorities.extend(taken.named_authorities());
     taken
 }
 
@@ -154,28 +162,39 @@ impl Taken {
             return Ok(());
         }
         let binding = Binding::parse(path, &bytes).map_err(|error| error.to_string())?;
+        // A second file for a capability would hide the first.
+        if bound_name(path) != Some(&binding.capability) {
+            return Err(format!(
+                "{path}: it binds `{}`; a binding's file name is its capability's",
+                binding.capability
+            ));
+        }
         let bound = Bound { file: path.to_owned(), digest, binding: Some(binding.clone()) };
         self.snapshot.bindings.insert(binding.capability, bound);
         self.texts.insert(path.to_owned(), bytes);
         Ok(())
     }
 
-    fn authorities(&mut self, files: &mut dyn Files) -> Result<(), String> {
+    /// The certificate authorities that bindings and `ops.yaml` name.
+    fn named_authorities(&self) -> Vec<String> {
         let bindings = self.snapshot.bindings.values().filter_map(|bound| bound.binding.as_ref());
         let services = bindings.flat_map(|binding| binding.services.values());
-        let mut paths: Vec<String> = services
-            .filter_map(|service| service.tls.as_ref().and_then(Tls::ca))
-            .map(str::to_owned)
-            .collect();
         let server = self.snapshot.settings.as_ref().and_then(|settings| settings.infisical.as_ref());
-        paths.extend(server.and_then(|server| server.tls.as_ref()).and_then(Tls::ca).map(str::to_owned));
+        let named = services.filter_map(|service| service.tls.as_ref());
+        let named = named.chain(server.and_then(|server| server.tls.as_ref()));
+        named.filter_map(Tls::ca).map(str::to_owned).collect()
+    }
+
+    fn authorities(&mut self, files: &mut dyn Files) -> Result<(), String> {
+        let paths = self.named_authorities();
         for path in paths {
             match files.read(&path)? {
                 Some(bytes) => {
-                    self.snapshot.files.insert(path, Digest::of(&bytes));
+                    self.snapshot.files.insert(path.clone(), Digest::of(&bytes));
                 }
                 None => self.notes.push(format!("{path} is not there, so it is not compared")),
             }
+            self.snapshot.authorities.insert(path);
         }
         Ok(())
     }
@@ -214,46 +233,76 @@ impl Taken {
     }
 }
 
-/// A workspace's files in a folder that nobody here need trust.
-pub(crate) struct Folder<'a>(pub(crate) &'a Path);
+/// A workspace's files in a folder that nobody here need trust: no link leads out of it.
+pub(crate) struct Folder {
+    dir: Dir,
+    name: String,
+}
 
-/// The largest file of a folder that is read, in bytes: that of a workspace.
+/// The largest file that is read, in bytes: that of a workspace.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
+
+impl Folder {
+    pub(crate) fn open(root: &Path) -> Result<Self, String> {
+        let dir = Dir::open_ambient_dir(root, ambient_authority());
+        let name = root.file_name().map(|name| format!("{}/", name.to_string_lossy())).unwrap_or_default();
+        Ok(Self { dir: dir.map_err(|error| format!("{}: {error}", root.display()))?, name })
+    }
+}
+
+/// Reads what was opened, up to the bound.
+fn bounded(path: &str, file: impl Read) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| format!("{path}: {error}"))?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(format!("{path}: is larger than {} MiB", MAX_FILE >> 20));
+    }
+    Ok(bytes)
+}
 
 /// Reads a regular file of a bounded size; none where there is none.
 pub(crate) fn read_file(path: &Path) -> Result<Option<Vec<u8>>, String> {
     let fail = |why: String| format!("{}: {why}", path.display());
-    let about = match std::fs::metadata(path) {
-        Ok(about) => about,
+    match std::fs::metadata(path) {
+        // A FIFO would park us for good.
+        Ok(about) if !about.is_file() => return Err(fail("is no regular file".to_owned())),
+        Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(fail(error.to_string())),
-    };
-    // A FIFO would park us for good.
-    if !about.is_file() || about.len() > MAX_FILE {
-        return Err(fail(format!("is no regular file of at most {} MiB", MAX_FILE >> 20)));
     }
-    std::fs::read(path).map(Some).map_err(|error| fail(error.to_string()))
+    let file = std::fs::File::open(path).map_err(|error| fail(error.to_string()))?;
+    bounded(&path.display().to_string(), file).map(Some)
 }
 
-impl Files for Folder<'_> {
+impl Files for Folder {
     fn read(&mut self, path: &str) -> Result<Option<Vec<u8>>, String> {
-        read_file(&self.0.join(path))
+        match self.dir.symlink_metadata(path) {
+            Ok(about) if !about.is_file() => Err(format!("{path}: is no regular file")),
+            Ok(_) => {
+                let file = self.dir.open(path).map_err(|error| format!("{path}: {error}"))?;
+                bounded(path, file).map(Some)
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(format!("{path}: {error}")),
+        }
     }
 
     fn folder(&self) -> String {
-        let name = self.0.file_name().map(|name| name.to_string_lossy().into_owned());
-        name.map(|name| format!("{name}/")).unwrap_or_default()
+        self.name.clone()
     }
 
     fn bindings(&mut self) -> Result<Vec<String>, String> {
-        let folder = self.0.join(BINDINGS);
-        let entries = match std::fs::read_dir(&folder) {
+        let fail = |error: std::io::Error| format!("{BINDINGS}: {error}");
+        let entries = match self.dir.read_dir(BINDINGS) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(format!("{}: {error}", folder.display())),
+            Err(error) => return Err(fail(error)),
         };
-        let mut names: Vec<String> =
-            entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+        let mut names = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(fail)?.file_name().into_string();
+            names.push(name.map_err(|name| format!("{BINDINGS}: {} is not UTF-8", name.to_string_lossy()))?);
+        }
         names.retain(|name| name.ends_with(".yaml"));
         names.sort();
         Ok(names)

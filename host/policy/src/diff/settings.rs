@@ -62,8 +62,19 @@ fn secrets(old: &Settings, new: &Settings, changes: &mut Vec<Change>) {
             changes.push(Change::new(Class::Narrowed, PART, means).at(&at));
         }
         if before.from != secret.from {
-            let means = format!("the secret `{name}` is read from elsewhere");
-            changes.push(Change::new(Class::Moved, PART, means).at(&at).was(&before.from).is(&secret.from));
+            let other =
+                old.secrets.iter().find(|(other, secrets)| *other != name && secrets.from == secret.from);
+            let sent = |origin| other.is_some_and(|(_, other)| other.origins.contains(origin));
+            let (class, means) = match other {
+                // What went under another name to other places now goes to this one's.
+                Some((other, _)) if !secret.origins.iter().all(sent) => {
+                    let means =
+                        format!("the secret `{name}` is now what `{other}` was, and goes where that did not");
+                    (Class::Widened, means)
+                }
+                _ => (Class::Moved, format!("the secret `{name}` is read from elsewhere")),
+            };
+            changes.push(Change::new(class, PART, means).at(&at).was(&before.from).is(&secret.from));
         }
     }
     for name in old.secrets.keys().filter(|name| !new.secrets.contains_key(*name)) {

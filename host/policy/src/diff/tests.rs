@@ -150,3 +150,54 @@ fn a_key_more_is_a_right_more() {
     // The order of a list and a comment say nothing.
     assert_eq!(classes(&alice, &alice.replace("ops-lock,ops-plan", "ops-plan,ops-lock")), []);
 }
+
+#[test]
+fn the_first_rule_that_matches_decides_and_its_going_shows() {
+    let bound = |rules: &[&str], secrets: &str| {
+        let text = format!(
+            "capability: a.b\ncomponent: a.wasm\nsafety: destructive\napproval: {{mode: manual}}\nservices:\n  web:\n    origin: \
+             https://web.example\n    rules:\n      - {{{}}}\n{secrets}",
+            rules.join("}\n      - {")
+        );
+        Binding::parse("b", text.as_bytes()).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    };
+    let one = "id: one, method: DELETE, path: \"/a/{x}\", effect: destroy";
+    let all = "id: all, method: DELETE, path: /**, effect: mutate";
+    let part = "id: part, method: DELETE, path: \"/{x}/b\", effect: mutate";
+    for (old, new, class) in [
+        (vec![one, all], vec![all, one], Class::Widened),
+        (vec![all, one], vec![one, all], Class::Narrowed),
+        (vec![one, part], vec![part, one], Class::Widened),
+        (vec![one, all], vec![all], Class::Widened),
+        (vec![all], vec![one, all], Class::Narrowed),
+        (vec![one, all], vec![one, all], Class::Unchanged),
+        // What decides on nothing may stand anywhere, and go.
+        (vec![all, one], vec![all], Class::Unchanged),
+    ] {
+        let found = bindings(&bound(&old, ""), &bound(&new, ""));
+        assert_eq!(gravest(&found), class, "{old:?} {new:?} {found:?}");
+    }
+    // Secrets and repetitions go with the rule that decides.
+    let plain = "id: plain, method: POST, path: \"/{x}/log\", effect: mutate";
+    let with = "id: with, method: POST, path: \"/a/{x}\", effect: mutate, idempotency: x-key";
+    let secrets = "    secrets:\n      - {name: token, at: /token, rule: with}\n";
+    let found = bindings(&bound(&[plain, with], secrets), &bound(&[with, plain], secrets));
+    assert_eq!(gravest(&found), Class::Widened, "{found:?}");
+    let found = bindings(&bound(&[with, plain], secrets), &bound(&[plain, with], secrets));
+    assert!(gravest(&found) < Class::Widened, "{found:?}");
+    // What is for undo needs no need of the author's, so a rule that does is no stand-in for it.
+    let undo = format!("{plain}, for: undo");
+    let found = bindings(&bound(&[plain], ""), &bound(&[&undo], ""));
+    assert_eq!(gravest(&found), Class::Widened, "{found:?}");
+}
+
+#[test]
+fn a_secret_under_another_name_is_followed() {
+    let base = "workspace: demo\nsecrets:\n  prod: {from: \"env:PROD\", origins: [\"https://a.example\"]}\n  weather: {from: \
+                \"env:WEATHER\", origins: [\"https://w.example\"]}\n";
+    let parse = |text: &str| Settings::parse("ops.yaml", text.as_bytes()).unwrap();
+    let found = settings(&parse(base), &parse(&base.replace("env:WEATHER", "env:PROD")));
+    assert_eq!(gravest(&found), Class::Widened, "{found:?}");
+    let found = settings(&parse(base), &parse(&base.replace("env:WEATHER", "file:/run/weather")));
+    assert_eq!(gravest(&found), Class::Moved, "{found:?}");
+}

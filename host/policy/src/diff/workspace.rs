@@ -27,6 +27,8 @@ pub struct Snapshot {
     pub bindings: BTreeMap<String, Bound>,
     /// Contracts, certificates and whatever else the lock covers: path and digest.
     pub files: BTreeMap<String, Digest>,
+    /// Those among them that bindings or `ops.yaml` name as certificate authorities.
+    pub authorities: BTreeSet<String>,
     /// The components by path.
     pub components: BTreeMap<String, Shape>,
 }
@@ -46,15 +48,22 @@ pub struct Bound {
 pub fn snapshots(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
     let mut changes = Vec::new();
     if let Some(after) = &new.settings {
-        // Where there was no file at all, there was nothing in it.
-        let none = (!old.files.contains_key(SETTINGS)).then(|| Settings::empty(&after.workspace));
-        let found = old.settings.as_ref().or(none.as_ref()).map(|before| settings(before, after));
-        changes.extend(found.into_iter().flatten().map(|change| change.about(SETTINGS)));
+        // Where there was no file, there was nothing in it; where its text is not to be had, all that is there now is shown.
+        let empty = Settings::empty(&after.workspace);
+        let found = match &old.settings {
+            Some(before) => settings(before, after),
+            None if same(SETTINGS, old, new) => Vec::new(),
+            None => settings(&empty, after),
+        };
+        changes.extend(found.into_iter().map(|change| change.about(SETTINGS)));
     }
     if let Some(after) = &new.approvers {
-        let none = (!old.files.contains_key(APPROVERS)).then(Approvers::default);
-        let found = old.approvers.as_ref().or(none.as_ref()).map(|before| approvers(before, after));
-        changes.extend(found.into_iter().flatten().map(|change| change.about(APPROVERS)));
+        let found = match &old.approvers {
+            Some(before) => approvers(before, after),
+            None if same(APPROVERS, old, new) => Vec::new(),
+            None => approvers(&Approvers::default(), after),
+        };
+        changes.extend(found.into_iter().map(|change| change.about(APPROVERS)));
     }
     if let (Some(old), Some(new)) = (old.development, new.development)
         && old != new
@@ -75,16 +84,36 @@ pub fn snapshots(old: &Snapshot, new: &Snapshot) -> Vec<Change> {
     changes
 }
 
+/// Whether a file is there in both, and is the same.
+fn same(path: &str, old: &Snapshot, new: &Snapshot) -> bool {
+    old.files.get(path).is_some_and(|digest| new.files.get(path) == Some(digest))
+}
+
 fn capability(name: &str, old: &Snapshot, new: &Snapshot) -> Vec<Change> {
     match (old.bindings.get(name), new.bindings.get(name)) {
         (Some(before), Some(after)) => {
             let mut changes = binding(before, after);
-            if let (Some(old), Some(new)) = (shape(before, old), shape(after, new)) {
-                changes.extend(components(old, new));
+            if before.digest != after.digest && before.binding.is_none() {
+                changes.extend(grants(after));
+            }
+            match (shape(before, old), shape(after, new)) {
+                (Some(old), Some(new)) => changes.extend(components(old, new)),
+                // What cannot be compared may be anything.
+                (Some(_), None) => changes.push(Change::new(
+                    Class::Widened,
+                    "component",
+                    "the component is not there, so what it asks for now cannot be compared",
+                )),
+                (None, _) => {}
             }
             changes
         }
-        (None, Some(after)) => all_new(after, shape(after, new)),
+        (None, Some(after)) => {
+            let mut changes = vec![Change::new(Class::Widened, "binding", "the capability is new")];
+            changes.extend(grants(after));
+            changes.extend(imports(shape(after, new)));
+            changes
+        }
         (Some(_), None) => vec![Change::new(Class::Narrowed, "binding", "the capability is no longer bound")],
         (None, None) => Vec::new(),
     }
@@ -112,24 +141,24 @@ fn binding(before: &Bound, after: &Bound) -> Vec<Change> {
     changes
 }
 
-/// Each right of a capability that was not there.
-fn all_new(after: &Bound, shape: Option<&Shape>) -> Vec<Change> {
-    let mut changes = vec![Change::new(Class::Widened, "binding", "the capability is new")];
-    let grants = after.binding.as_ref().map(granted).unwrap_or_default();
-    let tells = |held: &&Held| {
+/// Each right that a binding grants, as if there had been none.
+fn grants(after: &Bound) -> Vec<Change> {
+    let granted = after.binding.as_ref().map(granted).unwrap_or_default();
+    let tells = |held: &Held| {
         // Limits have defaults, and the others say how a right is used.
         !matches!(
             held.right,
             Right::Limit { .. } | Right::Kept(_) | Right::Beside(_) | Right::Trust { tls: None, .. }
         )
     };
-    let rights: Vec<Held> = grants.iter().filter(tells).cloned().collect();
-    changes.extend(super::rights("binding", &[], &rights));
-    if let Some(shape) = shape {
-        let imports = super::rights("component", &[], &imported(&shape.imports));
-        changes.extend(imports.into_iter().filter(|change| change.class != Class::Unchanged));
-    }
-    changes
+    let rights: Vec<Held> = granted.into_iter().filter(tells).collect();
+    super::rights("binding", &[], &rights)
+}
+
+/// Each power that a component imports, as if there had been none.
+fn imports(shape: Option<&Shape>) -> impl Iterator<Item = Change> {
+    let imports = shape.map(|shape| super::rights("component", &[], &imported(&shape.imports)));
+    imports.into_iter().flatten().filter(|change| change.class != Class::Unchanged)
 }
 
 /// Components that no binding of both states leads to.
@@ -161,7 +190,7 @@ fn files(old: &Snapshot, new: &Snapshot, changes: &mut Vec<Change>) {
             APPROVERS => old.approvers.is_some() && new.approvers.is_some(),
             _ => true,
         };
-        let is_trust = path.starts_with("tls/");
+        let is_trust = old.authorities.contains(path) || new.authorities.contains(path);
         let (class, means) = match (before, after) {
             // What cannot be compared may be anything.
             (Some(_), Some(_)) if !known => {
@@ -176,6 +205,10 @@ fn files(old: &Snapshot, new: &Snapshot, changes: &mut Vec<Change>) {
             (Some(_), Some(_)) => {
                 (Class::Moved, "capabilities that read it see other data; it grants nothing")
             }
+            (None, _) if is_trust => (
+                Class::Widened,
+                "a certificate authority more: whoever holds its key can answer where it is named",
+            ),
             (None, _) if path == SETTINGS => (Class::Unchanged, "it lets nothing pass by itself"),
             (None, _) => (Class::Moved, "the lock covers one more file; it grants nothing by itself"),
             (Some(_), None) => (Class::Moved, "the lock no longer covers that file"),

@@ -98,7 +98,7 @@ fn of_service(name: &str, service: &Service, all: &mut Vec<Held>) {
     let mut earlier: Vec<Requests> = Vec::new();
     for rule in &service.rules {
         let Some(requests) = Requests::of_rule(name, service, rule) else { continue };
-        if earlier.iter().any(|earlier| earlier.passes(&requests)) {
+        if earlier.iter().any(|earlier| earlier.shadows(&requests)) {
             continue;
         }
         earlier.push(requests.clone());

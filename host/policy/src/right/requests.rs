@@ -87,6 +87,12 @@ impl Requests {
             && self.places.is_subset(&other.places)
     }
 
+    /// Whether a rule with these requests leaves nothing to a later one with those. What an earlier rule lets pass, a later
+    /// one `for: undo` never sees, though it could be used without a need of the author's.
+    pub(crate) fn shadows(&self, other: &Self) -> bool {
+        self.passes(other)
+    }
+
     /// The requests that are in both sets, with the graver effect; `None` where there surely are none.
     pub fn intersect(&self, other: &Self) -> Option<Self> {
         if self.service != other.service || self.method != other.method || self.changes() != other.changes() {

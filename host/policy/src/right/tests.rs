@@ -243,6 +243,41 @@ proptest! {
         }
     }
 
+    /// What is not called widened lets nothing more pass, and calls nothing by a lesser effect than before.
+    #[test]
+    fn what_is_not_widened_allows_no_more(
+        ours in prop::collection::vec(plain(), 1..4),
+        (other, part, at) in (plain(), 0..8_usize, any::<prop::sample::Index>()),
+        change in 0..4_usize,
+        bodies in bodies(),
+    ) {
+        let mut theirs = ours.clone();
+        let at = at.index(theirs.len());
+        match change {
+            0 => theirs.rotate_left(at),
+            1 if theirs.len() > 1 => drop(theirs.remove(at)),
+            2 => theirs.insert(at, other),
+            _ => theirs[at] = theirs[at].with(part, &other),
+        }
+        let [old, new] = [&ours, &theirs].map(|rules| binding(&rules.iter().map(Plain::text).collect::<Vec<_>>()));
+        let changes = crate::diff::bindings(&old, &new);
+        if crate::diff::gravest(&changes) == crate::diff::Class::Widened {
+            return Ok(());
+        }
+        let allowed = |binding: &Binding, (door, request): &(Door, Request)| {
+            let allowed = decide(&Rights::intersect(&manifest(), binding).unwrap(), *door, request).ok()?;
+            let secrets = binding.services["web"].secrets_of(&allowed.rule).count();
+            Some((allowed.effect, secrets))
+        };
+        for asked in theirs.iter().flat_map(|rule| rule.asked(&bodies)) {
+            let (before, after) = (allowed(&old, &asked), allowed(&new, &asked));
+            let more = after.is_some_and(|(effect, secrets)| {
+                before.is_none_or(|(was, had)| effect < was || secrets > had)
+            });
+            prop_assert!(!more, "{before:?} {after:?} {asked:?} {changes:?}");
+        }
+    }
+
     /// An intersection allows what both allow, and nothing else.
     #[test]
     fn an_intersection_is_both(one in plain(), other in plain(), part in 0..8_usize, bodies in bodies()) {

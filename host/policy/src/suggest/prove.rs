@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Asked, Observed, SuggestError, Told, rule_of};
 use crate::binding::Binding;
 use crate::decide::{Allowed, Door, decide};
+use crate::diff;
 use crate::manifest::Manifest;
 use crate::right;
 use crate::rights::Rights;
@@ -74,7 +75,14 @@ fn covered(old: &Binding, new: &Binding) -> Result<u64, SuggestError> {
             )));
         }
     }
-    Ok(theirs.len() as u64)
+    let wider = diff::bindings(old, new).into_iter().find(|change| change.class == diff::Class::Widened);
+    match wider {
+        Some(change) => Err(SuggestError::Withdrawn(format!(
+            "it would let more happen than today: {}",
+            change.is.unwrap_or(change.means)
+        ))),
+        None => Ok(theirs.len() as u64),
+    }
 }
 
 /// What of the observed today's binding allows and another would deny.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Generalisation, Notes, Observed, Seen, Uses, addresses, bodies, paths};
 use crate::manifest::{Manifest, NeedKind};
+use crate::right::Requests;
 use crate::rights::Rights;
 use crate::rule::Rule;
 use crate::service::Service;
@@ -52,6 +53,10 @@ pub(super) fn service(
                 notes.step(Generalisation::ForUndo, place, "the rule stays as it is");
                 new.rules.push(rule.clone());
             }
+            [] if decides_for_others(name, old, rule) => {
+                notes.step(Generalisation::FirstMatch, place, "the rule stays as it is");
+                new.rules.push(rule.clone());
+            }
             [] => notes.step(Generalisation::NotUsed, place, "the rule goes"),
             seen => new.rules.extend(narrowed(old, rule, seen, &place, notes)),
         }
@@ -59,6 +64,21 @@ pub(super) fn service(
     new.secrets.retain(|secret| new.rules.iter().any(|rule| rule.id == secret.rule));
     ranges(&mut new, name, observed, notes);
     Some(new)
+}
+
+/// Whether a later rule has some of the same requests, and calls them otherwise or has other things go with them.
+fn decides_for_others(name: &str, service: &Service, rule: &Rule) -> bool {
+    let Some(requests) = Requests::of_rule(name, service, rule) else { return false };
+    let with = |rule: &Rule| -> Vec<(String, String)> {
+        service.secrets_of(&rule.id).map(|secret| (secret.name.clone(), secret.at.clone())).collect()
+    };
+    let later = service.rules.iter().skip_while(|other| other.id != rule.id).skip(1);
+    later
+        .filter(|other| {
+            other.effect != rule.effect || other.idempotency != rule.idempotency || with(other) != with(rule)
+        })
+        .filter_map(|other| Requests::of_rule(name, service, other))
+        .any(|other| other.intersect(&requests).is_some())
 }
 
 fn is_required(manifest: &Manifest, service: &str) -> bool {

@@ -50,6 +50,12 @@ impl Revision {
     }
 }
 
+/// Whether the repository around `root` has a revision of that name.
+pub(crate) fn is_revision(root: &Path, name: &str) -> bool {
+    let wanted = format!("{name}^{{commit}}");
+    ask(root, &["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted]).is_ok()
+}
+
 impl Drop for Revision {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -98,10 +104,12 @@ impl Files for Revision {
 
     fn bindings(&mut self) -> Result<Vec<String>, String> {
         let tree = format!("{}:{}{BINDINGS}", self.commit, self.prefix);
-        // A revision without bindings has no such folder.
-        let Ok(names) = ask(&self.root, &["ls-tree", "--name-only", "-z", "--full-tree", &tree]) else {
+        // A revision without bindings has no such folder; every other failure is one.
+        if ask(&self.root, &["rev-parse", "--verify", "--quiet", "--end-of-options", &tree]).is_err() {
             return Ok(Vec::new());
-        };
+        }
+        let names = ask(&self.root, &["ls-tree", "--name-only", "-z", "--full-tree", &tree])
+            .map_err(|why| format!("git: {BINDINGS}{why}"))?;
         let mut names: Vec<String> =
             names.split('\0').filter(|name| name.ends_with(".yaml")).map(str::to_owned).collect();
         names.sort();
@@ -115,6 +123,8 @@ fn git(root: &Path) -> Command {
         .arg("-C")
         .arg(root)
         .args(["--no-pager", "-c", "core.fsmonitor=false", "-c", "protocol.allow=never"])
+        // What the repository says is put in the place of a commit would be compared in its stead.
+        .env("GIT_NO_REPLACE_OBJECTS", "1")
         .env("GIT_OPTIONAL_LOCKS", "0")
         .env("GIT_NO_LAZY_FETCH", "1")
         .env("GIT_TERMINAL_PROMPT", "0");
