@@ -292,7 +292,8 @@ fn whole() {
         ["diff", full.path().to_str().unwrap(), other.path().to_str().unwrap(), "--fail-on", "widened"];
     scratch.ops(&words).exits(1);
     // At pin, in sentences.
-    scratch.bind("communications-mail-send-test", SEND);
+    scratch.place("communications-mail-send-test");
+    scratch.write_binding(SEND);
     let pin = scratch.ops(&["pin", "--check"]).exits(1).stderr;
     for part in [
         "mutating, approved by a person, signed",

@@ -144,8 +144,8 @@ pub fn bindings(old: &Binding, new: &Binding) -> Vec<Change> {
     changes.extend(rights("binding", &before, &after));
     // Where a rule is said to be another one already, that is not said again of its order.
     let said: Vec<String> = changes.iter().map(|change| change.at.clone()).collect();
-    changes
-        .extend(order::decided_otherwise(old, new).into_iter().filter(|change| !said.contains(&change.at)));
+    let is_new = |change: &Change| !said.iter().any(|said| said.starts_with(&change.at));
+    changes.extend(order::decided_otherwise(old, new).into_iter().filter(is_new));
     if old.approval.reason != new.approval.reason {
         let means = "why nobody is asked is said in other words";
         let change = Change::new(Class::Moved, "binding", means).at("/approval/reason");
