@@ -163,12 +163,15 @@ fn used() {
     scratch.breaks("its binding is another one");
 }
 
-/// `ops.yaml` with one suppression of the binding's private range.
+/// `ops.yaml` with one suppression, of the binding's private range where it is of that kind.
 fn suppressing(scratch: &Scratch, finding: &str, expires: &str) {
+    let subject =
+        if finding == "private-range" { "subject: services/queue/addresses/127.0.0.1/32, " } else { "" };
     let settings = fs::read_to_string(scratch.path("ops/ops.yaml")).unwrap();
     let settings = settings.split("audit:").next().unwrap();
-    let line =
-        format!("{{finding: {finding}, capability: {QUEUE}, reason: \"a test server\", expires: {expires}}}");
+    let line = format!(
+        "{{finding: {finding}, capability: {QUEUE}, {subject}reason: \"a test server\", expires: {expires}}}"
+    );
     scratch.write("ops/ops.yaml", &format!("{settings}audit:\n  suppress:\n    - {line}\n"));
 }
 
@@ -195,11 +198,46 @@ fn suppressed() {
     let expired = one(&now, "suppression-expired");
     assert_eq!(expired["file"], "ops/ops.yaml");
     assert!(expired["line"].as_u64().is_some(), "{expired}");
+    later(&scratch);
     suppressing(&scratch, "auto-approval", "2999-12-31");
     scratch.pin();
     one(&audit(&scratch, &[]), "suppression-unused");
     suppressing(&scratch, "no-such", "2999-12-31");
     scratch.ops(&["pin", "--check"]).exits(2).says("there is no finding `no-such`");
+}
+
+/// What is added beside something that is suppressed is shown, and the lines that the audit shows are what suppresses it.
+fn later(scratch: &Scratch) {
+    suppressing(scratch, "private-range", "2999-12-31");
+    let path = scratch.path(&format!("ops/bindings/{QUEUE}.yaml"));
+    let before = fs::read_to_string(&path).unwrap();
+    let address = "127.0.0.1";
+    let more =
+        before.replace(&format!("addresses: [{address}"), &format!("addresses: [10.0.0.0/8, {address}"));
+    assert_ne!(more, before, "{before}");
+    fs::write(&path, more).unwrap();
+    scratch.pin();
+    let finding = one(&audit(scratch, &[]), "private-range");
+    assert!(finding["what"].as_str().unwrap().contains("10.0.0.0/8"), "{finding}");
+    let text = scratch.ops(&["audit", QUEUE]).exits(0).stdout;
+    let entry = text.split("    - finding: private-range\n").nth(1).unwrap();
+    let entry: Vec<_> = entry.lines().take_while(|line| line.starts_with("      ")).collect();
+    let entry = format!("    - finding: private-range\n{}\n", entry.join("\n"))
+        .replace("reason: \"\"", "reason: lab");
+    let settings = fs::read_to_string(scratch.path("ops/ops.yaml")).unwrap();
+    scratch.write("ops/ops.yaml", &format!("{settings}{entry}"));
+    scratch.pin();
+    let now = audit(scratch, &[]);
+    none(&now, "private-range");
+    none(&now, "suppression-unused");
+    // Without a subject it would hide what comes: it hides nothing.
+    let settings = settings.replace("subject: services/queue/addresses/127.0.0.1/32, ", "");
+    scratch.write("ops/ops.yaml", &settings);
+    scratch.pin();
+    let now = audit(scratch, &[]);
+    assert_eq!(found(&now, "private-range").len(), 2);
+    assert!(one(&now, "suppression-unused")["what"].as_str().unwrap().contains("without a `subject:`"));
+    fs::write(&path, before).unwrap();
 }
 
 fn rebuilt() {
