@@ -58,7 +58,9 @@ fn none(audit: &Value, id: &str) {
 
 fn lock() {
     let scratch = echo();
-    none(&audit(&scratch, &[]), "lock-does-not-hold");
+    let held = audit(&scratch, &[]);
+    none(&held, "lock-does-not-hold");
+    assert_eq!(held["capabilities"][0]["needs_unknown"], Value::Null);
     scratch.ops(&["audit", "--fail-on", "high"]).exits(0);
     let settings = fs::read_to_string(scratch.path("ops/ops.yaml")).unwrap();
     scratch.write("ops/ops.yaml", &format!("{settings}# more\n"));
@@ -72,9 +74,12 @@ fn lock() {
     let page = &now["capabilities"][0];
     assert_eq!(page["capability"], "test.guest.echo");
     assert!(!page["summary"].as_str().unwrap().is_empty() && page["rights"].is_array(), "{page}");
+    // Nobody vouches for what the manifest says.
+    assert!(page["needs_unknown"].as_str().unwrap().contains("no lock holds"), "{page}");
     scratch.ops(&["audit", "--fail-on", "high"]).exits(1);
     fs::remove_file(scratch.path("ops/ops.lock")).unwrap();
     let now = audit(&scratch, &[]);
+    assert!(now["capabilities"][0]["needs_unknown"].is_string(), "{now:#}");
     one(&now, "lock-does-not-hold");
     // There is nothing that a file could differ from.
     none(&now, "not-in-lock");
@@ -125,6 +130,14 @@ fn gained() {
         // What is signed is no better.
         scratch.pin();
     }
+    // A lock that does not hold says nothing of needs, neither for nor against.
+    let settings = fs::read_to_string(scratch.path("ops/ops.yaml")).unwrap();
+    scratch.write("ops/ops.yaml", &format!("{settings}# more\n"));
+    let now = audit(&scratch, &[QUEUE]);
+    none(&now, "import-not-needed");
+    assert_eq!(now["capabilities"][0]["rights"][0]["needed"], "unknown");
+    assert!(now["capabilities"][0]["needs_unknown"].is_string(), "{now:#}");
+    scratch.write("ops/ops.yaml", &settings);
     let ran = scratch.ops(&["audit", "--fail-on", "high"]).exits(1);
     assert!(ran.stdout.contains("import-not-needed") && ran.stdout.contains(EFFECTS), "{}", ran.stdout);
 }
@@ -351,5 +364,10 @@ fn documented() {
         let row = row.unwrap_or_else(|| panic!("docs/auditing.md does not list `{}`", kind.id));
         let severity = row.split('|').nth(2).unwrap();
         assert!(severity.contains(kind.severity.as_str()), "{row}");
+    }
+    let placed =
+        text.split("These kinds need one").nth(1).and_then(|text| text.split(". Without").next()).unwrap();
+    for kind in ops_policy::finding::KINDS {
+        assert_eq!(placed.contains(&format!("`{}`", kind.id)), kind.placed, "{}", kind.id);
     }
 }

@@ -106,6 +106,9 @@ pub struct Page {
     pub denied: Vec<DeniedView>,
     /// Why it cannot run, or could not be looked at.
     pub fault: Option<String>,
+    /// Why nobody knows what the author says it needs: then every row's `needed` is [`Coverage::Unknown`], and nothing is
+    /// found by comparing with needs.
+    pub needs_unknown: Option<String>,
 }
 
 /// What a component says of itself. Nothing of it is checked.

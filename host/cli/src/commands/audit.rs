@@ -118,6 +118,11 @@ fn head(audit: &Audit) -> String {
         number => format!("; {number} suppressed"),
     };
     let _ = writeln!(text, "findings      {}{suppressed}", counts.join(", "));
+    let unknown = audit.capabilities.iter().filter(|page| page.needs_unknown.is_some()).count();
+    if unknown > 0 {
+        let what = format!("NOT KNOWN of {unknown}, so nothing is said of what is not needed");
+        output::indented(&mut text, &what, "needs         ", "              ");
+    }
     text
 }
 

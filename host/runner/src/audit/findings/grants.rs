@@ -81,7 +81,7 @@ pub(super) fn not_needed(case: &Case<'_>) -> Vec<Finding> {
 
 /// `grant-wider-than-need`: some of it is needed, and some is not.
 pub(super) fn wider_than_need(case: &Case<'_>) -> Vec<Finding> {
-    let Some(manifest) = case.component.map(|component| &component.manifest) else { return Vec::new() };
+    let Some(manifest) = case.manifest else { return Vec::new() };
     let rows = case.page.rights.iter().filter(|row| row.granted && row.needed == Coverage::Part);
     rows.map(|row| {
         let what = match row.kind {
@@ -270,8 +270,8 @@ fn covers_multiplexed(rule: &Rule) -> bool {
 
 /// `safety-above-manifest`: the author says that it does less.
 pub(super) fn safety_above_manifest(case: &Case<'_>) -> Option<Finding> {
-    let (binding, component) = (case.binding.as_ref()?, case.component?);
-    let (allowed, said) = (binding.safety, component.manifest.safety);
+    let (binding, manifest) = (case.binding.as_ref()?, case.manifest?);
+    let (allowed, said) = (binding.safety, manifest.safety);
     (allowed > said).then(|| {
         let what =
             format!("the binding allows {}, and the manifest says {}", allowed.as_str(), said.as_str());

@@ -117,6 +117,7 @@ impl Sample {
             binding: Some(binding),
             lines,
             component: Some(&component),
+            manifest: Some(&component.manifest),
             digest: Some(component.digest),
             rebuilt: None,
             uses: Uses::default(),
@@ -225,4 +226,21 @@ fn what_a_body_says_is_asked_of_every_method_that_has_one() {
         let found = found.into_iter().find(|(id, ..)| *id == "body-unconditioned");
         assert_eq!(found.map(|(_, severity, _)| severity), expected, "{rule}");
     }
+}
+
+#[test]
+fn needs_that_nobody_vouches_for_are_compared_with_nothing() {
+    let all = "      - {id: get, method: GET, path: /**, effect: read}\n      - {id: put, method: PUT, path: /x, effect: mutate}\n";
+    let needs = json!([{"method": "GET", "path": "/x", "effect": "read"}]);
+    let sample = || {
+        let sample = Sample::changes(all).needing(needs.clone()).manifest("safety", json!("read-only"));
+        sample.importing(&["ops:capability/invoke@0.1.0"])
+    };
+    let by_needs = ["import-not-needed", "grant-wider-than-need", "safety-above-manifest"];
+    let found = |sample: Sample| {
+        let found: BTreeSet<_> = sample.found().into_iter().map(|(id, ..)| id).collect();
+        by_needs.map(|id| found.contains(id))
+    };
+    assert_eq!(found(sample()), [true; 3]);
+    assert_eq!(found(sample().changed(|case| case.manifest = None)), [false; 3]);
 }
