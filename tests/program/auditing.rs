@@ -58,7 +58,9 @@ fn none(audit: &Value, id: &str) {
 
 fn lock() {
     let scratch = echo();
-    none(&audit(&scratch, &[]), "lock-does-not-hold");
+    let held = audit(&scratch, &[]);
+    none(&held, "lock-does-not-hold");
+    assert_eq!(held["capabilities"][0]["needs_unknown"], Value::Null);
     scratch.ops(&["audit", "--fail-on", "high"]).exits(0);
     let settings = fs::read_to_string(scratch.path("ops/ops.yaml")).unwrap();
     scratch.write("ops/ops.yaml", &format!("{settings}# more\n"));
@@ -72,9 +74,12 @@ fn lock() {
     let page = &now["capabilities"][0];
     assert_eq!(page["capability"], "test.guest.echo");
     assert!(!page["summary"].as_str().unwrap().is_empty() && page["rights"].is_array(), "{page}");
+    // Nobody vouches for what the manifest says.
+    assert!(page["needs_unknown"].as_str().unwrap().contains("no lock holds"), "{page}");
     scratch.ops(&["audit", "--fail-on", "high"]).exits(1);
     fs::remove_file(scratch.path("ops/ops.lock")).unwrap();
     let now = audit(&scratch, &[]);
+    assert!(now["capabilities"][0]["needs_unknown"].is_string(), "{now:#}");
     one(&now, "lock-does-not-hold");
     // There is nothing that a file could differ from.
     none(&now, "not-in-lock");
@@ -125,6 +130,14 @@ fn gained() {
         // What is signed is no better.
         scratch.pin();
     }
+    // A lock that does not hold says nothing of needs, neither for nor against.
+    let settings = fs::read_to_string(scratch.path("ops/ops.yaml")).unwrap();
+    scratch.write("ops/ops.yaml", &format!("{settings}# more\n"));
+    let now = audit(&scratch, &[QUEUE]);
+    none(&now, "import-not-needed");
+    assert_eq!(now["capabilities"][0]["rights"][0]["needed"], "unknown");
+    assert!(now["capabilities"][0]["needs_unknown"].is_string(), "{now:#}");
+    scratch.write("ops/ops.yaml", &settings);
     let ran = scratch.ops(&["audit", "--fail-on", "high"]).exits(1);
     assert!(ran.stdout.contains("import-not-needed") && ran.stdout.contains(EFFECTS), "{}", ran.stdout);
 }
@@ -163,12 +176,15 @@ fn used() {
     scratch.breaks("its binding is another one");
 }
 
-/// `ops.yaml` with one suppression of the binding's private range.
+/// `ops.yaml` with one suppression, of the binding's private range where it is of that kind.
 fn suppressing(scratch: &Scratch, finding: &str, expires: &str) {
+    let subject =
+        if finding == "private-range" { "subject: services/queue/addresses/127.0.0.1/32, " } else { "" };
     let settings = fs::read_to_string(scratch.path("ops/ops.yaml")).unwrap();
     let settings = settings.split("audit:").next().unwrap();
-    let line =
-        format!("{{finding: {finding}, capability: {QUEUE}, reason: \"a test server\", expires: {expires}}}");
+    let line = format!(
+        "{{finding: {finding}, capability: {QUEUE}, {subject}reason: \"a test server\", expires: {expires}}}"
+    );
     scratch.write("ops/ops.yaml", &format!("{settings}audit:\n  suppress:\n    - {line}\n"));
 }
 
@@ -195,11 +211,46 @@ fn suppressed() {
     let expired = one(&now, "suppression-expired");
     assert_eq!(expired["file"], "ops/ops.yaml");
     assert!(expired["line"].as_u64().is_some(), "{expired}");
+    later(&scratch);
     suppressing(&scratch, "auto-approval", "2999-12-31");
     scratch.pin();
     one(&audit(&scratch, &[]), "suppression-unused");
     suppressing(&scratch, "no-such", "2999-12-31");
     scratch.ops(&["pin", "--check"]).exits(2).says("there is no finding `no-such`");
+}
+
+/// What is added beside something that is suppressed is shown, and the lines that the audit shows are what suppresses it.
+fn later(scratch: &Scratch) {
+    suppressing(scratch, "private-range", "2999-12-31");
+    let path = scratch.path(&format!("ops/bindings/{QUEUE}.yaml"));
+    let before = fs::read_to_string(&path).unwrap();
+    let address = "127.0.0.1";
+    let more =
+        before.replace(&format!("addresses: [{address}"), &format!("addresses: [10.0.0.0/8, {address}"));
+    assert_ne!(more, before, "{before}");
+    fs::write(&path, more).unwrap();
+    scratch.pin();
+    let finding = one(&audit(scratch, &[]), "private-range");
+    assert!(finding["what"].as_str().unwrap().contains("10.0.0.0/8"), "{finding}");
+    let text = scratch.ops(&["audit", QUEUE]).exits(0).stdout;
+    let entry = text.split("    - finding: private-range\n").nth(1).unwrap();
+    let entry: Vec<_> = entry.lines().take_while(|line| line.starts_with("      ")).collect();
+    let entry = format!("    - finding: private-range\n{}\n", entry.join("\n"))
+        .replace("reason: \"\"", "reason: lab");
+    let settings = fs::read_to_string(scratch.path("ops/ops.yaml")).unwrap();
+    scratch.write("ops/ops.yaml", &format!("{settings}{entry}"));
+    scratch.pin();
+    let now = audit(scratch, &[]);
+    none(&now, "private-range");
+    none(&now, "suppression-unused");
+    // Without a subject it would hide what comes: it hides nothing.
+    let settings = settings.replace("subject: services/queue/addresses/127.0.0.1/32, ", "");
+    scratch.write("ops/ops.yaml", &settings);
+    scratch.pin();
+    let now = audit(scratch, &[]);
+    assert_eq!(found(&now, "private-range").len(), 2);
+    assert!(one(&now, "suppression-unused")["what"].as_str().unwrap().contains("without a `subject:`"));
+    fs::write(&path, before).unwrap();
 }
 
 fn rebuilt() {
@@ -313,5 +364,10 @@ fn documented() {
         let row = row.unwrap_or_else(|| panic!("docs/auditing.md does not list `{}`", kind.id));
         let severity = row.split('|').nth(2).unwrap();
         assert!(severity.contains(kind.severity.as_str()), "{row}");
+    }
+    let placed =
+        text.split("These kinds need one").nth(1).and_then(|text| text.split(". Without").next()).unwrap();
+    for kind in ops_policy::finding::KINDS {
+        assert_eq!(placed.contains(&format!("`{}`", kind.id)), kind.placed, "{}", kind.id);
     }
 }

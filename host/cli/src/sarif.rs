@@ -60,10 +60,10 @@ fn folder(workspace: &Path) -> String {
 fn rule(kind: &Kind) -> Value {
     json!({
         "id": kind.id,
-        "shortDescription": {"text": kind.title},
-        "fullDescription": {"text": kind.why},
+        "shortDescription": {"text": plain(kind.title)},
+        "fullDescription": {"text": plain(kind.why)},
         "help": {
-            "text": format!("{} {}", kind.why, kind.fix),
+            "text": plain(&format!("{} {}", kind.why, kind.fix)),
             "markdown": format!("{}\n\n**What to do.** {}", kind.why, kind.fix),
         },
         "defaultConfiguration": {"level": level(kind.severity)},
@@ -106,11 +106,24 @@ fn result(finding: &Finding, folder: &str, suppressions: Value) -> Value {
         "ruleId": finding.id,
         "ruleIndex": KINDS.iter().position(|kind| kind.id == finding.id),
         "level": level(finding.severity),
-        "message": {"text": format!("{}. What to do: {}.", finding.what, finding.fix)},
+        "message": {"text": plain(&format!("{}. What to do: {}.", finding.what, finding.fix))},
         "locations": [location],
         "partialFingerprints": {"opsFinding/v1": fingerprint(finding)},
         "suppressions": suppressions,
     })
+}
+
+/// Text in which a viewer finds no link: `[text](target)` is one in a plain message too, and so these three are escaped
+/// (SARIF 3.11.6). What a finding tells may be a stranger's words.
+fn plain(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if matches!(character, '\\' | '[' | ']') {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
 }
 
 /// The same for the same finding, whatever moves in the file.
@@ -165,6 +178,20 @@ mod tests {
         assert_eq!((KINDS[index].id, result["level"].as_str()), ("private-range", Some("note")));
         let no_line = super::result(&Finding { line: None, ..finding() }, "", json!([]));
         assert!(no_line["locations"][0]["physicalLocation"]["region"].is_null());
+    }
+
+    #[test]
+    fn words_of_others_make_no_links() {
+        let what = r"asked for [all is well](https://evil.example) and \x1b".to_owned();
+        let result = result(&Finding { what, ..finding() }, "", json!([]));
+        assert_eq!(
+            result["message"]["text"],
+            r"asked for \[all is well\](https://evil.example) and \\x1b. What to do: f."
+        );
+        for rule in KINDS.iter().map(rule) {
+            let text = rule["help"]["text"].as_str().unwrap();
+            assert!(!text.replace("\\[", "").contains('['), "{text}");
+        }
     }
 
     #[test]

@@ -56,6 +56,9 @@ pub struct Kind {
     pub fix: &'static str,
     /// Whether a suppression may name it. Where the audit itself would be blinded, it may not.
     pub suppressible: bool,
+    /// Whether each is about one place of many: a rule, a range, a directory, a secret, an import. A suppression has to
+    /// name that place, or it would hide what is added beside it later.
+    pub placed: bool,
 }
 
 /// The kind with that id.
@@ -70,11 +73,15 @@ const fn kind_of(
     why: &'static str,
     fix: &'static str,
 ) -> Kind {
-    Kind { id, severity, title, why, fix, suppressible: true }
+    Kind { id, severity, title, why, fix, suppressible: true, placed: false }
 }
 
 const fn always(kind: Kind) -> Kind {
     Kind { suppressible: false, ..kind }
+}
+
+const fn placed(kind: Kind) -> Kind {
+    Kind { placed: true, ..kind }
 }
 
 /// All kinds: what does not hold, then components, grants, approvals, secrets, reviews, use, suppressions.
@@ -109,20 +116,20 @@ pub const KINDS: [Kind; 27] = [
          operations.",
         "Sign the lock without `--development`.",
     ),
-    kind_of(
+    placed(kind_of(
         "import-refused",
         Medium,
         "The component imports what nothing can grant",
         "The host refuses such a component in every run. Its author wanted a right that no binding can give.",
         "Ask the author what it is for, and bind a component without it.",
-    ),
-    kind_of(
+    )),
+    placed(kind_of(
         "import-not-needed",
         High,
         "The component imports a power that it states no need for",
         "The manifest says less than the code asks for. This is what a hidden right looks like.",
         "Ask the author why it is there; do not pin this component before it is explained.",
-    ),
+    )),
     kind_of(
         "not-reproducible",
         High,
@@ -131,36 +138,36 @@ pub const KINDS: [Kind; 27] = [
          what its source says.",
         "Ask for a component that names both, build it again, and run `ops audit --rebuilt FOLDER`.",
     ),
-    kind_of(
+    placed(kind_of(
         "grant-not-needed",
         Medium,
         "A grant that the author does not ask for",
         "It has no effect today. An upgrade that asks for it would get it without a change of the binding.",
         "Remove it from the binding.",
-    ),
-    kind_of(
+    )),
+    placed(kind_of(
         "grant-wider-than-need",
         Medium,
         "A grant is wider than the author's need",
         "The part beyond the need has no effect today. An upgrade that asks for more would get it without a change of \
          the binding.",
         "Narrow it to what the manifest states.",
-    ),
-    kind_of(
+    )),
+    placed(kind_of(
         "grant-never-used",
         Medium,
         "A grant was never used",
         "It is needed and in force, and none of the runs that were looked at used it. It may be for a rare case, or for \
          none.",
         "Look at what `ops suggest` would leave; remove what is for no case.",
-    ),
-    kind_of(
+    )),
+    placed(kind_of(
         "private-range",
         Medium,
         "A private range may be dialled",
         "The service may be dialled at any address of the range to which its name resolves, now and later.",
         "List the service's own addresses.",
-    ),
+    )),
     kind_of(
         "limit-missing",
         Low,
@@ -169,14 +176,14 @@ pub const KINDS: [Kind; 27] = [
          is.",
         "Write the limits that its runs need.",
     ),
-    kind_of(
+    placed(kind_of(
         "body-unconditioned",
         High,
         "A rule takes any body at an endpoint that does many things",
         "At such an endpoint the body says what happens, not method and path. A rule that lets any body through lets \
          everything through.",
         "Add a condition under `body:` that lists what the request may ask for.",
-    ),
+    )),
     kind_of(
         "safety-above-manifest",
         Low,
@@ -206,21 +213,21 @@ pub const KINDS: [Kind; 27] = [
         "Any program that runs as the same user can say yes. Such a binding can only stage records of the workspace.",
         "Accept signatures only: `accept: [signed]`.",
     ),
-    kind_of(
+    placed(kind_of(
         "secret-several-origins",
         Medium,
         "A secret may go to several origins",
         "Whoever runs one of these servers can use it at the others.",
         "Give each origin a secret of its own.",
-    ),
-    kind_of(
+    )),
+    placed(kind_of(
         "secret-not-admitted",
         Medium,
         "A binding sends a secret where ops.yaml does not let it go",
         "Its runs are refused. Either ops.yaml is behind, or the binding would carry a secret to a place that nobody \
          agreed to.",
         "Find out which; only then add the origin in ops.yaml.",
-    ),
+    )),
     kind_of(
         "review-missing",
         High,

@@ -16,9 +16,11 @@ mod suppress;
 mod timeline;
 mod uses;
 
-use ops_policy::finding::Severity;
+use ops_policy::finding::{self, Severity};
 use ops_policy::manifest::RuleEffect;
+use ops_policy::settings::audit::WORKSPACE;
 use serde::Serialize;
+use serde_json::Value;
 
 pub use gather::{Asked, MOST_RUNS, audit};
 
@@ -104,6 +106,9 @@ pub struct Page {
     pub denied: Vec<DeniedView>,
     /// Why it cannot run, or could not be looked at.
     pub fault: Option<String>,
+    /// Why nobody knows what the author says it needs: then every row's `needed` is [`Coverage::Unknown`], and nothing is
+    /// found by comparing with needs.
+    pub needs_unknown: Option<String>,
 }
 
 /// What a component says of itself. Nothing of it is checked.
@@ -320,6 +325,23 @@ pub struct Finding {
     pub what: String,
     /// What to do.
     pub fix: String,
+}
+
+impl Finding {
+    /// The entry under `audit: {suppress: …}` of `ops.yaml` that hides this finding and no other, up to a day
+    /// (`YYYY-MM-DD`), in lines of YAML; none for what cannot be suppressed. Its reason is empty, as which it is refused:
+    /// that is for the operator to write.
+    pub fn suppression(&self, day: &str) -> Option<Vec<String>> {
+        let kind = finding::kind(self.id).filter(|kind| kind.suppressible)?;
+        let capability = self.capability.as_deref().unwrap_or(WORKSPACE);
+        let mut lines = vec![format!("- finding: {}", self.id), format!("  capability: {capability}")];
+        if kind.placed {
+            // A JSON string is one of YAML too.
+            lines.push(format!("  subject: {}", Value::from(self.subject.as_str())));
+        }
+        lines.extend(["  reason: \"\"".to_owned(), format!("  expires: {day}")]);
+        Some(lines)
+    }
 }
 
 /// A finding that somebody has said is as it should be.

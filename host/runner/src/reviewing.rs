@@ -5,7 +5,8 @@
 //! what that means for plans that were made under the one before (`ops_policy::plan`: their hash covers the lock).
 //!
 //! Order of checks where one is put into the lock: the lock in force holds; every file and component is what it
-//! covers; the review is signed by somebody who counts, is about what is pinned, and is good; the new lock's signature.
+//! covers; the review is signed by somebody who counts, is about what is pinned, is good, and is no older than the one
+//! it replaces; the new lock's signature.
 
 mod signing;
 

@@ -21,6 +21,9 @@ use claims::{Claims, Part};
 
 /// The parts within a component that are described one by one; more are counted.
 const PARTS: usize = 64;
+/// The parts that are open at a time, each within the one before. Every part asks the validator to look through those
+/// around it, so that depth costs its square.
+const OPEN: usize = 64;
 /// The imports, or exports, of a component.
 const ITEMS: usize = 1_000;
 /// The bytes of all names of imports, exports and what is in them, each as often as it is used.
@@ -141,7 +144,7 @@ impl Walk {
                     if self.open.is_empty() && *encoding == Encoding::Module {
                         return Err(InspectError::CoreModule);
                     }
-                    self.begin(*encoding, size);
+                    self.begin(*encoding, size)?;
                 }
                 Payload::ModuleSection { unchecked_range, .. }
                 | Payload::ComponentSection { unchecked_range, .. } => size = unchecked_range.len(),
@@ -174,11 +177,14 @@ impl Walk {
         Err(InspectError::Broken("it ends before its last section does".to_owned()))
     }
 
-    fn begin(&mut self, encoding: Encoding, size: usize) {
+    fn begin(&mut self, encoding: Encoding, size: usize) -> Result<(), InspectError> {
+        if self.open.len() == OPEN {
+            return Err(InspectError::TooMuch("64 parts within each other"));
+        }
         if self.parts.len() == PARTS {
             self.further += 1;
             self.open.push(None);
-            return;
+            return Ok(());
         }
         let kind = match encoding {
             Encoding::Module => "module",
@@ -186,6 +192,7 @@ impl Walk {
         };
         self.parts.push(Part { kind, depth: self.open.len(), size: size as u64, claims: Claims::default() });
         self.open.push(Some(self.parts.len() - 1));
+        Ok(())
     }
 }
 

@@ -4,6 +4,8 @@ mod page;
 
 use std::fmt::Write;
 
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
 use ops_policy::finding::{self, Severity};
 use ops_runner::audit::{self, Asked, Audit, Finding, Page, RightKind};
 use ops_runner::runner::Runner;
@@ -14,6 +16,8 @@ use crate::{output, say};
 
 /// Findings of one kind that the overview tells one by one.
 const TOLD: usize = 8;
+/// Days for which a suppression is proposed: long enough to mend what is to be mended.
+const SUPPRESSED: i64 = 90;
 
 pub(crate) fn run(runner: &Runner, args: Args) -> Outcome {
     let Args { capabilities, format, fail_on, runs, rebuilt, json } = args;
@@ -63,6 +67,7 @@ fn text(audit: &Audit, in_full: bool) -> String {
     }
     text.push('\n');
     if in_full {
+        suppressions(&mut text, audit);
         for page in &audit.capabilities {
             page::write(&mut text, page);
         }
@@ -71,6 +76,23 @@ fn text(audit: &Audit, in_full: bool) -> String {
         text.push_str("\n\nops audit CAPABILITY shows one in full\n");
     }
     text
+}
+
+/// What to write in `ops.yaml` where a finding is as it should be.
+fn suppressions(text: &mut String, audit: &Audit) {
+    let made = audit.generated_at.parse::<Timestamp>().ok();
+    let day = made.and_then(|made| made.to_zoned(TimeZone::UTC).date().checked_add(SUPPRESSED.days()).ok());
+    let Some(day) = day.map(|day| day.to_string()) else { return };
+    let entries: Vec<_> = audit.findings.iter().filter_map(|finding| finding.suppression(&day)).collect();
+    if entries.is_empty() {
+        return;
+    }
+    text.push_str("where one of these is as it should be, write it in ops.yaml, say why, and pin:\n\n");
+    text.push_str("audit:\n  suppress:\n");
+    for line in entries.iter().flatten() {
+        let _ = writeln!(text, "    {line}");
+    }
+    text.push('\n');
 }
 
 fn head(audit: &Audit) -> String {
@@ -96,6 +118,11 @@ fn head(audit: &Audit) -> String {
         number => format!("; {number} suppressed"),
     };
     let _ = writeln!(text, "findings      {}{suppressed}", counts.join(", "));
+    let unknown = audit.capabilities.iter().filter(|page| page.needs_unknown.is_some()).count();
+    if unknown > 0 {
+        let what = format!("NOT KNOWN of {unknown}, so nothing is said of what is not needed");
+        output::indented(&mut text, &what, "needs         ", "              ");
+    }
     text
 }
 

@@ -38,6 +38,7 @@ pub(super) fn section(audit: &Audit) -> Markup {
                     (tags(page))
                     @if !page.summary.is_empty() { p { (visible(&page.summary)) } }
                     @if let Some(fault) = &page.fault { p.fault { strong { "Not as it should be: " } (visible(fault)) } }
+                    @if let Some(why) = &page.needs_unknown { p.fault { strong { "What it needs is not known: " } (visible(why)) } }
                     @if let Some(found) = found.get(page.capability.as_str()) {
                         p.found {
                             "Findings: "

@@ -148,6 +148,7 @@ pub(super) fn page(number: usize) -> Page {
             .collect(),
         denied: Vec::new(),
         fault: None,
+        needs_unknown: None,
     }
 }
 
@@ -223,6 +224,7 @@ fn no_text_of_a_stranger_is_markup_or_hidden() {
     page.safety = HOSTILE.to_owned();
     page.approval = HOSTILE.to_owned();
     page.fault = Some(HOSTILE.to_owned());
+    page.needs_unknown = Some(HOSTILE.to_owned());
     page.binding = HOSTILE.to_owned();
     page.component = HOSTILE.to_owned();
     page.digest = Some(HOSTILE.to_owned());

@@ -2,19 +2,22 @@
 //! each is signed by an approver; each says why, and until when.
 //!
 //! Checked here, in order: how many there are; the kind of finding, by the table of [`crate::finding`]; the capability;
-//! the reason; the date.
+//! the subject; the reason; the date. That a kind of which each is about one place needs its subject is asked where
+//! findings are at hand ([`Suppression::hides`]): a suppression without one hides none of them.
 
 use jiff::civil::Date;
 use serde::Deserialize;
 
 use crate::finding::{self, KINDS};
 use crate::name;
-use crate::yaml::{At, Wrong};
+use crate::yaml::{self, At, Wrong};
 
 /// The most suppressions.
 const MOST: usize = 500;
 /// The longest reason, in bytes.
 const REASON: usize = 500;
+/// The longest subject, in bytes.
+const SUBJECT: usize = 4096;
 
 /// What stands under `capability:` for findings that are about no single one.
 pub const WORKSPACE: &str = "workspace";
@@ -33,6 +36,8 @@ pub struct Suppression {
     pub finding: &'static str,
     /// The capability; none for findings about the workspace.
     pub capability: Option<String>,
+    /// What the finding is about, as the audit names it.
+    pub subject: Option<String>,
     /// Why it is as it should be.
     pub reason: String,
     /// The last day, UTC, on which this counts.
@@ -57,8 +62,25 @@ pub(super) struct Written {
 struct WrittenSuppression {
     finding: At<String>,
     capability: At<String>,
+    #[serde(default, deserialize_with = "yaml::present")]
+    subject: Option<At<String>>,
     reason: At<String>,
     expires: At<String>,
+}
+
+impl Suppression {
+    /// Whether it names no subject though each finding of its kind is about one place of many, so that it hides none.
+    pub fn lacks_subject(&self) -> bool {
+        self.subject.is_none() && finding::kind(self.finding).is_none_or(|kind| kind.placed)
+    }
+
+    /// Whether it is about a finding with this id, capability and subject, whatever the day.
+    pub fn hides(&self, id: &str, capability: Option<&str>, subject: &str) -> bool {
+        self.finding == id
+            && self.capability.as_deref() == capability
+            && !self.lacks_subject()
+            && self.subject.as_deref().is_none_or(|named| named == subject)
+    }
 }
 
 impl Written {
@@ -70,7 +92,9 @@ impl Written {
             }
             let (place, checked) = (written.finding.clone(), written.check()?);
             let same = |earlier: &Suppression| {
-                earlier.finding == checked.finding && earlier.capability == checked.capability
+                earlier.finding == checked.finding
+                    && earlier.capability == checked.capability
+                    && earlier.subject == checked.subject
             };
             if suppress.iter().any(same) {
                 return Err(Wrong::at(
@@ -109,6 +133,13 @@ impl WrittenSuppression {
                 Some(name.to_owned())
             }
         };
+        if let Some(subject) = &self.subject
+            && (subject.value.is_empty() || subject.value.len() > SUBJECT)
+        {
+            return Err(Wrong::at(subject, format!("a subject is 1 to {SUBJECT} bytes of text"))
+                .hint("`ops audit CAPABILITY` shows the lines to write"));
+        }
+        let subject = self.subject.map(|subject| subject.value);
         let reason = self.reason.value.trim();
         if reason.is_empty() || reason.len() > REASON {
             return Err(Wrong::at(&self.reason, format!("a reason is 1 to {REASON} bytes of text")));
@@ -118,7 +149,7 @@ impl WrittenSuppression {
         let Some(expires) = expires else {
             return Err(Wrong::at(&self.expires, "this is not a day").hint("write it as 2027-05-01"));
         };
-        Ok(Suppression { finding: kind.id, capability, reason: reason.to_owned(), expires })
+        Ok(Suppression { finding: kind.id, capability, subject, reason: reason.to_owned(), expires })
     }
 }
 
@@ -148,6 +179,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_about_one_place_of_many_is_hidden_by_its_name_alone() {
+        let audit = parse(
+            "    - {finding: private-range, capability: a.b, subject: services/web/addresses/10.0.0.7/32, reason: r, expires: 2027-05-01}\n    \
+             - {finding: private-range, capability: a.b, reason: r, expires: 2027-05-01}\n    \
+             - {finding: auto-approval, capability: a.b, reason: r, expires: 2027-05-01}\n    \
+             - {finding: limit-missing, capability: a.b, subject: limits, reason: r, expires: 2027-05-01}\n",
+        )
+        .unwrap();
+        let [named, unnamed, whole, limits] = audit.suppress.as_slice() else { panic!("{audit:?}") };
+        let one = "services/web/addresses/10.0.0.7/32";
+        assert!(named.hides("private-range", Some("a.b"), one) && !named.lacks_subject());
+        assert!(!named.hides("private-range", Some("a.b"), "services/web/addresses/10.0.0.0/8"));
+        assert!(
+            !named.hides("private-range", Some("a.c"), one)
+                && !named.hides("auto-approval", Some("a.b"), one)
+        );
+        assert!(unnamed.lacks_subject() && !unnamed.hides("private-range", Some("a.b"), one));
+        assert!(whole.hides("auto-approval", Some("a.b"), "approval"));
+        assert!(limits.hides("limit-missing", Some("a.b"), "limits"));
+        assert!(!limits.hides("limit-missing", Some("a.b"), "other"));
+    }
+
+    #[test]
     fn what_is_none_is_refused() {
         let good = "finding: private-range, capability: a.b, reason: r, expires: 2027-05-01";
         for (from, to, why) in [
@@ -157,6 +211,8 @@ mod tests {
             ("private-range", "suppression-unused", "cannot be suppressed"),
             ("capability: a.b", "capability: \"*\"", "is not a name"),
             ("capability: a.b, ", "", "capability"),
+            ("reason: r", "subject: \"\", reason: r", "a subject is"),
+            ("reason: r", "subject: , reason: r", "subject"),
             ("reason: r", "reason: \" \"", "a reason is"),
             ("reason: r, ", "", "reason"),
             ("2027-05-01", "2027-02-30", "not a day"),

@@ -13,6 +13,7 @@ use ops_policy::finding::Severity;
 use ops_policy::interface::Interface;
 use ops_policy::limits::Limits;
 use ops_policy::lock::Component;
+use ops_policy::manifest::Manifest;
 use ops_policy::right::Limit;
 use ops_policy::rights::Rights;
 use ops_policy::service::{Service, Tls};
@@ -42,6 +43,8 @@ pub(super) struct Case<'a> {
     pub(super) lines: Lines,
     /// What the lock has of the component.
     pub(super) component: Option<&'a Component>,
+    /// What its author says that it needs. By a lock that holds alone: anybody could have written another.
+    pub(super) manifest: Option<&'a Manifest>,
     /// Digest of the component as it lies there.
     pub(super) digest: Option<Digest>,
     /// What came of comparing it with one that was built again, where that was asked for.
@@ -79,6 +82,7 @@ impl<'a> Case<'a> {
             binding: None,
             lines: Lines::default(),
             component: None,
+            manifest: None,
             digest: None,
             rebuilt: None,
             uses: Uses::default(),
@@ -88,11 +92,11 @@ impl<'a> Case<'a> {
         if let Some(binding) = case.binding.take() {
             case.describe(&binding);
             case.read_component(runner, basis, &binding, rebuilt);
-            case.page.rights =
-                rows::rows(&binding, case.component.map(|component| &component.manifest), &case.lines);
+            case.page.rights = rows::rows(&binding, case.manifest, &case.lines);
             case.admissible(runner.workspace(), basis, &binding);
             case.binding = Some(binding);
         }
+        case.page.needs_unknown = case.needs_unknown(basis).map(str::to_owned);
         case
     }
 
@@ -115,6 +119,17 @@ impl<'a> Case<'a> {
             line: self.lines.at(at),
             subject: at,
         }
+    }
+
+    /// Why there are no needs to compare with.
+    fn needs_unknown(&self, basis: &Basis) -> Option<&'static str> {
+        let why = match (&self.binding, basis.pinned.is_some()) {
+            _ if self.manifest.is_some() => return None,
+            (None, _) => "its binding cannot be read",
+            (_, false) => "no lock holds, so nobody vouches for what its manifest says",
+            (_, true) => "its component is not in the lock: `ops pin` asks it",
+        };
+        Some(why)
     }
 
     fn fault(&mut self, why: &str) {
@@ -192,6 +207,8 @@ impl<'a> Case<'a> {
             let finding = not_in_lock(self.about("/component"), why);
             self.problems.push(finding);
         }
+        self.manifest =
+            self.component.filter(|_| basis.pinned.is_some()).map(|component| &component.manifest);
         let bytes = match workspace.read(&binding.component) {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -262,8 +279,8 @@ impl<'a> Case<'a> {
                 self.problems.push(finding);
             }
         }
-        let Some(component) = self.component else { return };
-        if let Err(missing) = Rights::intersect(&component.manifest, binding) {
+        let Some(manifest) = self.manifest else { return };
+        if let Err(missing) = Rights::intersect(manifest, binding) {
             let list: Vec<_> = missing.iter().map(|missing| missing.what.clone()).collect();
             self.fault(&visible(&list.join("; ")));
         }

@@ -1,7 +1,8 @@
 //! What is suppressed, by `audit:` of `ops.yaml`.
 //!
 //! A suppression counts only where the lock holds, since only then an approver has signed it; otherwise every finding is
-//! shown. One whose day is over counts no more and is a finding, and so is one that suppresses nothing.
+//! shown. It hides the findings of its subject: of a kind that is about one place of many, nothing that was added beside
+//! it later. One whose day is over counts no more and is a finding, and so is one that suppresses nothing.
 
 use std::collections::BTreeSet;
 
@@ -31,7 +32,7 @@ pub(super) fn split(
     let mut used = BTreeSet::new();
     for finding in found {
         let by = suppressions.iter().enumerate().find(|(_, suppression)| {
-            suppression.finding == finding.id && suppression.capability == finding.capability
+            suppression.hides(finding.id, finding.capability.as_deref(), &finding.subject)
         });
         if let Some((index, suppression)) = by {
             used.insert(index);
@@ -50,14 +51,29 @@ pub(super) fn split(
     };
     for (index, suppression) in suppressions.iter().enumerate().filter(|(_, one)| is_known(one)) {
         let of = suppression.capability.as_deref().unwrap_or(WORKSPACE);
-        let subject = format!("audit/suppress/{}/{of}", suppression.finding);
+        let named = suppression.subject.as_deref().map(visible);
+        let subject = match &named {
+            Some(named) => format!("audit/suppress/{}/{of}/{named}", suppression.finding),
+            None => format!("audit/suppress/{}/{of}", suppression.finding),
+        };
+        let of = named.map_or_else(|| of.to_owned(), |named| format!("{of} at {named}"));
         let about = About {
             capability: suppression.capability.as_deref(),
             file: workspace.shown(SETTINGS),
             line: basis.lines.at(&format!("/audit/suppress/{index}")),
             subject: &subject,
         };
-        if !used.contains(&index) {
+        if suppression.lacks_subject() {
+            shown.push(about.finding(
+                "suppression-unused",
+                Severity::Low,
+                format!(
+                    "`{}` is suppressed for {of} without a `subject:`, which hides nothing",
+                    suppression.finding
+                ),
+                "each such finding is about one place: `ops audit CAPABILITY` shows the lines that name it",
+            ));
+        } else if !used.contains(&index) {
             shown.push(about.finding(
                 "suppression-unused",
                 Severity::Low,

@@ -85,6 +85,7 @@ impl Runner {
             }
             State::Unsigned(error) => return Err(not_a_reviewer(name, &error)),
         }
+        newer(&signed.review, pinned.lock.lock.reviews.get(name).map(|present| &present.review))?;
         let mut lock = pinned.lock.lock.clone();
         lock.counter = lock.counter.saturating_add(1);
         lock.reviews.insert(name.clone(), signed.clone());
@@ -232,10 +233,57 @@ impl Adding {
     }
 }
 
+/// Refuses a review that is older than the one it would replace: somebody has looked since, perhaps for a shorter time
+/// or in another's place, and whoever kept an old file must not undo that.
+fn newer(review: &Review, present: Option<&Review>) -> Result<(), String> {
+    match present {
+        Some(present) if review.at < present.at => Err(format!(
+            "the review of {} is older than the one in the lock: it is of {}, and that one of {}\n  have it reviewed anew",
+            visible(&review.subject.capability),
+            review.at,
+            present.at
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn not_a_reviewer(name: &str, error: &dyn std::fmt::Display) -> String {
     format!(
         "the review of {} does not count: {error}\n  a reviewer's line of the approvers file has `ops-review` among its \
          namespaces, and is pinned",
         visible(name)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn review(at: i64, days: u64) -> Review {
+        let digest = Digest::of(b"x");
+        let subject = Subject {
+            workspace: "demo".into(),
+            capability: "a.b".into(),
+            component: digest,
+            interface: digest,
+            manifest: digest,
+            binding: digest,
+            imports: BTreeSet::new(),
+        };
+        let lifetime = Duration::from_secs(days * 24 * 3600);
+        Review::new(subject, Timestamp::from_second(at).unwrap(), lifetime).unwrap()
+    }
+
+    #[test]
+    fn an_older_review_replaces_no_newer_one() {
+        let present = review(1_000, 30);
+        for at in [1_000, 1_001] {
+            assert_eq!(newer(&review(at, 1), Some(&present)), Ok(()));
+        }
+        let refused = newer(&review(999, 366), Some(&present)).unwrap_err();
+        assert!(refused.contains("older than the one in the lock"), "{refused}");
+        assert_eq!(newer(&review(999, 366), None), Ok(()));
+    }
 }

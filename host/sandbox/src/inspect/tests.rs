@@ -136,6 +136,37 @@ fn too_many_names_are_refused_before_they_are_kept() {
     assert!(matches!(inspect(&long), Err(InspectError::TooMuch(_))));
 }
 
+/// Components within each other.
+fn nested(depth: usize) -> Vec<u8> {
+    let header = b"\0asm\x0d\0\x01\0";
+    // From the inside out, each section's length in as many bytes as it takes.
+    let mut sections = Vec::new();
+    let mut size = header.len();
+    for _ in 1..depth {
+        let mut section = vec![4];
+        let mut rest = size;
+        while rest > 127 {
+            section.push(u8::try_from(rest & 127).unwrap() | 128);
+            rest >>= 7;
+        }
+        section.push(u8::try_from(rest).unwrap());
+        size += header.len() + section.len();
+        sections.push(section);
+    }
+    let around = sections.iter().rev().flat_map(|section| [&header[..], section].concat());
+    around.chain(header.iter().copied()).collect()
+}
+
+#[test]
+fn parts_within_each_other_are_bounded() {
+    let read = inspect(&nested(OPEN)).unwrap();
+    assert_eq!((read.parts.len(), read.parts.last().unwrap().depth), (OPEN, OPEN - 1));
+    for depth in [OPEN + 1, 20_000] {
+        let refused = inspect(&nested(depth)).unwrap_err();
+        assert!(matches!(refused, InspectError::TooMuch("64 parts within each other")), "{refused}");
+    }
+}
+
 #[test]
 fn further_parts_are_counted() {
     let modules = "(core module)".repeat(PARTS + 9);

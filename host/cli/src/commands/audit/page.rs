@@ -21,6 +21,7 @@ pub(super) fn write(text: &mut String, page: &Page) {
     line("safety", &page.safety);
     line("approved", if page.safety == "read-only" { "nothing to approve" } else { &page.approval });
     line("fault", page.fault.as_deref().unwrap_or_default());
+    line("needs", &prefixed("NOT KNOWN: ", page.needs_unknown.as_deref().unwrap_or_default()));
     line("binding", &page.binding);
     line("component", &page.component);
     line("version", page.version.as_deref().unwrap_or_default());

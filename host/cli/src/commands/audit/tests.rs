@@ -79,6 +79,18 @@ fn the_weightiest_comes_first_and_one_kind_does_not_fill_the_screen() {
 fn a_page_tells_who_wanted_granted_and_used() {
     let text = text(&sample(), true);
     assert!(!text.contains("more: ops audit") && text.contains("2 of 4"), "{text}");
+    let entry = "audit:\n  suppress:\n    - finding: private-range\n      capability: a.b\n      subject: \"component\"\n      \
+                 reason: \"\"\n      expires: 2027-02-20\n";
+    assert!(text.contains(entry), "{text}");
     assert!(text.contains("ops:capability/effects@0.1.0 (power) changes: calls perform"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+}
+
+#[test]
+fn needs_that_are_not_known_are_told_on_top_and_on_the_page() {
+    let mut audit = sample();
+    assert!(!text(&audit, true).contains("NOT KNOWN"));
+    audit.capabilities[0].needs_unknown = Some("no lock holds".into());
+    assert!(text(&audit, false).contains("needs         NOT KNOWN of 1,"));
+    assert!(text(&audit, true).contains("  needs       NOT KNOWN: no lock holds\n"));
 }

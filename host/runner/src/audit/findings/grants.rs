@@ -29,6 +29,14 @@ const MOST: Limits = Limits {
 /// JSON-RPC 2.0 and XML-RPC as they are usually served.
 const MULTIPLEXED: [&str; 7] = ["jmap", "graphql", "rpc", "jsonrpc", "json-rpc", "xmlrpc", "xml-rpc"];
 
+/// The paths under which they stand, where a server has them at the place that its documentation suggests.
+const UNDER: [&str; 4] = ["", "/api", "/v1", "/api/v1"];
+
+/// The fields of a body that say nothing of what happens: GraphQL runs what `query` says, and `operationName` only picks
+/// one of the operations in there, by a name that the sender gives it (October 2021, 6.1); `variables` are its values;
+/// `jsonrpc` is a version; JMAP's `using` lists what may occur.
+const SAYS_NOTHING: [&str; 4] = ["operationName", "variables", "jsonrpc", "using"];
+
 /// A finding about a row of the page.
 fn about_row(case: &Case<'_>, row: &RightRow, id: &'static str, what: String, fix: String) -> Finding {
     let place = match (&row.of, &row.rule, &row.name) {
@@ -73,7 +81,7 @@ pub(super) fn not_needed(case: &Case<'_>) -> Vec<Finding> {
 
 /// `grant-wider-than-need`: some of it is needed, and some is not.
 pub(super) fn wider_than_need(case: &Case<'_>) -> Vec<Finding> {
-    let Some(manifest) = case.component.map(|component| &component.manifest) else { return Vec::new() };
+    let Some(manifest) = case.manifest else { return Vec::new() };
     let rows = case.page.rights.iter().filter(|row| row.granted && row.needed == Coverage::Part);
     rows.map(|row| {
         let what = match row.kind {
@@ -180,7 +188,8 @@ pub(super) fn limit_missing(case: &Case<'_>) -> Option<Finding> {
 }
 
 /// `body-unconditioned`: a rule without a condition on the body, where the body says what happens. High where it is to
-/// read: it lets a change pass as a read, without a plan.
+/// read: it lets a change pass as a read, without a plan. PUT, PATCH and DELETE are for changing things (RFC 9110, 9.3),
+/// so one that is to read is a finding whatever its conditions: medium, and high for DELETE, which does not need its body.
 pub(super) fn body_unconditioned(case: &Case<'_>) -> Vec<Finding> {
     let Some(binding) = &case.binding else { return Vec::new() };
     let dialled = binding.services.iter().filter(|(_, service)| service.origin.is_some());
@@ -190,8 +199,13 @@ pub(super) fn body_unconditioned(case: &Case<'_>) -> Vec<Finding> {
         .filter_map(|(name, service, rule)| {
             let (severity, why) = multiplexed(service, rule)?;
             let at = format!("/services/{name}/rules/id={}", rule.id);
-            let what = format!("the rule {} ({} {}) takes any body: {why}", rule.id, rule.method, rule.path);
-            let fix = "add a condition under `body:` that lists what the request may ask for";
+            let what = format!("the rule {} ({} {}) {why}", rule.id, rule.method, rule.path);
+            let fix = match rule.method {
+                Method::Put | Method::Patch | Method::Delete if rule.effect == RuleEffect::Read => {
+                    "call the effect what the method does: mutate or destroy"
+                }
+                _ => "add a condition under `body:` that lists what the request may ask for",
+            };
             let finding = case.finding("body-unconditioned", severity, &at, what, fix);
             Some(Finding { subject: format!("services/{name}/rules/{}", rule.id), ..finding })
         })
@@ -199,37 +213,65 @@ pub(super) fn body_unconditioned(case: &Case<'_>) -> Vec<Finding> {
 }
 
 fn multiplexed(service: &Service, rule: &Rule) -> Option<(Severity, String)> {
-    let has_body = matches!(rule.method, Method::Post | Method::Put | Method::Patch);
-    if !has_body || !rule.body.is_empty() || rule.only_undo {
+    if matches!(rule.method, Method::Get | Method::Head) || rule.only_undo {
         return None;
     }
     if rule.effect == RuleEffect::Read {
         let why = format!("nothing keeps a {} that is to read from changing something", rule.method);
-        return Some((Severity::High, why));
+        return match (rule.method, conditioned(rule)) {
+            (Method::Post, true) => None,
+            (_, false) => Some((Severity::High, format!("takes any body: {why}"))),
+            (Method::Delete, true) => Some((Severity::High, format!("is to read: {why}"))),
+            (_, true) => Some((Severity::Medium, format!("is to read: {why}"))),
+        };
+    }
+    // What a DELETE takes away is in its path.
+    if rule.method == Method::Delete || conditioned(rule) {
+        return None;
     }
     let beside = service.rules.iter().find(|other| {
         other.id != rule.id
             && other.method == rule.method
-            && (other.effect != rule.effect || !other.body.is_empty())
+            && (other.effect != rule.effect || conditioned(other))
             && other.path.intersect(&rule.path).is_some()
     });
     if let Some(other) = beside {
-        return Some((
-            Severity::Medium,
-            format!("the rule {} is for the same endpoint, which does more than one thing", other.id),
-        ));
+        let why = format!(
+            "takes any body: the rule {} is for the same endpoint, which does more than one thing",
+            other.id
+        );
+        return Some((Severity::Medium, why));
     }
+    let why = || "takes any body: at such an endpoint the body alone says what happens".to_owned();
+    covers_multiplexed(rule).then(|| (Severity::Medium, why()))
+}
+
+/// Whether a condition of the rule bounds what happens.
+fn conditioned(rule: &Rule) -> bool {
+    rule.body.iter().any(|condition| {
+        // A list of requests is GraphQL's and JSON-RPC's way of sending several at once.
+        let mut steps = condition.pointer().split('/').skip(1);
+        let first = steps.find(|step| *step != "*" && step.parse::<u64>().is_err());
+        first.is_none_or(|field| !SAYS_NOTHING.contains(&field))
+    })
+}
+
+/// Whether its path is, or has among those that it leaves open, an endpoint at which one path does many things. All of
+/// them are asked by POST.
+fn covers_multiplexed(rule: &Rule) -> bool {
     let path = rule.path.to_string().to_ascii_lowercase();
-    let last = path.split('/').rev().find(|part| !part.is_empty())?;
-    MULTIPLEXED
-        .contains(&last)
-        .then(|| (Severity::Medium, "at such an endpoint the body alone says what happens".to_owned()))
+    let last = path.split('/').rev().find(|part| !part.is_empty()).unwrap_or_default();
+    if MULTIPLEXED.contains(&last) {
+        return true;
+    }
+    let usual = || UNDER.iter().flat_map(|under| MULTIPLEXED.map(|name| format!("{under}/{name}")));
+    rule.method == Method::Post && (last == "**" || usual().any(|path| rule.path.matches(&path)))
 }
 
 /// `safety-above-manifest`: the author says that it does less.
 pub(super) fn safety_above_manifest(case: &Case<'_>) -> Option<Finding> {
-    let (binding, component) = (case.binding.as_ref()?, case.component?);
-    let (allowed, said) = (binding.safety, component.manifest.safety);
+    let (binding, manifest) = (case.binding.as_ref()?, case.manifest?);
+    let (allowed, said) = (binding.safety, manifest.safety);
     (allowed > said).then(|| {
         let what =
             format!("the binding allows {}, and the manifest says {}", allowed.as_str(), said.as_str());

@@ -25,8 +25,9 @@ pub(super) fn refused(case: &Case<'_>) -> Vec<Finding> {
 }
 
 /// `import-not-needed`: a power that appears in no need. One for each power, however many interfaces it has.
+/// Where needs are not known, the page says so.
 pub(super) fn not_needed(case: &Case<'_>) -> Vec<Finding> {
-    let Some(manifest) = case.component.map(|component| &component.manifest) else { return Vec::new() };
+    let Some(manifest) = case.manifest else { return Vec::new() };
     let mut powers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for import in &case.page.imports {
         let needed = match Interface::parse(&import.name).power {

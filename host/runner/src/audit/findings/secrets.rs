@@ -1,5 +1,7 @@
 //! Where secrets may go.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use ops_policy::finding::Severity;
 use ops_policy::origin::Origin;
 use ops_policy::visible::visible;
@@ -8,22 +10,29 @@ use super::super::Finding;
 use super::super::basis::{About, Basis};
 use super::super::page::Case;
 
-/// `secret-several-origins`: whoever runs one of the servers can use it at the others.
+/// `secret-several-origins`: whoever runs one of the servers can use it at the others. A secret is what `from` names: a
+/// second name for it is no second secret.
 pub(super) fn several_origins(file: &str, basis: &Basis) -> Vec<Finding> {
-    let secrets = basis.settings.iter().flat_map(|settings| &settings.secrets);
-    secrets
-        .filter(|(_, secret)| secret.origins.len() > 1)
-        .map(|(name, secret)| {
-            let subject = format!("secrets/{name}");
-            let about = About {
-                capability: None,
-                file: file.to_owned(),
-                line: basis.lines.at(&format!("/secrets/{name}/origins")),
-                subject: &subject,
+    let mut sources: BTreeMap<&str, (Vec<&str>, BTreeSet<String>)> = BTreeMap::new();
+    for (name, secret) in basis.settings.iter().flat_map(|settings| &settings.secrets) {
+        let (names, origins) = sources.entry(&secret.from).or_default();
+        names.push(name);
+        origins.extend(secret.origins.iter().map(Origin::to_string));
+    }
+    let several = sources.into_values().filter(|(_, origins)| origins.len() > 1);
+    several
+        .map(|(names, origins)| {
+            let origins: Vec<_> = origins.into_iter().collect();
+            // With the origins: one more of them is another finding, which nobody has looked at.
+            let subject = format!("secrets/{} {}", names.join("+"), origins.join(" "));
+            let first = names.first().copied().unwrap_or_default();
+            let line = basis.lines.at(&format!("/secrets/{first}/origins"));
+            let about = About { capability: None, file: file.to_owned(), line, subject: &subject };
+            let who = match names.as_slice() {
+                [name] => format!("the secret {name}"),
+                _ => format!("the secrets {} are one, by `from`, which", names.join(", ")),
             };
-            let origins: Vec<_> = secret.origins.iter().map(Origin::to_string).collect();
-            let what =
-                format!("the secret {name} may go to {} origins: {}", origins.len(), origins.join(", "));
+            let what = format!("{who} may go to {} origins: {}", origins.len(), origins.join(", "));
             about.finding(
                 "secret-several-origins",
                 Severity::Medium,

@@ -117,6 +117,7 @@ impl Sample {
             binding: Some(binding),
             lines,
             component: Some(&component),
+            manifest: Some(&component.manifest),
             digest: Some(component.digest),
             rebuilt: None,
             uses: Uses::default(),
@@ -181,4 +182,65 @@ fn no_kind_is_without_a_test() {
     tested.extend(ELSEWHERE.map(|id| (id, ())));
     let kinds: BTreeSet<_> = KINDS.iter().map(|kind| kind.id).collect();
     assert_eq!(tested.into_keys().collect::<BTreeSet<_>>(), kinds);
+}
+
+/// A rule's line, and how much it weighs that it takes any body.
+#[test]
+fn what_a_body_says_is_asked_of_every_method_that_has_one() {
+    for (method, path, effect, body, expected) in [
+        ("POST", "/x", "read", "", Some(Severity::High)),
+        ("PUT", "/x", "read", "", Some(Severity::High)),
+        ("PATCH", "/x", "read", "", Some(Severity::High)),
+        ("DELETE", "/x", "read", "", Some(Severity::High)),
+        ("POST", "/x", "read", "/op: [list]", None),
+        ("PUT", "/x", "read", "/op: [list]", Some(Severity::Medium)),
+        ("PATCH", "/x", "read", "/op: [list]", Some(Severity::Medium)),
+        ("DELETE", "/x", "read", "/op: [list]", Some(Severity::High)),
+        ("GET", "/**", "read", "", None),
+        ("HEAD", "/**", "read", "", None),
+        // A name that the sender gives binds nothing.
+        ("POST", "/graphql", "read", "/operationName: [List]", Some(Severity::High)),
+        ("POST", "/graphql", "read", "/*/operationName: [List]", Some(Severity::High)),
+        ("POST", "/graphql", "read", "/0/operationName: [List], /variables/id: [1]", Some(Severity::High)),
+        ("POST", "/graphql", "read", "/operationName: [List], /query: [q]", None),
+        ("POST", "/rpc", "read", "/jsonrpc: [\"2.0\"]", Some(Severity::High)),
+        ("POST", "/rpc", "mutate", "/jsonrpc: [\"2.0\"]", Some(Severity::Medium)),
+        ("POST", "/rpc", "mutate", "/method: [add]", None),
+        // Open paths.
+        ("POST", "/**", "mutate", "", Some(Severity::Medium)),
+        ("POST", "/shop/**", "mutate", "", Some(Severity::Medium)),
+        ("POST", "/{x}", "mutate", "", Some(Severity::Medium)),
+        ("POST", "/api/{x}", "mutate", "", Some(Severity::Medium)),
+        ("POST", "/{x}/graphql", "mutate", "", Some(Severity::Medium)),
+        ("POST", "/{x}/{y}", "mutate", "", Some(Severity::Medium)),
+        ("POST", "/**", "mutate", "/op: [list]", None),
+        ("POST", "/orders/{x}", "mutate", "", None),
+        ("PUT", "/**", "mutate", "", None),
+        ("DELETE", "/**", "mutate", "", None),
+    ] {
+        let rule = format!(
+            "      - {{id: r, method: {method}, path: \"{path}\", effect: {effect}, body: {{{body}}}}}\n"
+        );
+        let rule = rule.replace(", body: {}", "");
+        let found = Sample::changes(&rule).found();
+        let found = found.into_iter().find(|(id, ..)| *id == "body-unconditioned");
+        assert_eq!(found.map(|(_, severity, _)| severity), expected, "{rule}");
+    }
+}
+
+#[test]
+fn needs_that_nobody_vouches_for_are_compared_with_nothing() {
+    let all = "      - {id: get, method: GET, path: /**, effect: read}\n      - {id: put, method: PUT, path: /x, effect: mutate}\n";
+    let needs = json!([{"method": "GET", "path": "/x", "effect": "read"}]);
+    let sample = || {
+        let sample = Sample::changes(all).needing(needs.clone()).manifest("safety", json!("read-only"));
+        sample.importing(&["ops:capability/invoke@0.1.0"])
+    };
+    let by_needs = ["import-not-needed", "grant-wider-than-need", "safety-above-manifest"];
+    let found = |sample: Sample| {
+        let found: BTreeSet<_> = sample.found().into_iter().map(|(id, ..)| id).collect();
+        by_needs.map(|id| found.contains(id))
+    };
+    assert_eq!(found(sample()), [true; 3]);
+    assert_eq!(found(sample().changed(|case| case.manifest = None)), [false; 3]);
 }

@@ -86,6 +86,9 @@ fn secret(settings: &'static str) -> Sample {
     Sample::reads(GET).needing(get()).replaced("    rules:", credential).settings(settings)
 }
 
+/// A second name for the same value.
+const ALIASED: &str = "workspace: demo\nsecrets:\n  more: {from: \"env:T\", origins: [\"https://more.example:443\"]}\n  \
+                       token: {from: \"env:T\", origins: [\"https://web.example:443\"]}\n";
 const FOR_WEB: &str =
     "workspace: demo\nsecrets:\n  token: {from: \"env:T\", origins: [\"https://web.example:443\"]}\n";
 const FOR_ANOTHER: &str =
@@ -303,6 +306,16 @@ fn approvals() -> Vec<Row> {
             staging(mutating("{mode: manual, accept: [signed]}", GAPS)),
         ),
         ("secret-several-origins", secret(FOR_TWO), Medium, Some(5), secret(FOR_WEB)),
+        (
+            "secret-several-origins",
+            secret(ALIASED),
+            Medium,
+            Some(3),
+            secret(
+                "workspace: demo\nsecrets:\n  more: {from: \"env:T\", origins: [\"https://web.example:443\"]}\n  \
+                 token: {from: \"env:T\", origins: [\"https://web.example:443\"]}\n",
+            ),
+        ),
         ("secret-not-admitted", secret("workspace: demo\n"), Medium, Some(7), secret(FOR_WEB)),
         ("secret-not-admitted", secret(FOR_ANOTHER), Medium, Some(7), secret(FOR_TWO)),
     ]
