@@ -226,12 +226,12 @@ fn later(scratch: &Scratch) {
     let before = fs::read_to_string(&path).unwrap();
     let address = "127.0.0.1";
     let more =
-        before.replace(&format!("addresses: [{address}"), &format!("addresses: [10.0.0.0/8, {address}"));
+        before.replace(&format!("addresses: [{address}"), &format!("addresses: [127.0.0.0/8, {address}"));
     assert_ne!(more, before, "{before}");
     fs::write(&path, more).unwrap();
     scratch.pin();
     let finding = one(&audit(scratch, &[]), "private-range");
-    assert!(finding["what"].as_str().unwrap().contains("10.0.0.0/8"), "{finding}");
+    assert!(finding["what"].as_str().unwrap().contains("127.0.0.0/8"), "{finding}");
     let text = scratch.ops(&["audit", QUEUE]).exits(0).stdout;
     let entry = text.split("    - finding: private-range\n").nth(1).unwrap();
     let entry: Vec<_> = entry.lines().take_while(|line| line.starts_with("      ")).collect();
