@@ -173,9 +173,12 @@ fn required(old: &Require, new: &Require, changes: &mut Vec<Change>) {
 
 /// What an audit no longer shows, which is less for whoever relies on it, and the reverse.
 fn suppressed(old: &Settings, new: &Settings, changes: &mut Vec<Change>) {
-    let of = |one: &Suppression| one.capability.clone().unwrap_or_else(|| WORKSPACE.to_owned());
+    let of = |one: &Suppression| {
+        let name = one.capability.clone().unwrap_or_else(|| WORKSPACE.to_owned());
+        one.subject.as_ref().map_or(name.clone(), |subject| format!("{name} ({subject})"))
+    };
     let same = |one: &Suppression, other: &Suppression| {
-        one.finding == other.finding && one.capability == other.capability
+        (one.finding, &one.capability, &one.subject) == (other.finding, &other.capability, &other.subject)
     };
     let (before, after) = (&old.audit.suppress, &new.audit.suppress);
     for (index, now) in after.iter().enumerate() {

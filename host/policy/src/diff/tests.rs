@@ -127,6 +127,11 @@ fn settings_are_compared_one_by_one() {
         assert_eq!(found[0].class, class, "{to}: {found:?}");
     }
     assert_eq!(settings(&parse(base), &parse(base)), []);
+    // One more place of the same finding is one more suppression.
+    let one = "{finding: private-range, capability: a.b, subject: one, reason: r, expires: 2027-05-01}";
+    let both = format!("workspace: demo\naudit: {{suppress: [{one}, {}]}}\n", one.replace("one", "two"));
+    let found = settings(&parse(&format!("workspace: demo\naudit: {{suppress: [{one}]}}\n")), &parse(&both));
+    assert_eq!(found.iter().map(|change| change.class).collect::<Vec<_>>(), [Class::Widened], "{found:?}");
 }
 
 #[test]

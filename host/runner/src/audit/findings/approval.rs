@@ -29,10 +29,9 @@ pub(super) fn auto(case: &Case<'_>) -> Option<Finding> {
     };
     let reason = binding.approval.reason.as_deref().unwrap_or_default();
     let what = format!("nobody approves {changes}; the reason given: {}", clip(&visible(reason), QUOTED));
-    let fix = format!(
-        "use `approval: {{mode: manual}}`, or suppress this with that reason and a day: `ops audit {}` shows the lines",
-        case.page.capability
-    );
+    let fix = "use `approval: {mode: manual}`, or suppress this with that reason and a day: `ops audit CAPABILITY` shows \
+               the lines"
+        .to_owned();
     Some(case.finding("auto-approval", severity, "/approval", what, fix))
 }
 
