@@ -71,7 +71,9 @@ fn claims() -> Vec<TokenStream> {
         ("revision", "OPS_SOURCE_REVISION"),
     ]
     .into_iter()
-    .filter_map(|(section, variable)| Some((section, std::env::var(variable).ok().filter(|text| !text.is_empty())?)));
+    .filter_map(|(section, variable)| {
+        Some((section, std::env::var(variable).ok().filter(|text| !text.is_empty())?))
+    });
     said.map(|(section, text)| {
         let (length, bytes) = (text.len(), Literal::byte_string(text.as_bytes()));
         quote! {
