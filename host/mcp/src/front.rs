@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer::Waiting;
 use crate::caller::Caller;
+use crate::engine;
 use crate::gate::Gate;
 use crate::only::Only;
 use crate::schema::PLAN_ID;
@@ -233,11 +234,10 @@ impl Front {
             },
         };
         let order = Order { what, actor, cause: Cause::Asked, reports, trace: Arc::new(|_| {}), cancel };
-        let engine = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(engine) => engine,
+        let mut answer = match engine::block_on(self.runner.serve(order)) {
+            Ok(answer) => answer,
             Err(error) => return (usage(offer, format!("no runtime: {error}")), None),
         };
-        let mut answer = engine.block_on(self.runner.serve(order));
         answer.message = self.without_folders(&answer.message);
         // One that was asked for too early waits still.
         let early = asked.filter(|_| answer.status == "planned");

@@ -3,6 +3,7 @@
 
 mod answer;
 pub mod caller;
+mod engine;
 pub mod front;
 mod gate;
 pub mod http;

@@ -176,6 +176,10 @@ fn run<F: Future<Output = Result<(), String>>>(
     let syncing = runner
         .sync_soon(move |fault| disk(&format!("warning: {fault}")))
         .map_err(|error| format!("no thread: {error}"))?;
+    let people = tell.clone();
+    let writing = runner
+        .write_out_soon(move |fault| people(&format!("warning: {fault}")))
+        .map_err(|error| format!("no thread: {error}"))?;
     let stop = CancellationToken::new();
     let front = Arc::new(Front::new(runner, development, stop.clone(), tell));
     let served = engine.block_on(async {
@@ -190,6 +194,7 @@ fn run<F: Future<Output = Result<(), String>>>(
     });
     // What is still running then is found at the next start.
     engine.shutdown_background();
+    drop(writing);
     drop(syncing);
     served
 }

@@ -219,7 +219,7 @@ impl Runner {
         let plan = self.document(&stored.id).ok().map(Arc::new);
         let separate_user = self.is_separate_user(now);
         let record = Record { plan, stored_plan: true, approving: true, separate_user, ..Record::default() };
-        let run = Run::with(self, key, stored.capability, order, now, record, alive);
+        let run = Run::with(self, key, stored.capability, order, now, record, Some(alive));
         run.receipt(ending.clone()).receipt
     }
 }

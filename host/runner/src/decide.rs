@@ -40,7 +40,7 @@ pub(crate) struct Grounds {
 
 impl Run<'_> {
     pub(crate) fn decide(&mut self, resolved: Resolved) -> Result<Decided, Ending> {
-        let Resolved { pinned, capability, component, .. } = &resolved;
+        let Resolved { pinned, capability, ready, .. } = &resolved;
         let workspace = self.runner.workspace();
         let mut rights = Rights::intersect(&capability.manifest, &capability.binding).map_err(|missing| {
             let list: Vec<_> = missing.iter().map(ToString::to_string).collect();
@@ -74,7 +74,7 @@ impl Run<'_> {
         let invoke =
             capability.manifest.needs.iter().any(|need| matches!(need.need, NeedKind::Invoke { .. }));
         let links = Links { fetch: true, effects: rights.safety != Safety::ReadOnly, http, invoke };
-        imports::check(component.imports(), links, rights.safety).map_err(|refused| {
+        imports::check(ready.component.imports(), links, rights.safety).map_err(|refused| {
             Ending::denied("import", format!("{}: {refused}", workspace.shown(&capability.binding.component)))
         })?;
         let component = pinned.component(workspace, &capability.binding.component)?;
@@ -125,8 +125,11 @@ impl Run<'_> {
     /// The granted folders, links followed, away from what grants rights.
     fn directories(&self, rights: &Rights) -> Result<Vec<(String, PathBuf, Access)>, Ending> {
         let workspace = self.runner.workspace();
-        let protected = protected(workspace);
         let mut found = Vec::new();
+        if rights.directories.is_empty() {
+            return Ok(found);
+        }
+        let protected = protected(workspace);
         for (name, grant) in &rights.directories {
             let path = workspace.root().join(&grant.path);
             let real = path.canonicalize().map_err(|error| {

@@ -33,6 +33,7 @@ pub mod pinned;
 mod planning;
 pub mod plans;
 pub mod prune;
+mod ready;
 pub mod receipt;
 pub mod receipts;
 mod record;
@@ -47,6 +48,7 @@ pub mod rights_text;
 pub mod run;
 pub mod runner;
 pub mod runs;
+mod schema;
 mod secrets;
 mod seen;
 mod sends;
@@ -65,6 +67,7 @@ pub mod trust;
 mod undoing;
 pub mod worker;
 pub mod workspace;
+pub mod writing_out;
 
 /// The name of the user that this process runs as, by the system's accounts: an environment variable could claim
 /// anybody's, and who asked for a plan decides who may approve it. Where the account has no name, its number.

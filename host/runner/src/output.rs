@@ -13,7 +13,6 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::ending::Ending;
-use crate::resolve::schema_errors;
 use crate::run::{Cause, Decided, Run};
 
 /// The code of a run that ended because a check failed.
@@ -25,8 +24,7 @@ impl Run<'_> {
         let value = serde_json::from_str(&output).map_err(|error| {
             Ending::failed("output", format!("the capability's output is no JSON: {error}"))
         })?;
-        let schema = &decided.resolved.capability.manifest.output;
-        let errors = schema_errors(schema, &value).map_err(|error| {
+        let errors = decided.resolved.ready.output.errors(&value).map_err(|error| {
             Ending::failed("manifest", format!("the output schema is no JSON Schema: {error}"))
         })?;
         if !errors.is_empty() {
@@ -35,6 +33,7 @@ impl Run<'_> {
                 format!("the capability's output is not what its schema says:\n  {}", errors.join("\n  ")),
             ));
         }
+        let schema = &decided.resolved.capability.manifest.output;
         let failed = failed_check(schema, &value);
         let start = start(schema, &value);
         self.record.output = Some(value);

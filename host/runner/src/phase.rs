@@ -35,7 +35,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Nothing, for a plan without a guest.
+    /// Nothing, for a guest without folders, and for a plan without a guest.
     pub(crate) fn none() -> Self {
         Self { folder: PathBuf::new(), trees: BTreeMap::new(), recorded: Vec::new(), _gone: None }
     }
@@ -56,6 +56,10 @@ pub(crate) struct Phased {
 impl Run<'_> {
     /// Copies the granted directories and contracts, for a phase that changes nothing.
     pub(crate) fn stage(&mut self, decided: &Decided) -> Result<Stage, Ending> {
+        if decided.grounds.directories.is_empty() && decided.grounds.contracts.is_empty() {
+            return Ok(Stage::none());
+        }
+        self.live()?;
         let own = self.own_stage()?;
         let folder = tempfile::Builder::new().prefix("phase-").tempdir_in(own);
         let folder = folder.map_err(|error| Ending::denied("directory", error.to_string()))?;
@@ -154,7 +158,7 @@ impl Run<'_> {
             needs_landlock: decided.resolved.pinned.settings.require.landlock,
             cancel: self.order.cancel.clone(),
         };
-        let ran = self.runner.workers().run(&decided.resolved.component, job, broker.clone()).await;
+        let ran = self.runner.workers().run(&decided.resolved.ready.component, job, broker.clone()).await;
         let broker = Arc::into_inner(broker)
             .ok_or_else(|| Ending::stopped("host", "the sandbox kept the broker"))?
             .into_inner();

@@ -54,7 +54,7 @@ pub struct Report {
     pub started: Option<Box<Report>>,
     /// What was refused to the guest while it ran, in words. A guest may keep it to itself.
     pub denied: Vec<(String, Refused)>,
-    /// Where the receipt was written out.
+    /// Where the receipt was written out; none where that is done later.
     pub receipt: Option<PathBuf>,
     /// Why it could not be written out, where it could not. The ledger has it all the same.
     pub export_fault: Option<String>,
@@ -134,7 +134,7 @@ impl Run<'_> {
         let (ending, receipt, export_fault) = match committed {
             Err(fault) => (self.no_receipt(&ending, &fault), None, None),
             Ok(written) => match written {
-                Ok(folder) => (ending, Some(folder), None),
+                Ok(folder) => (ending, folder, None),
                 Err(fault) => (ending, None, Some(fault)),
             },
         };
@@ -246,7 +246,7 @@ impl Run<'_> {
         ending: &Ending,
         status: Status,
         scrubber: &Scrubber,
-    ) -> Result<Result<PathBuf, String>, String> {
+    ) -> Result<Result<Option<PathBuf>, String>, String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
         let state = self.runner.workspace().state().to_path_buf();
         let safety = self.record.rights.as_ref().map(|rights| rights.safety);
@@ -288,7 +288,7 @@ impl Run<'_> {
             })
             .map_err(|error| text(&error))?;
         failpoint::reach("receipt-committed");
-        let exported = self.runner.export(&self.key);
+        let exported = self.runner.write_out(&self.key);
         failpoint::reach("exported");
         Ok(exported)
     }

@@ -38,7 +38,7 @@ pub(crate) enum FileOutcome {
 pub(crate) struct Record {
     /// Digest, counter and development mark of the lock.
     pub(crate) lock: Option<(Digest, u64, bool)>,
-    pub(crate) capability: Option<Capability>,
+    pub(crate) capability: Option<Arc<Capability>>,
     /// Whether everything here belongs to a user of its own, as `ops.yaml` requires it.
     pub(crate) separate_user: bool,
     /// What the content store keeps, as far as `ops.yaml` was read.

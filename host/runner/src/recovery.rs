@@ -93,9 +93,16 @@ impl Runner {
             trace: Arc::new(|_| {}),
             cancel: watch::channel(false).1,
         };
-        let report =
-            Run::with(self, run.clone(), dangling.capability.clone(), order, dangling.at, record, alive)
-                .receipt(ending);
+        let report = Run::with(
+            self,
+            run.clone(),
+            dangling.capability.clone(),
+            order,
+            dangling.at,
+            record,
+            Some(alive),
+        )
+        .receipt(ending);
         Some(format!("the process of {run} had died\n{}", report.ending.message))
     }
 

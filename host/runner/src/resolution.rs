@@ -158,7 +158,7 @@ impl Runner {
             trace: Arc::new(|_| {}),
             cancel: watch::channel(false).1,
         };
-        let report = Run::with(self, key, known.capability, order, now, record, alive).receipt(ending);
+        let report = Run::with(self, key, known.capability, order, now, record, Some(alive)).receipt(ending);
         Resolved { key: report.key, ending: report.ending, receipt: report.receipt }
     }
 

@@ -6,24 +6,19 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use jsonschema::ValidationError;
-use jsonschema::error::ValidationErrorKind;
 use ops_ledger::receipt::Deployment;
 use ops_ledger::store::PlanStatus;
 use ops_policy::digest::Digest;
-use ops_policy::manifest::Manifest;
 use ops_policy::visible;
-use serde_json::Value;
 
 use crate::agents;
 use crate::deployment;
 use crate::ending::Ending;
-use crate::pinned::{Pinned, Refusal};
+use crate::pinned::{Pinned, Refusal, binding_file};
+use crate::ready::Ready;
 use crate::run::{Arguments, Resolved, Run, Wanted, What};
 use crate::statement::digest;
 
-/// Validation errors that are shown at most.
-const MAX_ERRORS: usize = 8;
 /// The longest arguments document, in bytes.
 const MAX_ARGUMENTS: usize = 1024 * 1024;
 
@@ -42,13 +37,12 @@ impl Run<'_> {
         self.record.separate_user =
             deployment::check(workspace, &pinned.settings)? == Deployment::SeparateUser;
         self.role = agents::role(&self.order.actor, &pinned)?;
-        let capability = pinned.capability(workspace, &self.name)?;
-        self.record.capability = Some(capability.clone());
-        let bytes = pinned.component_bytes(workspace, &capability.binding.component)?;
+        let ready = self.ready(&pinned)?;
+        let capability = ready.capability.clone();
         let wanted = match &self.order.what {
             What::Call { arguments, .. } => {
                 let arguments = arguments(&capability.manifest).map_err(Ending::usage)?;
-                check_arguments(&capability.manifest, &arguments)?;
+                check_arguments(&ready, &arguments)?;
                 self.record.dry_run = arguments.dry_run;
                 Wanted::Call(arguments)
             }
@@ -62,12 +56,23 @@ impl Run<'_> {
                 self.continued(&run, &pinned, &capability)?
             }
         };
-        let component = self
-            .runner
-            .sandbox()?
-            .load(&bytes)
-            .map_err(|error| Ending::denied("component", error.to_string()))?;
-        Ok(Resolved { pinned, capability, component, wanted })
+        Ok(Resolved { pinned, capability, ready, wanted })
+    }
+
+    /// The capability with its component, as the lock has them.
+    fn ready(&mut self, pinned: &Pinned) -> Result<Arc<Ready>, Ending> {
+        let ready = match self.runner.at_hand(pinned, &self.name) {
+            Some(ready) => ready,
+            None => {
+                let workspace = self.runner.workspace();
+                let binding = self.runner.settled(&binding_file(&self.name));
+                let capability = Arc::new(pinned.capability(workspace, &self.name)?);
+                self.record.capability = Some(capability.clone());
+                self.runner.make_ready(pinned, capability, binding)?
+            }
+        };
+        self.record.capability = Some(ready.capability.clone());
+        Ok(ready)
     }
 
     /// A stored plan, if it still rests on what is here. One that a resumed run takes up was taken up before, and how
@@ -159,54 +164,19 @@ impl Run<'_> {
 }
 
 /// Checks arguments against the input schema. Whatever is wrong is named by its place.
-fn check_arguments(manifest: &Manifest, arguments: &Arguments) -> Result<(), Ending> {
+fn check_arguments(ready: &Ready, arguments: &Arguments) -> Result<(), Ending> {
+    let name = &ready.capability.name;
     if arguments.values.to_string().len() > MAX_ARGUMENTS {
         return Err(Ending::usage(format!("the arguments are longer than {MAX_ARGUMENTS} bytes")));
     }
-    let errors = schema_errors(&manifest.input, &arguments.values).map_err(|error| {
+    let errors = ready.input.errors(&arguments.values).map_err(|error| {
         Ending::denied("manifest", format!("the input schema is no JSON Schema: {error}"))
     })?;
     if errors.is_empty() {
         return Ok(());
     }
     Err(Ending::usage(format!(
-        "the arguments of {} are not right:\n  {}\n`ops cap run {} --help` lists them",
-        manifest.name,
+        "the arguments of {name} are not right:\n  {}\n`ops cap run {name} --help` lists them",
         errors.join("\n  "),
-        manifest.name
     )))
-}
-
-/// What is wrong with a value under a schema, each with its place as a JSON pointer.
-pub(crate) fn schema_errors(schema: &Value, value: &Value) -> Result<Vec<String>, String> {
-    let validator = jsonschema::draft202012::new(schema).map_err(|error| error.to_string())?;
-    Ok(validator
-        .iter_errors(value)
-        .take(MAX_ERRORS)
-        .map(|error| {
-            let place = visible::clip(&visible::visible(&place(&error, value)), 300);
-            let text = visible::clip(&visible::visible(&error.to_string()), 300);
-            if place.is_empty() { text } else { format!("{place}: {text}") }
-        })
-        .collect())
-}
-
-/// The JSON pointer to what is wrong: to a property that is missing or should not be there, and not to the object
-/// around it.
-fn place(error: &ValidationError<'_>, value: &Value) -> String {
-    let within = error.instance_path().to_string();
-    let property = match error.kind() {
-        ValidationErrorKind::Required { property } => property.as_str(),
-        ValidationErrorKind::AdditionalProperties { unexpected } => unexpected.first().map(String::as_str),
-        // Of an object that takes no property at all, the first one is what is wrong, and the path is the object's.
-        ValidationErrorKind::FalseSchema => {
-            let around = value.pointer(&within).filter(|around| *around != error.instance().as_ref());
-            around.and_then(Value::as_object).and_then(|fields| fields.keys().next()).map(String::as_str)
-        }
-        _ => None,
-    };
-    match property {
-        Some(name) => format!("{within}/{}", name.replace('~', "~0").replace('/', "~1")),
-        None => within,
-    }
 }

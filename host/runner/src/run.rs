@@ -13,7 +13,6 @@ use ops_policy::message::Input;
 use ops_policy::plan::{AskedAs, Plan};
 use ops_policy::rights::Rights;
 use ops_policy::settings::Role;
-use ops_sandbox::component::Component;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -23,6 +22,7 @@ use crate::ending::Ending;
 use crate::journal::Tape;
 use crate::key::run_key;
 use crate::pinned::{Capability, Pinned};
+use crate::ready::Ready;
 use crate::receipt::Report;
 use crate::record::Record;
 use crate::recording::Recorder;
@@ -210,15 +210,16 @@ pub(crate) struct Run<'a> {
     pub(crate) role: Option<Role>,
     /// What no other run may work on meanwhile.
     pub(crate) target: Option<Target>,
-    /// Says that this process lives, for as long as it does.
-    pub(crate) _alive: RunLock,
+    /// Says that this process lives, for as long as it does. A run that leaves nothing behind has none.
+    pub(crate) alive: Option<RunLock>,
 }
 
 /// What step 1 finds.
 pub(crate) struct Resolved {
     pub(crate) pinned: Arc<Pinned>,
-    pub(crate) capability: Capability,
-    pub(crate) component: Component,
+    pub(crate) capability: Arc<Capability>,
+    /// The same, with its compiled component and schemas.
+    pub(crate) ready: Arc<Ready>,
     pub(crate) wanted: Wanted,
 }
 
@@ -279,6 +280,7 @@ impl Runner {
 
     /// One run, from the name to the receipt.
     pub(crate) async fn run_once(&self, order: Order<'_>, person: &mut dyn Person) -> Report {
+        let _under_way = self.waiting().under_way();
         let mut run = match Run::begin(self, order) {
             Ok(run) => run,
             Err((capability, ending)) => return Report::usage(capability, ending),
@@ -297,6 +299,7 @@ impl Run<'_> {
         if decided.rights.safety == Safety::ReadOnly {
             return self.execute(&decided).await;
         }
+        self.live()?;
         let planned = self.plan(&decided).await?; // 3
         let approved = self.approve(&decided, &planned, person)?; // 4
         self.intend(&planned, &approved)?; // 5
@@ -314,7 +317,7 @@ impl<'a> Run<'a> {
         order: Order<'a>,
         now: Timestamp,
         record: Record,
-        alive: RunLock,
+        alive: Option<RunLock>,
     ) -> Self {
         let veil = Veil::default();
         let trail = Trail::new(runner.audit(), &key, &name, order.trace.clone(), veil.clone());
@@ -333,7 +336,7 @@ impl<'a> Run<'a> {
             role: None,
             target: None,
             taken_over: Vec::new(),
-            _alive: alive,
+            alive,
         }
     }
 
@@ -366,10 +369,17 @@ impl<'a> Run<'a> {
             Ok(key) => key,
             Err(error) => return usage(Ending::usage(format!("no random bytes: {error}"))),
         };
-        let alive = match RunLock::hold(runner.workspace().state(), &key) {
-            Ok(alive) => alive,
-            Err(error) => return usage(Ending::usage(format!("{key}: {error}"))),
-        };
-        Ok(Self::with(runner, key, name, order, now, Record::default(), alive))
+        Ok(Self::with(runner, key, name, order, now, Record::default(), None))
+    }
+
+    /// Has it known that this process lives, before the run leaves anything that somebody could find: an intent, a copy of
+    /// a folder, a body of its evidence.
+    pub(crate) fn live(&mut self) -> Result<(), Ending> {
+        if self.alive.is_none() {
+            let alive = RunLock::hold(self.runner.workspace().state(), &self.key);
+            self.alive =
+                Some(alive.map_err(|error| Ending::denied("host", format!("{}: {error}", self.key)))?);
+        }
+        Ok(())
     }
 }

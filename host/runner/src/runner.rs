@@ -14,9 +14,11 @@ use ops_sandbox::workers::{Program, Workers};
 
 use crate::ending::Ending;
 use crate::pin::Described;
+use crate::ready::Shelf;
 use crate::seen::Seen;
 use crate::trust::Trust;
 use crate::workspace::{Workspace, WorkspaceError, private_folder};
+use crate::writing_out::Waiting;
 
 /// What all runs of a process share. Clones are the same.
 #[derive(Clone)]
@@ -30,8 +32,12 @@ struct Shared {
     egress: Arc<Egress>,
     /// Made when the first component is needed: most commands need none.
     sandbox: OnceLock<Sandbox>,
-    /// What lists need not read again.
+    /// What need not be read again.
     seen: Seen,
+    /// Capabilities that have run.
+    ready: Shelf,
+    /// Receipts whose folders are not written yet.
+    waiting: Arc<Waiting>,
     /// Made when the first guest is to run, or when it was said that this host stays.
     workers: OnceLock<Workers>,
     /// What was found and mended at the start, for people.
@@ -79,6 +85,8 @@ impl Runner {
             egress: Arc::new(Egress::new(Hickory::default())),
             sandbox: OnceLock::new(),
             seen: Seen::default(),
+            ready: Shelf::default(),
+            waiting: Arc::default(),
             workers: OnceLock::new(),
             recovered: OnceLock::new(),
         }));
@@ -164,6 +172,14 @@ impl Runner {
 
     pub(crate) fn seen(&self) -> &Seen {
         &self.0.seen
+    }
+
+    pub(crate) fn ready(&self) -> &Shelf {
+        &self.0.ready
+    }
+
+    pub(crate) fn waiting(&self) -> &Arc<Waiting> {
+        &self.0.waiting
     }
 
     pub(crate) fn key(&self) -> &HostKey {

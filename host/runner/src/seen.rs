@@ -64,7 +64,7 @@ pub(crate) struct Identity {
 
 impl Identity {
     /// `None` where there is no such file, or it was changed so lately that another change might not show.
-    fn settled(path: &Path) -> Option<Self> {
+    pub(crate) fn settled(path: &Path) -> Option<Self> {
         let about = std::fs::metadata(path).ok()?;
         let changed = UNIX_EPOCH + Duration::from_secs(u64::try_from(about.ctime()).ok()?);
         if SystemTime::now().duration_since(changed).ok()? < SETTLED {

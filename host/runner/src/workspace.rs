@@ -125,7 +125,8 @@ impl Workspace {
         if !about.is_file() {
             return Err(fail("is no regular file".into()));
         }
-        let mut bytes = Vec::new();
+        // Read in one go; a file that grows meanwhile is read as far as it may.
+        let mut bytes = Vec::with_capacity(usize::try_from(about.len().min(MAX_FILE) + 1).unwrap_or(0));
         file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| fail(error.to_string()))?;
         if bytes.len() as u64 > MAX_FILE {
             return Err(fail(format!("is larger than {} MiB", MAX_FILE >> 20)));
