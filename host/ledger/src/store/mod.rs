@@ -12,6 +12,7 @@
 
 mod approvals;
 mod auditing;
+mod bodies;
 mod check;
 mod connect;
 mod continuing;
@@ -24,6 +25,7 @@ mod runs;
 #[cfg(test)]
 mod sample;
 mod seals;
+mod soft;
 #[cfg(test)]
 mod tests;
 mod tiles;
@@ -32,17 +34,19 @@ mod unknown;
 
 pub use approvals::ApprovalRecord;
 pub use auditing::{MOST_ROWS, Newest, NewestApproval};
+pub use bodies::{Bodies, MOST_SMALL};
 pub use check::{Against, Checked};
 pub use kept::Kept;
 pub use listing::{RunFilter, RunRecord};
 pub use plans::{PlanFilter, PlanRecord, PlanStatus};
 pub use receipts::{NewReceipt, Outcome, ReceiptFilter, ReceiptSummary, Resolution, StoredReceipt};
 pub use runs::{Dangling, EffectProgress, EffectState, NewIntent};
+pub use soft::SoftReceipt;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -64,6 +68,8 @@ pub struct Ledger {
     state: PathBuf,
     id: String,
     inner: Mutex<Inner>,
+    /// Receipts of read-only runs that the next thread to hold `inner` commits.
+    queue: Mutex<Vec<Arc<soft::Waiting>>>,
     /// Whether something was committed that may not be on disk yet, for whoever syncs it.
     unsynced: (Mutex<bool>, Condvar),
 }
@@ -194,7 +200,7 @@ impl Ledger {
     pub fn open(state: &Path) -> Result<Self, LedgerError> {
         let (connection, id) = connect::open(state)?;
         let inner = Inner { connection, durability: Durability::Durable, durable_commits: 0 };
-        Ok(Self { state: state.to_path_buf(), id, inner: Mutex::new(inner), unsynced: Default::default() })
+        Ok(Self { state: state.to_path_buf(), id, inner: Mutex::new(inner), queue: Mutex::default(), unsynced: Default::default() })
     }
 
     /// The ledger's id: 32 hex digits, drawn when it was made.
@@ -245,7 +251,15 @@ impl Ledger {
         durability: Durability,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {
-        let mut inner = self.inner();
+        self.write_in(&mut self.inner(), durability, work)
+    }
+
+    fn write_in<T>(
+        &self,
+        inner: &mut Inner,
+        durability: Durability,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
         if inner.durability != durability {
             let level = if durability == Durability::Durable { "FULL" } else { "NORMAL" };
             inner.connection.pragma_update(None, "synchronous", level)?;
