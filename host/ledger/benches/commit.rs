@@ -2,10 +2,14 @@
 //! and in a process that has just begun.
 //!
 //! `cargo bench -p ops-ledger --bench commit --profile dist [FOLDER]` prints a table; FOLDER is where the ledgers lie.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench is for people, and ends at the first fault")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench is for people, and ends at the first fault"
+)]
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ops_ledger::digest::Digest;
@@ -36,7 +40,10 @@ impl Bench {
 
     fn one(&self) {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let run = format!("CAP-20261122-123811__communications.stack.status__R{number:06}{:04}", std::process::id() % 10000);
+        let run = format!(
+            "CAP-20261122-123811__communications.stack.status__R{number:06}{:04}",
+            std::process::id() % 10000
+        );
         let mut evidence = Evidence::new(&run);
         evidence.add_digest("input", b"{}").unwrap();
         evidence.add_file("output.json", "application/json", OUTPUT, Place::Exported).unwrap();
@@ -47,7 +54,9 @@ impl Bench {
         receipt.ledger.id = self.ledger.ledger_id().to_owned();
         let index = evidence.to_bytes().unwrap();
         let mut bodies = Bodies::default();
-        for (name, bytes) in [("output.json", OUTPUT), ("recording.json", RECORDING), ("evidence.json", &index)] {
+        for (name, bytes) in
+            [("output.json", OUTPUT), ("recording.json", RECORDING), ("evidence.json", &index)]
+        {
             bodies.add(name, bytes).unwrap();
         }
         let soft = SoftReceipt { receipt, evidence: Digest::of(&index), bodies, files: 0 };
@@ -78,6 +87,16 @@ fn threads(bench: &Bench, threads: u32, each: u32) {
     );
 }
 
+/// What a host that stays does beside.
+fn sync(ledger: &Ledger, over: &AtomicBool) {
+    while !over.load(Ordering::Relaxed) {
+        if ledger.wait_unsynced(Duration::from_millis(100)) {
+            std::thread::sleep(Duration::from_millis(20));
+            ledger.sync().unwrap();
+        }
+    }
+}
+
 /// A process of its own: opens, commits one.
 fn cold(folder: &Path) {
     let start = Instant::now();
@@ -93,7 +112,8 @@ fn processes(folder: &Path, runs: usize) {
     for _ in 0..runs {
         let out = std::process::Command::new(&program).arg("--cold").arg(folder).output().unwrap();
         let text = String::from_utf8(out.stdout).unwrap();
-        let both: Vec<f64> = text.split_whitespace().map(|number| number.parse::<f64>().unwrap() / 1e3).collect();
+        let both: Vec<f64> =
+            text.split_whitespace().map(|number| number.parse::<f64>().unwrap() / 1e3).collect();
         times.push((both[0], both[1]));
     }
     let middle = |mut all: Vec<f64>| {
@@ -102,22 +122,32 @@ fn processes(folder: &Path, runs: usize) {
     };
     let open = middle(times.iter().map(|both| both.0).collect());
     let whole = middle(times.iter().map(|both| both.1).collect());
-    println!("a process: open {:.0} us (95 %: {:.0}), with its first receipt {:.0} us (95 %: {:.0})", open.0, open.1, whole.0, whole.1);
+    println!(
+        "a process: open {:.0} us (95 %: {:.0}), with its first receipt {:.0} us (95 %: {:.0})",
+        open.0, open.1, whole.0, whole.1
+    );
 }
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
-    if let [flag, folder] = words.as_slice() && flag == "--cold" {
+    if let [flag, folder] = words.as_slice()
+        && flag == "--cold"
+    {
         return cold(Path::new(folder));
     }
     let parent = words.first().map_or_else(std::env::temp_dir, Into::into);
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
     let folder = tempfile::Builder::new().permissions(mode).tempdir_in(parent).unwrap();
     let bench = Bench::open(folder.path());
-    threads(&bench, 1, 500);
-    for count in [1, 2, 4, 8] {
-        threads(&bench, count, 4000 / count);
-    }
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| sync(&bench.ledger, &over));
+        threads(&bench, 1, 500);
+        for count in [1, 2, 4, 8] {
+            threads(&bench, count, 8000 / count);
+        }
+        over.store(true, Ordering::Relaxed);
+    });
     drop(bench);
     processes(folder.path(), 100);
     let size = |name: &str| folder.path().join(name).metadata().map_or(0, |about| about.len());

@@ -139,8 +139,8 @@ fn insert_kept(transaction: &Transaction<'_>, new: &Waiting, entry: i64) -> Resu
     seal.add("receipt", ValueRef::Integer(entry));
     seal.add("bytes", ValueRef::Integer(kept));
     seal.add("bodies", pack.into());
-    let mut insert =
-        transaction.prepare_cached("INSERT INTO kept(receipt, bytes, seal, bodies) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut insert = transaction
+        .prepare_cached("INSERT INTO kept(receipt, bytes, seal, bodies) VALUES (?1, ?2, ?3, ?4)")?;
     insert.execute((entry, kept, seal.end(), pack))?;
     Ok(())
 }
