@@ -433,6 +433,10 @@ fn keys() {
     assert_eq!(receipt["verifies"], false, "{receipt}");
     assert!(receipt["why"].as_str().unwrap().contains("BAD"), "{receipt}");
     assert_eq!(ask(&scratch, &format!("/runs/{key}/output")).0, 200, "the host's own copy is as it was");
+    // The host's copy of a long output is a file.
+    let long = format!("hello{}", " ".repeat(70_000));
+    scratch.ops(&["cap", "run", "test.guest.echo", "--text", &long]).exits(0);
+    let key = latest(&scratch);
     let kept = crate::replay::content(&scratch).join(&key).join("output.json");
     fs::write(&kept, fs::read_to_string(&kept).unwrap().replace("hello", "other")).unwrap();
     assert_eq!(ask(&scratch, &format!("/runs/{key}/output")).0, 500);

@@ -104,6 +104,9 @@ pub enum StatementError {
     /// A value that may not be in a Statement, such as an integer of 2^53 or more.
     #[error("the statement cannot be written: {0}")]
     Value(serde_json::Error),
+    /// A receipt that does not end with its place in the ledger.
+    #[error("the statement cannot be written: its receipt does not end with its sequence")]
+    Sequence,
     /// The bundle cannot be made.
     #[error(transparent)]
     Bundle(#[from] BundleError),
@@ -113,6 +116,47 @@ impl Statement<Receipt> {
     /// A receipt over the digest of its `evidence.json`.
     pub fn receipt(evidence: &Digest, receipt: Receipt) -> Self {
         Self::about(EVIDENCE_NAME, evidence, RECEIPT_TYPE, receipt)
+    }
+}
+
+/// How a receipt with the sequence 0 ends: its place in the ledger is its last field, and that place's last is the sequence.
+const UNNUMBERED: &[u8] = b"0}}}";
+
+/// A receipt's Statement that lacks nothing but its sequence: written before the ledger is asked for one, since the
+/// ledger serves one writer at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsigned {
+    /// The Statement's bytes up to the sequence.
+    head: Vec<u8>,
+}
+
+impl Statement<Receipt> {
+    /// Writes the Statement of a receipt whose sequence is not known yet.
+    ///
+    /// # Errors
+    ///
+    /// An integer that is not below 2^53.
+    pub fn unsigned(mut self) -> Result<Unsigned, StatementError> {
+        self.predicate.ledger.sequence = 0;
+        let mut head = serde_json::to_vec(&self).map_err(StatementError::Value)?;
+        let length = head.strip_suffix(UNNUMBERED).ok_or(StatementError::Sequence)?.len();
+        head.truncate(length);
+        Ok(Unsigned { head })
+    }
+}
+
+impl Unsigned {
+    /// Signs it under a sequence: the same bytes as [`Statement::sign`] of the receipt with that sequence.
+    ///
+    /// # Errors
+    ///
+    /// A bundle of more than [`crate::bundle::LARGEST_BUNDLE`] bytes.
+    pub fn sign(&self, sequence: u64, key: &HostKey) -> Result<Vec<u8>, StatementError> {
+        let mut payload = Vec::with_capacity(self.head.len() + 24);
+        payload.extend(&self.head);
+        payload.extend(sequence.to_string().as_bytes());
+        payload.extend(UNNUMBERED.iter().skip(1));
+        Ok(Bundle::sign(&payload, key).to_bytes()?)
     }
 }
 
@@ -180,6 +224,19 @@ mod tests {
         ));
         assert_eq!(serde_json::from_str::<Statement<Receipt>>(&text).unwrap(), statement);
         assert_eq!(statement.subject[0].digest.digest(), Ok(Digest::of(b"evidence")));
+    }
+
+    #[test]
+    fn a_receipt_that_was_written_beforehand_is_signed_alike() {
+        let folder = crate::scratch();
+        let key = HostKey::load_or_create(folder.path()).unwrap();
+        for sequence in [1, 9_007_199_254_740_991] {
+            let mut receipt = sample::applied();
+            receipt.ledger.sequence = sequence;
+            let statement = Statement::receipt(&Digest::of(b"evidence"), receipt);
+            let signed = statement.clone().unsigned().unwrap().sign(sequence, &key).unwrap();
+            assert_eq!(signed, statement.sign(&key).unwrap());
+        }
     }
 
     #[test]

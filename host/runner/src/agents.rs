@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use ops_ledger::receipt as ledger;
 use ops_ledger::runlock;
 use ops_ledger::store::RunRecord;
-use ops_ledger::{content, receipt as ledger};
 use ops_policy::digest::Digest;
 use ops_policy::manifest::{Access, Manifest, RuleEffect, Safety};
 use ops_policy::plan::Plan;
@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use crate::ending::Ending;
 use crate::output::CHECK;
+use crate::own::OUTPUT;
 use crate::pinned::{Capability, Pinned, Refusal};
 use crate::receipt::Report;
 use crate::rights_text::ways;
@@ -28,8 +29,6 @@ use crate::runner::Runner;
 
 /// How often a run of another process is looked at until it has ended.
 const LOOK: Duration = Duration::from_millis(20);
-/// The file of a run's evidence that holds what its capability returned.
-const OUTPUT: &str = "output.json";
 
 /// A capability that an agent may call.
 #[derive(Clone, Debug, PartialEq)]
@@ -245,8 +244,7 @@ impl Runner {
         // What a capability returned in a plan's phase says what would be, and nothing of it is so.
         let has_output = receipt.run.status == ledger::Status::Done
             || receipt.outcome.error_code.as_deref() == Some(CHECK);
-        let output =
-            content::get(self.workspace().state(), &run.run, OUTPUT).ok().flatten().filter(|_| has_output);
+        let output = self.ledger().body(&run.run, OUTPUT).ok().flatten().filter(|_| has_output);
         let plan = receipt.run.new_plan.and_then(|plan| self.document(&plan.id).ok()).map(Arc::new);
         Ok(Answer {
             capability: receipt.run.capability,

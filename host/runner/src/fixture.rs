@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ops_ledger::store::Ledger;
 use ops_policy::message::{
     Call, CallError, Failure, Header, Input, Invoked, NetError, Request, Response, Undo,
 };
@@ -82,8 +83,7 @@ impl Runner {
         if !matches!(phase.end, Ended::Output(_) | Ended::Failed(_)) {
             return Err(refused("the host stopped the run, so there is nothing that a test could expect"));
         }
-        let state = self.workspace().state();
-        let entries = recording.entries(state, phase)?;
+        let entries = recording.entries(self.ledger(), phase)?;
         let mut made = Placeholders::new(keep);
         // Twice: a text of the last answer tells that the same one, as a field's name in the arguments, is data.
         self.veiled(recording, phase, &entries, &mut made)?;
@@ -133,7 +133,7 @@ impl Runner {
             config: made.json(&parse(&recording.input.config)?).to_string(),
             services: recording.input.services.clone(),
         };
-        let given = given(self.workspace().state(), recording, phase, made)?;
+        let given = given(self.ledger(), recording, phase, made)?;
         let entries = entries.iter().map(|entry| veiled(entry, made)).collect::<Result<Vec<_>, _>>()?;
         Ok((input, given, entries))
     }
@@ -172,14 +172,14 @@ struct Way {
 /// Contracts and files with their texts replaced, and the names of the files: the guest and the test see those. The
 /// names of contracts and folders are those of the capability's manifest and stay.
 fn given(
-    state: &Path,
+    ledger: &Ledger,
     recording: &Recording,
     phase: &Recorded,
     made: &mut Placeholders,
 ) -> Result<Given, RecordingError> {
     let mut given = Given::default();
     let veil = |digest, made: &mut Placeholders| {
-        let bytes = blob(state, &recording.run, digest)?;
+        let bytes = blob(ledger, &recording.run, digest)?;
         let text = String::from_utf8(bytes).map_err(|_| refused("a file that it saw is no text"))?;
         Ok::<_, RecordingError>(content(&text, made).into_bytes())
     };

@@ -26,7 +26,7 @@ use crate::workspace::BINDINGS;
 /// Runs and receipts in one answer at most.
 const MAX_LISTED: u32 = 1000;
 /// The file of a run's output among its evidence.
-const OUTPUT: &str = "output.json";
+pub(crate) const OUTPUT: &str = "output.json";
 
 /// Answers a read of the service.
 pub(crate) type OwnAnswers = Arc<dyn Fn(&WireRequest) -> Response + Send + Sync>;

@@ -1,8 +1,8 @@
 //! What is erased of old runs: bodies, salts and recordings, never a receipt.
 //!
 //! First what is older than the retention in `ops.yaml`, then the oldest while the store holds more than it may. Of a
-//! run, first the content store's folder goes, then the exported copies, then the ledger's row that tells of it; a
-//! crash between two of these leaves the row, by which the next one goes on. A run whose outcome nobody knows, and one
+//! run, first the content store's folder goes, then the exported copies, then the ledger's row that tells of it, with the
+//! bodies in it; a crash between two of these leaves the row, by which the next one goes on. A run whose outcome nobody knows, and one
 //! whose plan waits, keep what they have.
 
 use std::time::Duration;
@@ -63,6 +63,9 @@ impl Runner {
         }
         pruned.orphans = self.orphans(dry_run)?;
         pruned.plans = self.ledger().erase_plans(before, dry_run)?;
+        if !dry_run && (!pruned.runs.is_empty() || pruned.plans > 0) {
+            self.ledger().empty_log().map_err(failed)?;
+        }
         Ok(pruned)
     }
 
@@ -89,7 +92,7 @@ impl Runner {
         let run = &kept.run;
         content::erase(self.workspace().state(), run).map_err(|error| text(&error))?;
         if self.exported(run).is_dir() {
-            self.export(run)?;
+            self.export_erased(run)?;
         }
         self.ledger().erased(run).map_err(|error| text(&error))
     }

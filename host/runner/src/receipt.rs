@@ -1,6 +1,6 @@
 //! Step 8: sign what happened, commit it, write it out for people, and answer the caller.
 //!
-//! Bodies go into the content store before the commit, so that a receipt never names evidence that was not kept.
+//! Bodies are kept before the commit, or in its transaction, so that a receipt never names evidence that was not kept.
 //! Nothing of a secret that the run used is in any of them. If the ledger fails here after an effect, nobody knows
 //! what it says of the run, and the caller is told so.
 
@@ -9,9 +9,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ops_egress::scrub::Scrubber;
+use ops_ledger::digest::Digest;
 use ops_ledger::evidence::{Evidence, Place};
+use ops_ledger::receipt::Receipt;
 use ops_ledger::statement::Statement;
-use ops_ledger::store::{Durability, NewReceipt};
+use ops_ledger::store::{Bodies, Durability, MOST_SMALL, NewReceipt, SoftReceipt};
 use ops_ledger::{content, failpoint};
 use ops_policy::binding;
 use ops_policy::manifest::Safety;
@@ -248,9 +250,8 @@ impl Run<'_> {
         scrubber: &Scrubber,
     ) -> Result<Result<Option<PathBuf>, String>, String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
-        let state = self.runner.workspace().state().to_path_buf();
         let safety = self.record.rights.as_ref().map(|rights| rights.safety);
-        let durable = safety != Some(Safety::ReadOnly);
+        let durable = safety != Some(Safety::ReadOnly) || self.record.recovery;
         let mut evidence = Evidence::new(&self.key);
         let (bodies, blobs) = self.keeping(status, scrubber)?;
         for body in &bodies {
@@ -258,39 +259,92 @@ impl Run<'_> {
                 .add_file(body.name, body.media_type, &body.bytes, body.place)
                 .map_err(|error| text(&error))?;
         }
-        let mut receipt = self.statement(ending, status, &mut evidence).map_err(|error| text(&error))?;
+        let receipt = self.statement(ending, status, &mut evidence).map_err(|error| text(&error))?;
         let index = evidence.to_bytes().map_err(|error| text(&error))?;
-        for (name, bytes) in &blobs {
-            content::keep(&state, &self.key, name, bytes, durable).map_err(|error| text(&error))?;
-        }
         let stored = bodies.iter().filter(|body| body.place != Place::Nowhere);
-        for (name, bytes) in stored.map(|body| (body.name, &body.bytes)).chain([("evidence.json", &index)]) {
-            let put = if self.record.recovery { content::put_over } else { content::put };
-            put(&state, &self.key, name, bytes, durable).map_err(|error| text(&error))?;
+        let stored = stored
+            .map(|body| (body.name, body.bytes.as_slice()))
+            .chain([("evidence.json", index.as_slice())]);
+        let blobs = blobs.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
+        let kept: Vec<_> = blobs.chain(stored).collect();
+        let digest = Digest::of(&index);
+        if durable {
+            self.commit_durable(receipt, &digest, &kept)?;
+        } else {
+            self.commit_soft(receipt, digest, &kept)?;
+        }
+        failpoint::reach("receipt-committed");
+        let exported = self.runner.write_out(&self.key);
+        failpoint::reach("exported");
+        Ok(exported)
+    }
+
+    /// The receipt of a run that planned or changed something, or of a dead one. Its bodies are files.
+    fn commit_durable(
+        &mut self,
+        mut receipt: Receipt,
+        evidence: &Digest,
+        kept: &[(&str, &[u8])],
+    ) -> Result<(), String> {
+        let text = |error: &dyn std::fmt::Display| error.to_string();
+        // Files without a receipt are taken for those of a dead run.
+        self.live().map_err(|ending| ending.message)?;
+        let state = self.runner.workspace().state();
+        for (name, bytes) in kept {
+            // Blobs are named after their contents; a dead run may have left half of anything.
+            let put = if name.starts_with("blob-") {
+                content::keep
+            } else if self.record.recovery {
+                content::put_over
+            } else {
+                content::put
+            };
+            put(state, &self.key, name, bytes, true).map_err(|error| text(&error))?;
         }
         // Long bodies of the journal lie there already.
-        let kept = content::size(&state, &self.key).map_err(|error| text(&error))?;
+        let size = content::size(state, &self.key).map_err(|error| text(&error))?;
         failpoint::reach("before-receipt");
         let new = NewReceipt {
             recovery: self.record.recovery,
             resolves: self.record.resolves.as_ref().and_then(Resolving::of),
             settles: self.record.settles.as_deref(),
-            kept,
+            kept: size,
             ..NewReceipt::new(&self.key, &self.name, receipt.run.status)
         };
-        let durability = if durable { Durability::Durable } else { Durability::Soft };
-        self.runner
-            .ledger()
-            .commit_receipt(&new, durability, |sequence| {
-                receipt.ledger.sequence = sequence;
-                let digest = ops_ledger::digest::Digest::of(&index);
-                Statement::receipt(&digest, receipt).sign(self.runner.key())
-            })
-            .map_err(|error| text(&error))?;
-        failpoint::reach("receipt-committed");
-        let exported = self.runner.write_out(&self.key);
-        failpoint::reach("exported");
-        Ok(exported)
+        let sign = |sequence| {
+            receipt.ledger.sequence = sequence;
+            Statement::receipt(evidence, receipt).sign(self.runner.key())
+        };
+        let ledger = self.runner.ledger();
+        ledger.commit_receipt(&new, Durability::Durable, sign).map_err(|error| text(&error))?;
+        Ok(())
+    }
+
+    /// The receipt of a read-only run: one transaction, and nothing else on disk where its bodies are few.
+    fn commit_soft(
+        &mut self,
+        receipt: Receipt,
+        evidence: Digest,
+        kept: &[(&str, &[u8])],
+    ) -> Result<(), String> {
+        let text = |error: &dyn std::fmt::Display| error.to_string();
+        let mut soft = SoftReceipt { receipt, evidence, bodies: Bodies::default(), files: 0 };
+        let small = kept.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() <= MOST_SMALL;
+        if !small {
+            self.live().map_err(|ending| ending.message)?;
+        }
+        for (name, bytes) in kept {
+            if small {
+                soft.bodies.add(name, bytes).map_err(|error| text(&error))?;
+            } else {
+                content::put(self.runner.workspace().state(), &self.key, name, bytes, false)
+                    .map_err(|error| text(&error))?;
+                soft.files += bytes.len() as u64;
+            }
+        }
+        failpoint::reach("before-receipt");
+        self.runner.ledger().commit_soft(soft, self.runner.key()).map_err(|error| text(&error))?;
+        Ok(())
     }
 
     /// What the run leaves as evidence, and the blobs of its recording. Where the binding wants digests only, or the

@@ -10,7 +10,7 @@ use ops_ledger::receipt::Receipt;
 use ops_ledger::statement::{EVIDENCE_NAME, Statement};
 use ops_ledger::store::ReceiptFilter;
 use ops_ledger::verify::{self, EvidenceState, Verdict};
-use ops_ledger::{bundle, content, markdown};
+use ops_ledger::{bundle, markdown};
 use serde::Serialize;
 
 use crate::ending::Ending;
@@ -83,27 +83,31 @@ impl Runner {
 
     /// Writes a receipt out for people, with the evidence that is still there.
     pub(crate) fn export(&self, key: &str) -> Result<PathBuf, String> {
+        let index = self.ledger().body(key, EVIDENCE_NAME).map_err(|error| error.to_string())?;
+        self.write_out(key, index.as_deref())
+    }
+
+    /// Writes a receipt out for people, without its evidence, which is about to go.
+    pub(crate) fn export_erased(&self, key: &str) -> Result<PathBuf, String> {
+        self.write_out(key, None)
+    }
+
+    fn write_out(&self, key: &str, index: Option<&[u8]>) -> Result<PathBuf, String> {
         let stored = self.ledger().receipt(key).map_err(|error| error.to_string())?;
         let statement = statement(&stored.bundle, &self.key().public())?;
-        let state = self.workspace().state();
-        let index = content::get(state, key, EVIDENCE_NAME).map_err(|error| error.to_string())?;
         let mut bodies = Vec::new();
-        if let Some(index) = &index {
+        if let Some(index) = index {
             let evidence = Evidence::parse(index).map_err(|error| error.to_string())?;
             // What only the host may have, the seeds of a recording for one, is not handed out.
             for file in evidence.files.into_iter().filter(|file| file.place == Place::Exported) {
-                if let Some(body) = content::get(state, key, &file.name).map_err(|error| error.to_string())? {
+                if let Some(body) = self.ledger().body(key, &file.name).map_err(|error| error.to_string())? {
                     bodies.push((file.name, body));
                 }
             }
         }
         let bodies: Vec<_> = bodies.iter().map(|(name, body)| (name.as_str(), body.as_slice())).collect();
-        let export = Export {
-            statement: &statement,
-            bundle: &stored.bundle,
-            evidence: index.as_deref(),
-            bodies: &bodies,
-        };
+        let export =
+            Export { statement: &statement, bundle: &stored.bundle, evidence: index, bodies: &bodies };
         export::export(&self.workspace().receipts(), &export).map_err(|error| error.to_string())
     }
 

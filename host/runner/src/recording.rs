@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ops_egress::scrub::Scrubber;
-use ops_ledger::content;
 use ops_ledger::evidence::LARGEST_BODY;
+use ops_ledger::store::Ledger;
 use ops_policy::digest::Digest;
 use ops_policy::message::{Effect, Failure, Input, Undo};
 use ops_policy::plan::Clock;
@@ -128,10 +128,10 @@ impl Stored {
     }
 
     /// The entry with its long bodies, which a run has kept.
-    pub(crate) fn whole(&self, state: &Path, run: &str) -> Result<Entry, RecordingError> {
+    pub(crate) fn whole(&self, ledger: &Ledger, run: &str) -> Result<Entry, RecordingError> {
         let mut entry = self.entry.clone();
         if let Some(digest) = &self.asked {
-            let bytes = Some(blob(state, run, digest)?);
+            let bytes = Some(blob(ledger, run, digest)?);
             match &mut entry.question {
                 Question::Fetch(request) => request.body = bytes,
                 Question::FetchUrl(request) => request.body = bytes,
@@ -140,17 +140,16 @@ impl Stored {
             }
         }
         if let (Some(digest), Answer::Response(response)) = (&self.answered, &mut entry.answer) {
-            response.body = blob(state, run, digest)?;
+            response.body = blob(ledger, run, digest)?;
         }
         Ok(entry)
     }
 }
 
 /// A blob that a run has kept, checked against its name.
-pub(crate) fn blob(state: &Path, run: &str, digest: &Digest) -> Result<Vec<u8>, RecordingError> {
+pub(crate) fn blob(ledger: &Ledger, run: &str, digest: &Digest) -> Result<Vec<u8>, RecordingError> {
     let name = blob_name(digest);
-    let bytes =
-        content::get(state, run, &name).map_err(|error| RecordingError::Damaged(error.to_string()))?;
+    let bytes = ledger.body(run, &name).map_err(|error| RecordingError::Damaged(error.to_string()))?;
     let bytes = bytes.ok_or_else(|| RecordingError::Damaged(format!("{name} is gone")))?;
     if Digest::of(&bytes) != *digest {
         return Err(RecordingError::Damaged(format!("{name} was changed")));
@@ -369,8 +368,8 @@ impl Recording {
     }
 
     /// The entries of a phase with their whole bodies.
-    pub(crate) fn entries(&self, state: &Path, phase: &Recorded) -> Result<Vec<Entry>, RecordingError> {
-        phase.entries.iter().map(|stored| stored.whole(state, &self.run)).collect()
+    pub(crate) fn entries(&self, ledger: &Ledger, phase: &Recorded) -> Result<Vec<Entry>, RecordingError> {
+        phase.entries.iter().map(|stored| stored.whole(ledger, &self.run)).collect()
     }
 }
 

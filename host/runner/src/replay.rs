@@ -15,7 +15,7 @@ use std::time::Duration;
 use ops_ledger::evidence::{Evidence, Place};
 use ops_ledger::statement::EVIDENCE_NAME;
 use ops_ledger::store::{ReceiptFilter, StoredReceipt};
-use ops_ledger::{content, verify};
+use ops_ledger::verify;
 use ops_policy::digest::Digest;
 use ops_policy::plan::Plan;
 use ops_sandbox::broker::Broker;
@@ -141,9 +141,8 @@ impl Runner {
 
     /// A run's recording, if the receipt vouches for it, whichever host made it.
     pub(crate) fn vouched_recording(&self, stored: &StoredReceipt) -> Result<Vouched, RecordingError> {
-        let state = self.workspace().state();
         let run = &stored.summary.run;
-        let index = content::get(state, run, EVIDENCE_NAME).map_err(|error| damaged(&error))?;
+        let index = self.ledger().body(run, EVIDENCE_NAME).map_err(|error| damaged(&error))?;
         let index = index.ok_or_else(|| none("erased", "its evidence was erased"))?;
         let report = verify::verify_bundle(&stored.bundle, Some(&index), &[self.key().public()]);
         if let Some(fault) = report.faults().next() {
@@ -171,8 +170,7 @@ impl Runner {
         if file.place == Place::Nowhere {
             return Err(none("not-kept", "its bodies were not kept"));
         }
-        let state = self.workspace().state();
-        let bytes = content::get(state, run, name).map_err(|error| damaged(&error))?;
+        let bytes = self.ledger().body(run, name).map_err(|error| damaged(&error))?;
         let bytes = bytes.ok_or_else(|| damaged(&format!("{name} is gone")))?;
         if file.salt.digest(&bytes) != file.digest {
             return Err(damaged(&format!("{name} is not the one that the receipt was made over")));
@@ -200,8 +198,8 @@ impl Runner {
     ) -> Result<Phase, RecordingError> {
         let recording = &checked.recording;
         let state = self.workspace().state();
-        let entries = recording.entries(state, phase)?;
-        let world = Restored::new(state, recording, phase)?;
+        let entries = recording.entries(self.ledger(), phase)?;
+        let world = Restored::new(state, self.ledger(), recording, phase)?;
         let ended = Arc::new(Notify::new());
         let broker = Arc::new(Mutex::new(ReplayBroker::new(Tape::new(entries), ended.clone())));
         let end = self.take(component, recording, phase, &world, broker.clone(), &ended).await?;

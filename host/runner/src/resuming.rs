@@ -102,7 +102,7 @@ impl Run<'_> {
         let mut entries = Vec::new();
         for row in self.runner.ledger().journal(run)? {
             let stored: Stored = serde_json::from_slice(&row).map_err(|error| damaged(&error))?;
-            let entry = stored.whole(state, run).map_err(|error| damaged(&error))?;
+            let entry = stored.whole(self.runner.ledger(), run).map_err(|error| damaged(&error))?;
             for (name, bytes) in Stored::split(entry.clone()).1 {
                 ops_ledger::content::keep(state, &self.key, &name, &bytes, true)
                     .map_err(|error| damaged(&error))?;

@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::ending::{self, Ending};
+use crate::own::OUTPUT;
 use crate::pinned::{Pinned, binding_file};
 use crate::receipt::Report;
 use crate::runner::Runner;
@@ -193,10 +194,16 @@ impl Runner {
         }))
     }
 
-    /// Where to read what a run found: its exported output, which a run that broke off does not have.
+    /// Where to read what a run found: its output, which a run that broke off does not have.
     fn findings(&self, run: &str) -> String {
-        let output = self.exported(run).join("output.json");
-        if output.is_file() { output.display().to_string() } else { format!("ops receipts show {run}") }
+        let output = self.exported(run).join(OUTPUT);
+        let kept = matches!(self.ledger().body(run, OUTPUT), Ok(Some(_)));
+        // A host that stays writes receipts out a little later.
+        if kept && (output.is_file() || self.export(run).is_ok()) {
+            output.display().to_string()
+        } else {
+            format!("ops receipts show {run}")
+        }
     }
 
     /// The lock, the capabilities, and the runs that nobody knows about.

@@ -55,8 +55,9 @@ impl Ledger {
             capabilities.iter().filter(|_| each > 0).map(|name| (name.as_str(), each)).collect();
         self.read(|connection| {
             let mut statement = connection.prepare(
-                "SELECT key, capability, status, receipt FROM runs WHERE receipt IS NOT NULL
-                 ORDER BY receipt DESC LIMIT ?1",
+                "SELECT key, capability, status, receipt
+                 FROM entries CROSS JOIN runs ON key = entries.run AND receipt = sequence
+                 ORDER BY sequence DESC LIMIT ?1",
             )?;
             let mut rows = statement.query([MOST_ROWS])?;
             let mut newest = Vec::new();

@@ -23,38 +23,54 @@ pub(super) const SCHEMA: &str = include_str!("schema.sql");
 
 /// In the file's header: "opsL".
 const APPLICATION_ID: i32 = 0x6f70_734c;
-const SCHEMA_VERSION: &str = "2";
+const SCHEMA_VERSION: &str = "3";
 
 /// How long anybody waits for another process.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Pages of 4 KiB in the log before a commit moves them into the file. Small, since the first process that opens
-/// a log reads all of it.
-const CHECKPOINT_PAGES: i32 = 256;
+/// Statements that are kept ready: all those of a read-only run's receipt, and some more.
+const STATEMENTS: usize = 32;
 
 /// The connection and the ledger's id.
 pub(super) fn open(state: &Path) -> Result<(Connection, String), LedgerError> {
     private::check_folder(state)?;
     let path = state.join(NAME);
     prepare_file(&path)?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(&path, flags)?;
-    connection.busy_timeout(PATIENCE)?;
-    // A checkpoint waits for the disk, and a caller of a read-only run must not.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    connection.pragma_update(None, "trusted_schema", false)?;
-    connection.pragma_update(None, "foreign_keys", true)?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    if application_id(&connection)? == 0 {
+    let connection = connect(&path)?;
+    let mut application = application_id(&connection)?;
+    if application == 0 {
         let _alone = wait_alone(state)?;
         if application_id(&connection)? == 0 {
             create(&connection, &path)?;
             private::sync_folder(state)?;
         }
+        application = application_id(&connection)?;
     }
-    connection.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
-    let id = check(&connection, &path)?;
+    let id = check(&connection, application, &path)?;
     Ok((connection, id))
+}
+
+/// Another connection to the ledger that this process has open.
+pub(super) fn again(state: &Path) -> Result<Connection, LedgerError> {
+    connect(&state.join(NAME))
+}
+
+fn connect(path: &Path) -> Result<Connection, LedgerError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // SQLite's log is moved into the file when wal.rs says so: that waits for the disk.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
+    // A log that begins anew is cut off behind its newest commit, so that its length says how much is in it. What is
+    // deleted is overwritten: bodies and salts are erased for good.
+    connection.execute_batch(
+        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 0;
+         PRAGMA secure_delete = ON",
+    )?;
+    Ok(connection)
 }
 
 /// Looks at the file, or makes an empty one. Never opens it: closing a descriptor of a file that SQLite has open
@@ -106,9 +122,9 @@ fn create(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
     Ok(transaction.commit()?)
 }
 
-fn check(connection: &Connection, path: &Path) -> Result<String, LedgerError> {
+fn check(connection: &Connection, application: i32, path: &Path) -> Result<String, LedgerError> {
     let foreign = |what| Err(LedgerError::Foreign { path: path.to_path_buf(), what });
-    if application_id(connection)? != APPLICATION_ID {
+    if application != APPLICATION_ID {
         return foreign("a database, but no ledger");
     }
     let meta =

@@ -1,6 +1,6 @@
-//! What the content store holds of each run, and what of it may go.
+//! What is kept of each run, and what of it may go: bodies in the ledger's file or in the content store.
 //!
-//! A row goes after the files that it tells of: after a crash between the two, the next one to erase finds the row
+//! A row, with the bodies in it, goes after the files that it tells of: after a crash between the two, the next one to erase finds the row
 //! and nothing else to do. Nothing of a run goes whose outcome nobody knows and that nothing has settled, or whose
 //! plan waits for a person.
 
@@ -30,7 +30,7 @@ impl Ledger {
     pub fn kept_bytes(&self) -> Result<u64, LedgerError> {
         self.read(|connection| {
             let query = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'kept'";
-            let sum: i64 = connection.query_row(query, [], |row| row.get(0))?;
+            let sum: i64 = connection.prepare_cached(query)?.query_row([], |row| row.get(0))?;
             Ok(u64::try_from(sum).unwrap_or(0))
         })
     }
@@ -43,11 +43,11 @@ impl Ledger {
     pub fn erasable(&self, limit: u32) -> Result<Vec<Kept>, LedgerError> {
         self.read(|connection| {
             let mut statement = connection.prepare(&format!(
-                "SELECT run, bytes, at FROM kept
-                 WHERE NOT EXISTS (SELECT 1 FROM runs WHERE key = kept.run AND {OPEN})
-                 AND NOT EXISTS (SELECT 1 FROM plans WHERE plans.run = kept.run AND plans.status = 'waiting'
+                "SELECT run, bytes, at FROM kept CROSS JOIN entries ON sequence = kept.receipt
+                 WHERE NOT EXISTS (SELECT 1 FROM runs WHERE key = entries.run AND {OPEN})
+                 AND NOT EXISTS (SELECT 1 FROM plans WHERE plans.run = entries.run AND plans.status = 'waiting'
                                  AND plans.approvable = 1 AND plans.expires > ?1)
-                 ORDER BY at LIMIT ?2"
+                 ORDER BY kept.receipt LIMIT ?2"
             ))?;
             let rows = statement.query_map((now(), limit), |row| {
                 Ok(Kept {
@@ -67,7 +67,8 @@ impl Ledger {
     /// SQLite's.
     pub fn erased(&self, run: &str) -> Result<(), LedgerError> {
         self.write(Durability::Soft, |transaction| {
-            transaction.execute("DELETE FROM kept WHERE run = ?1", [run])?;
+            let delete = "DELETE FROM kept WHERE receipt = (SELECT receipt FROM runs WHERE key = ?1)";
+            transaction.execute(delete, [run])?;
             transaction.execute(
                 "UPDATE effects SET response = NULL WHERE run = ?1 AND response IS NOT NULL",
                 [run],
@@ -85,7 +86,8 @@ impl Ledger {
     pub fn is_orphan(&self, run: &str) -> Result<bool, LedgerError> {
         self.read(|connection| {
             let query = format!(
-                "SELECT EXISTS (SELECT 1 FROM kept WHERE run = ?1) OR EXISTS (SELECT 1 FROM runs WHERE key = ?1 AND {OPEN})"
+                "SELECT EXISTS (SELECT 1 FROM kept WHERE receipt = (SELECT receipt FROM runs WHERE key = ?1))
+                 OR EXISTS (SELECT 1 FROM runs WHERE key = ?1 AND {OPEN})"
             );
             let known: Option<bool> = connection.query_row(&query, [run], |row| row.get(0)).optional()?;
             Ok(known != Some(true))

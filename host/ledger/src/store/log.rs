@@ -31,16 +31,28 @@ pub(super) fn append(
     bundle: &[u8],
 ) -> Result<i64, LedgerError> {
     let sequence = next_sequence(transaction)?;
+    append_at(transaction, sequence, kind, run, bundle)?;
+    Ok(sequence)
+}
+
+/// The same under a sequence that [`next_sequence`] gave in this transaction.
+pub(super) fn append_at(
+    transaction: &Transaction<'_>,
+    sequence: i64,
+    kind: Kind,
+    run: &str,
+    bundle: &[u8],
+) -> Result<(), LedgerError> {
     let (at, digest) = (now(), Digest::of(bundle));
-    let seal = entry_seal(sequence, kind.word(), run, &at, &digest.to_string());
+    let digest_text = digest.to_string();
+    let seal = entry_seal(sequence, kind.word(), run, &at, &digest_text);
     let mut insert = transaction.prepare_cached(
         "INSERT INTO entries(sequence, kind, run, at, envelope, digest, seal)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
-    insert.execute((sequence, kind.word(), run, at, bundle, digest.to_string(), seal))?;
+    insert.execute((sequence, kind.word(), run, at, bundle, digest_text, seal))?;
     let leaf = Leaf::new(kind, run, &digest).to_bytes()?;
-    add_hashes(transaction, sequence.unsigned_abs() - 1, record_hash(&leaf))?;
-    Ok(sequence)
+    add_hashes(transaction, sequence.unsigned_abs() - 1, record_hash(&leaf))
 }
 
 /// The seal of an entry; its envelope is covered by its digest.

@@ -12,6 +12,7 @@
 
 mod approvals;
 mod auditing;
+mod bodies;
 mod check;
 mod connect;
 mod continuing;
@@ -24,26 +25,29 @@ mod runs;
 #[cfg(test)]
 mod sample;
 mod seals;
+mod soft;
 #[cfg(test)]
 mod tests;
 mod tiles;
 #[cfg(test)]
 mod unknown;
+mod wal;
 
 pub use approvals::ApprovalRecord;
 pub use auditing::{MOST_ROWS, Newest, NewestApproval};
+pub use bodies::{Bodies, MOST_SMALL};
 pub use check::{Against, Checked};
 pub use kept::Kept;
 pub use listing::{RunFilter, RunRecord};
 pub use plans::{PlanFilter, PlanRecord, PlanStatus};
 pub use receipts::{NewReceipt, Outcome, ReceiptFilter, ReceiptSummary, Resolution, StoredReceipt};
 pub use runs::{Dangling, EffectProgress, EffectState, NewIntent};
+pub use soft::SoftReceipt;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use rusqlite::types::Type;
@@ -64,8 +68,16 @@ pub struct Ledger {
     state: PathBuf,
     id: String,
     inner: Mutex<Inner>,
+    /// Receipts of read-only runs that the next thread to hold `inner` commits.
+    queue: Mutex<Vec<Arc<soft::Waiting>>>,
     /// Whether something was committed that may not be on disk yet, for whoever syncs it.
     unsynced: (Mutex<bool>, Condvar),
+    /// SQLite's log.
+    wal: PathBuf,
+    /// Whether a thread syncs what was committed, and moves SQLite's log.
+    attended: AtomicBool,
+    /// That thread's connection, from when it first needs one.
+    aside: Mutex<Option<Connection>>,
 }
 
 #[derive(Debug)]
@@ -74,6 +86,8 @@ struct Inner {
     /// What `PRAGMA synchronous` is set to.
     durability: Durability,
     durable_commits: u64,
+    /// Others were using SQLite's log when it was to be moved; it is not tried again below so many bytes.
+    log_in_use: u64,
 }
 
 /// How long a commit waits.
@@ -120,6 +134,11 @@ pub enum LedgerError {
         /// What does not fit.
         what: &'static str,
     },
+    /// Other processes were using SQLite's log all the time.
+    #[error(
+        "the ledger's log is in use by other processes, so what was erased is still in ledger.db-wal; do it again later"
+    )]
+    LogInUse,
     /// No such thing.
     #[error("there is no {what} whose name begins with {name:?}; list them to see the names")]
     NotFound {
@@ -193,8 +212,17 @@ impl Ledger {
     /// or one that stays locked for five seconds.
     pub fn open(state: &Path) -> Result<Self, LedgerError> {
         let (connection, id) = connect::open(state)?;
-        let inner = Inner { connection, durability: Durability::Durable, durable_commits: 0 };
-        Ok(Self { state: state.to_path_buf(), id, inner: Mutex::new(inner), unsynced: Default::default() })
+        let inner = Inner { connection, durability: Durability::Durable, durable_commits: 0, log_in_use: 0 };
+        Ok(Self {
+            state: state.to_path_buf(),
+            id,
+            inner: Mutex::new(inner),
+            queue: Mutex::default(),
+            unsynced: Default::default(),
+            wal: state.join(connect::WAL_NAME),
+            attended: AtomicBool::new(false),
+            aside: Mutex::default(),
+        })
     }
 
     /// The ledger's id: 32 hex digits, drawn when it was made.
@@ -205,30 +233,6 @@ impl Ledger {
     /// How many commits of this object have waited for the disk.
     pub fn durable_commits(&self) -> u64 {
         self.inner().durable_commits
-    }
-
-    /// Waits until everything that was committed is on disk, and blocks nobody meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// The disk failed.
-    pub fn sync(&self) -> Result<(), LedgerError> {
-        let path = self.state.join(connect::WAL_NAME);
-        match File::open(&path).and_then(|log| log.sync_data()) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(FileError::io("sync", &path)(error).into())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Waits, at most so long, until something is committed softly, and takes note of it: [`Ledger::sync`] is due.
-    pub fn wait_unsynced(&self, longest: Duration) -> bool {
-        let (unsynced, changed) = &self.unsynced;
-        let unsynced = unsynced.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = changed.wait_timeout_while(unsynced, longest, |unsynced| !*unsynced);
-        let (mut unsynced, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *unsynced)
     }
 
     // A thread that panicked left no half transaction: SQLite rolled it back.
@@ -245,7 +249,15 @@ impl Ledger {
         durability: Durability,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {
-        let mut inner = self.inner();
+        self.write_in(&mut self.inner(), durability, work)
+    }
+
+    fn write_in<T>(
+        &self,
+        inner: &mut Inner,
+        durability: Durability,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
         if inner.durability != durability {
             let level = if durability == Durability::Durable { "FULL" } else { "NORMAL" };
             inner.connection.pragma_update(None, "synchronous", level)?;
@@ -261,6 +273,7 @@ impl Ledger {
             *self.unsynced.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
             self.unsynced.1.notify_one();
         }
+        self.bound_log(inner);
         Ok(out)
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction};
 
-use super::log::{append, next_sequence};
+use super::log::{append_at, next_sequence};
 use super::runs::extend_journal;
 use super::{Durability, Ledger, LedgerError, found, now, parsed, resolve, sequence};
 use crate::digest::Digest;
@@ -129,8 +129,9 @@ impl Ledger {
             if let Some(earlier) = receipt.settles {
                 settle(transaction, earlier, receipt.run)?;
             }
-            let bundle = sign(sequence(next_sequence(transaction)?))?;
-            let entry = append(transaction, receipt.kind(), receipt.run, &bundle)?;
+            let entry = next_sequence(transaction)?;
+            let bundle = sign(sequence(entry))?;
+            append_at(transaction, entry, receipt.kind(), receipt.run, &bundle)?;
             let continues = receipt.resolves.map(|resolution| resolution.run).or(receipt.settles);
             let changed = transaction
                 .prepare_cached(
@@ -151,8 +152,8 @@ impl Ledger {
             }
             if receipt.kept > 0 {
                 transaction
-                    .prepare_cached("INSERT INTO kept(run, bytes, at) VALUES (?1, ?2, ?3)")?
-                    .execute((receipt.run, receipt.kept.cast_signed(), now()))?;
+                    .prepare_cached("INSERT INTO kept(receipt, bytes) VALUES (?1, ?2)")?
+                    .execute((entry, receipt.kept.cast_signed()))?;
             }
             Ok(sequence(entry))
         })
@@ -200,9 +201,10 @@ impl Ledger {
     pub fn receipts(&self, filter: &ReceiptFilter) -> Result<Vec<ReceiptSummary>, LedgerError> {
         self.read(|connection| {
             let mut statement = connection.prepare(
-                "SELECT key, capability, status, receipt, at FROM runs JOIN entries ON sequence = receipt
+                "SELECT key, capability, status, receipt, at
+                 FROM entries CROSS JOIN runs ON key = entries.run AND receipt = sequence
                  WHERE (?1 IS NULL OR capability = ?1) AND (?2 IS NULL OR status = ?2)
-                 ORDER BY receipt DESC LIMIT ?3",
+                 ORDER BY sequence DESC LIMIT ?3",
             )?;
             let status = filter.status.map(Status::word);
             let rows = statement.query_map((&filter.capability, status, filter.limit), read_summary)?;

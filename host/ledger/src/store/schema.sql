@@ -1,4 +1,4 @@
--- Version 2. The log is `entries`; the other tables say what it means now. A `seal` is a check value over the rest of
+-- Version 3. The log is `entries`; the other tables say what it means now. A `seal` is a check value over the rest of
 -- its row; see seals.rs.
 
 CREATE TABLE meta(
@@ -79,8 +79,7 @@ CREATE TABLE runs(
   -- Of a run with an unknown outcome: the run that went on with it, or took its place.
   settled_by   TEXT,
   seal         BLOB
-) STRICT;
-CREATE INDEX runs_by_receipt ON runs(receipt);
+) STRICT, WITHOUT ROWID;
 CREATE INDEX runs_that_undo ON runs(undoes) WHERE undoes IS NOT NULL;
 -- The runs whose effects nobody can be sure of. They are few, whatever the number of runs.
 CREATE INDEX runs_open ON runs(capability, input_digest)
@@ -106,21 +105,21 @@ CREATE TABLE journal(
   PRIMARY KEY (run, number)
 ) STRICT, WITHOUT ROWID;
 
--- What the content store holds of each run, until it is erased.
+-- What is kept of each run that has its receipt, until it is erased: how many bytes, and those of a read-only run's
+-- that are few, packed (bodies.rs); others are files. Rows come and go in the order of the receipts.
 CREATE TABLE kept(
-  run    TEXT PRIMARY KEY REFERENCES runs(key),
-  bytes  INTEGER NOT NULL,
-  at     TEXT NOT NULL,
-  seal   BLOB
-) STRICT, WITHOUT ROWID;
-CREATE INDEX kept_by_age ON kept(at);
+  receipt INTEGER PRIMARY KEY REFERENCES entries(sequence),
+  bytes   INTEGER NOT NULL,
+  seal    BLOB,
+  bodies  BLOB
+) STRICT;
 -- Their sum, so that no run has to add them all up.
 INSERT INTO meta(key, value) VALUES ('kept', '0');
 CREATE TRIGGER kept_more AFTER INSERT ON kept
   BEGIN UPDATE meta SET value = CAST(value AS INTEGER) + NEW.bytes WHERE key = 'kept'; END;
 CREATE TRIGGER kept_less AFTER DELETE ON kept
   BEGIN UPDATE meta SET value = CAST(value AS INTEGER) - OLD.bytes WHERE key = 'kept'; END;
-CREATE TRIGGER kept_stays BEFORE UPDATE OF run, bytes, at ON kept
+CREATE TRIGGER kept_stays BEFORE UPDATE OF receipt, bytes, bodies ON kept
   BEGIN SELECT RAISE(ABORT, 'what a run has kept does not change'); END;
 CREATE INDEX plans_waiting ON plans(run) WHERE status = 'waiting';
 

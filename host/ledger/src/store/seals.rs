@@ -21,7 +21,7 @@ pub(super) const SEALED: [(&str, &[&str]); 7] = [
     ("effects", &["run", "number"]),
     ("checkpoints", &["size"]),
     ("journal", &["run", "number"]),
-    ("kept", &["run"]),
+    ("kept", &["receipt"]),
 ];
 
 const COLUMN: &str = "seal";

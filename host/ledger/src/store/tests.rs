@@ -123,7 +123,7 @@ fn what_is_no_ledger_of_ours_is_refused() {
 
     crate::private::set_private(&path).unwrap();
     let newer = Connection::open(&path).unwrap();
-    newer.execute_batch("UPDATE meta SET value = '3' WHERE key = 'schema'").unwrap();
+    newer.execute_batch("UPDATE meta SET value = '9' WHERE key = 'schema'").unwrap();
     assert!(matches!(Ledger::open(state.path()), Err(LedgerError::Foreign { .. })));
 
     std::fs::set_permissions(state.path(), std::fs::Permissions::from_mode(0o755)).unwrap();

@@ -1,9 +1,7 @@
 //! A receipt and an output, as the service `ops` answers them: by the whole key, checked against the ledger's own bundle.
 //!
-//! In this order: the ledger's bundle is signed by this host and is of that run; its evidence lists what the content store
-//! has; the folder that was written out has the same bundle and fits it. A key is never taken for a path.
+//! In this order: the ledger's bundle is signed by this host and is of that run; its evidence lists what was kept; the folder that was written out has the same bundle and fits it. A key is never taken for a path.
 
-use ops_ledger::content;
 use ops_ledger::evidence::{Evidence, Place};
 use ops_ledger::export::BUNDLE_NAME;
 use ops_ledger::receipt::{Mode, Receipt};
@@ -74,8 +72,7 @@ impl Runner {
             return Err(Missing::Unknown);
         }
         let failed = |error: &dyn std::fmt::Display| Missing::Failed(error.to_string());
-        let index =
-            content::get(self.workspace().state(), run, EVIDENCE_NAME).map_err(|error| failed(&error))?;
+        let index = self.ledger().body(run, EVIDENCE_NAME).map_err(|error| failed(&error))?;
         let report = verify::verify_bundle(&stored.bundle, index.as_deref(), &[self.key().public()]);
         let fault = report.faults().next().map(ToString::to_string);
         if let Some(fault) = fault {

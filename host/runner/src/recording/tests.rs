@@ -1,6 +1,8 @@
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use ops_egress::secret::{self, SecretSource};
+use ops_ledger::content;
 use ops_policy::message::{Header, Request, Response};
 
 use super::*;
@@ -65,10 +67,11 @@ fn long_bodies_lie_elsewhere_and_come_back() {
     assert_eq!(written.blobs.len(), 2);
     assert!(written.document.len() < INLINE);
     let recording = kept(state.path(), &written).unwrap();
-    assert_eq!(recording.entries(state.path(), &recording.phases[0]).unwrap(), entries);
+    let ledger = Ledger::open(state.path()).unwrap();
+    assert_eq!(recording.entries(&ledger, &recording.phases[0]).unwrap(), entries);
     let name = written.blobs.keys().next().unwrap();
     std::fs::write(state.path().join("content/R1").join(name), b"other").unwrap();
-    let error = recording.entries(state.path(), &recording.phases[0]).unwrap_err();
+    let error = recording.entries(&ledger, &recording.phases[0]).unwrap_err();
     assert!(error.to_string().contains("was changed"), "{error}");
 }
 

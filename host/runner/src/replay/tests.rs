@@ -1,4 +1,5 @@
 use ops_ledger::content;
+use ops_ledger::store::Ledger;
 use ops_policy::digest::Digest;
 use ops_policy::message::{Effect, Failure, Input, NetError, Outcome, Request, Response, Undo};
 use ops_policy::plan::{Change, Clock, PlannedFile};
@@ -159,7 +160,8 @@ fn folders_come_back_and_what_was_staged_is_compared() {
         file("z", b""),
     ]);
     let (recording, phase) = recording(vec![folder.clone()]);
-    let world = Restored::new(state.path(), &recording, &phase).unwrap();
+    let world =
+        Restored::new(state.path(), &Ledger::open(state.path()).unwrap(), &recording, &phase).unwrap();
     let mounts = world.mounts(&phase.folders);
     assert_eq!(mounts.iter().map(|mount| mount.guest.as_str()).collect::<Vec<_>>(), ["/box", "/contracts"]);
     let [copy, contracts] = [&mounts[0].host, &mounts[1].host];
@@ -195,11 +197,14 @@ fn nothing_is_written_outside_the_private_folder() {
     let state = state(&[b"one", b"c"]);
     for path in ["../out", "/etc/out", "a/../../out", "a//b", "."] {
         let (recording, phase) = recording(vec![granted(vec![file(path, b"one")])]);
-        let error = Restored::new(state.path(), &recording, &phase).err().unwrap();
+        let error = Restored::new(state.path(), &Ledger::open(state.path()).unwrap(), &recording, &phase)
+            .err()
+            .unwrap();
         assert!(error.to_string().contains("outside its folder"), "{path}: {error}");
     }
     let (recording, phase) = recording(vec![granted(vec![file("a", b"gone")])]);
-    let error = Restored::new(state.path(), &recording, &phase).err().unwrap();
+    let error =
+        Restored::new(state.path(), &Ledger::open(state.path()).unwrap(), &recording, &phase).err().unwrap();
     assert!(error.to_string().contains("is gone"), "{error}");
     assert_eq!(std::fs::read_dir(state.path().join("staging")).unwrap().count(), 0);
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ops_ledger::runlock::RunLock;
+use ops_ledger::store::Ledger;
 use ops_policy::binding::Binding;
 use ops_policy::digest::Digest;
 use ops_policy::plan::PlannedFile;
@@ -55,10 +56,10 @@ pub(crate) struct Given {
 
 impl Given {
     /// What the guest of a recorded phase had.
-    fn recorded(state: &Path, recording: &Recording, phase: &Recorded) -> Result<Self, RecordingError> {
+    fn recorded(ledger: &Ledger, recording: &Recording, phase: &Recorded) -> Result<Self, RecordingError> {
         let mut given = Self::default();
         for (name, digest) in &recording.contracts {
-            given.contracts.push((name.clone(), blob(state, &recording.run, digest)?));
+            given.contracts.push((name.clone(), blob(ledger, &recording.run, digest)?));
         }
         for granted in &phase.folders {
             let mut files = Vec::new();
@@ -68,7 +69,7 @@ impl Given {
                         given.directories.push(format!("{}/{path}", granted.name))
                     }
                     tree::Entry::File { digest, .. } => {
-                        files.push((path.clone(), blob(state, &recording.run, digest)?));
+                        files.push((path.clone(), blob(ledger, &recording.run, digest)?));
                     }
                 }
             }
@@ -80,8 +81,13 @@ impl Given {
 
 impl Restored {
     /// Makes the folders of a phase from the blobs of its run.
-    pub(crate) fn new(state: &Path, recording: &Recording, phase: &Recorded) -> Result<Self, RecordingError> {
-        let restored = Self::with(state, &Given::recorded(state, recording, phase)?)?;
+    pub(crate) fn new(
+        state: &Path,
+        ledger: &Ledger,
+        recording: &Recording,
+        phase: &Recorded,
+    ) -> Result<Self, RecordingError> {
+        let restored = Self::with(state, &Given::recorded(ledger, recording, phase)?)?;
         for granted in &phase.folders {
             let again = tree::scan(&restored.folder.join(&granted.name), &tree::Limits::default());
             if again.map_err(|error| damaged(&error))?.digest() != granted.tree.digest() {

@@ -106,7 +106,7 @@ impl Runner {
         let mut requests: Vec<Asked> = Vec::new();
         let mut known = BTreeSet::new();
         for phase in &recording.phases {
-            for entry in recording.entries(self.workspace().state(), phase)? {
+            for entry in recording.entries(self.ledger(), phase)? {
                 for asked in requests_of(entry, rights) {
                     // The apply phase does again what the plan phase did.
                     let digest = Digest::of_json(&(asked.door as u8, &asked.request));

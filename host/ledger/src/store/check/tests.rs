@@ -68,7 +68,7 @@ fn what_was_changed_is_named() {
         ),
         ("DELETE FROM approvals", "approvals: the log has 1, and the tables 0"),
         ("DELETE FROM entries WHERE sequence = 8", "names a row that is not there"),
-        ("DROP INDEX runs_by_receipt", "a table, index or trigger of the ledger was changed"),
+        ("DROP INDEX runs_that_undo", "a table, index or trigger of the ledger was changed"),
         ("INSERT INTO meta VALUES ('x', 'y')", "the table meta has rows"),
         ("UPDATE meta SET value = '1' WHERE key = 'kept'", "the sum of what is kept is not that of the runs"),
     ];

@@ -1,0 +1,164 @@
+//! The receipts of read-only runs: nobody waits for the disk, and those that come at once are committed together.
+//!
+//! A thread leaves its receipt in a queue and asks for the ledger. Whoever gets it commits all that wait, in one
+//! transaction, and the others find theirs done when they come. Each receipt is signed with its own sequence inside the
+//! transaction, before anybody can see it. Where one of several cannot be committed, the transaction is taken back and
+//! each is tried alone, so that none fails for another's fault.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::types::ValueRef;
+use rusqlite::{ErrorCode, Transaction};
+
+use super::bodies::Bodies;
+use super::log::{append_at, next_sequence};
+use super::seals::Seal;
+use super::{Durability, Inner, Ledger, LedgerError, sequence};
+use crate::digest::Digest;
+use crate::key::HostKey;
+use crate::log::Kind;
+use crate::receipt::{Receipt, Status};
+use crate::statement::{Statement, Unsigned};
+
+/// The receipt of a read-only run, as a request that any thread can carry out.
+#[derive(Clone, Debug)]
+pub struct SoftReceipt {
+    /// The receipt. Its sequence is filled in when it is known.
+    pub receipt: Receipt,
+    /// Digest of the run's `evidence.json`.
+    pub evidence: Digest,
+    /// The bodies that go into the ledger's file.
+    pub bodies: Bodies,
+    /// How many bytes the content store holds of the run besides.
+    pub files: u64,
+}
+
+/// A receipt that waits for the ledger.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    run: String,
+    capability: String,
+    status: Status,
+    statement: Unsigned,
+    bodies: Bodies,
+    kept: u64,
+    done: Mutex<Option<Result<u64, LedgerError>>>,
+}
+
+impl Waiting {
+    fn end(&self, result: Result<u64, LedgerError>) {
+        *self.done.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+    }
+
+    fn is_done(&self) -> bool {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
+
+impl Ledger {
+    /// Signs and commits the receipt of a run that had no intent; returns its sequence. It is visible, and survives
+    /// this process, when this returns; [`Ledger::sync`] brings it to disk. All callers give the same key.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::RunState`] for a run that is in the ledger already, a value that cannot be signed, or SQLite's.
+    pub fn commit_soft(&self, soft: SoftReceipt, key: &HostKey) -> Result<u64, LedgerError> {
+        let SoftReceipt { receipt, evidence, bodies, files } = soft;
+        let waiting = Arc::new(Waiting {
+            run: receipt.run.id.clone(),
+            capability: receipt.run.capability.clone(),
+            status: receipt.run.status,
+            kept: bodies.bytes().saturating_add(files),
+            bodies,
+            statement: Statement::receipt(&evidence, receipt).unsigned()?,
+            done: Mutex::default(),
+        });
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(waiting.clone());
+        {
+            let mut inner = self.inner();
+            if !waiting.is_done() {
+                let all = std::mem::take(&mut *self.queue.lock().unwrap_or_else(PoisonError::into_inner));
+                self.commit_together(&mut inner, &all, key);
+            }
+        }
+        let done = waiting.done.lock().unwrap_or_else(PoisonError::into_inner).take();
+        done.unwrap_or(Err(LedgerError::RunState {
+            run: waiting.run.clone(),
+            what: "has no receipt: the thread that was to commit it has failed",
+        }))
+    }
+
+    fn commit_together(&self, inner: &mut Inner, all: &[Arc<Waiting>], key: &HostKey) {
+        let together = self.write_in(inner, Durability::Soft, |transaction| {
+            all.iter().map(|one| commit_one(transaction, one, key)).collect::<Result<Vec<u64>, _>>()
+        });
+        match (together, all) {
+            (Ok(sequences), _) => {
+                all.iter().zip(sequences).for_each(|(one, sequence)| one.end(Ok(sequence)));
+            }
+            (Err(error), [one]) => one.end(Err(error)),
+            (Err(_), _) => all.iter().for_each(|one| {
+                let alone = |transaction: &Transaction<'_>| commit_one(transaction, one, key);
+                one.end(self.write_in(inner, Durability::Soft, alone));
+            }),
+        }
+    }
+}
+
+fn commit_one(transaction: &Transaction<'_>, new: &Waiting, key: &HostKey) -> Result<u64, LedgerError> {
+    let kind = if new.status == Status::Denied { Kind::Denial } else { Kind::Receipt };
+    let entry = next_sequence(transaction)?;
+    let bundle = new.statement.sign(sequence(entry), key)?;
+    append_at(transaction, entry, kind, &new.run, &bundle)?;
+    insert_run(transaction, new, entry)?;
+    if new.kept > 0 {
+        insert_kept(transaction, new, entry)?;
+    }
+    Ok(sequence(entry))
+}
+
+fn insert_run(transaction: &Transaction<'_>, new: &Waiting, entry: i64) -> Result<(), LedgerError> {
+    let status = new.status.word();
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO runs(key, capability, receipt, status, seal) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    let seal = run_seal(&new.run, &new.capability, entry, status);
+    match insert.execute((&new.run, &new.capability, entry, status, seal)) {
+        Ok(_) => Ok(()),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+            Err(LedgerError::RunState { run: new.run.clone(), what: "is in the ledger already" })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn insert_kept(transaction: &Transaction<'_>, new: &Waiting, entry: i64) -> Result<(), LedgerError> {
+    let pack = Some(new.bodies.pack()).filter(|pack| !pack.is_empty());
+    let kept = new.kept.cast_signed();
+    let mut seal = Seal::default();
+    seal.add("receipt", ValueRef::Integer(entry));
+    seal.add("bytes", ValueRef::Integer(kept));
+    seal.add("bodies", pack.into());
+    let mut insert = transaction
+        .prepare_cached("INSERT INTO kept(receipt, bytes, seal, bodies) VALUES (?1, ?2, ?3, ?4)")?;
+    insert.execute((entry, kept, seal.end(), pack))?;
+    Ok(())
+}
+
+/// The seal of a run's row that has a receipt and nothing else: over every column, in the order of the table.
+fn run_seal(key: &str, capability: &str, receipt: i64, status: &str) -> [u8; 16] {
+    let mut seal = Seal::default();
+    seal.add("key", key.into());
+    seal.add("capability", capability.into());
+    for none in ["input_digest", "plan", "intent"] {
+        seal.add(none, ValueRef::Null);
+    }
+    seal.add("receipt", ValueRef::Integer(receipt));
+    seal.add("status", status.into());
+    for none in ["continues", "undoes"] {
+        seal.add(none, ValueRef::Null);
+    }
+    seal.add("resolved", ValueRef::Integer(0));
+    seal.add("settled_by", ValueRef::Null);
+    seal.end()
+}
