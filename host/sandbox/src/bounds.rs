@@ -89,18 +89,18 @@ impl Bounds {
         }
     }
 
+    /// Why a guest has to end now, if it has to: not while a change is in flight.
+    fn halt(&self) -> Option<Halt> {
+        if self.performing.load(Ordering::Relaxed) { None } else { self.due() }
+    }
+
     /// Polls a guest until it ends or has to. Ending it drops it where it stands.
     pub(crate) async fn drive<T>(&self, guest: impl Future<Output = T>) -> Driven<T> {
         let mut guest = pin!(guest);
         let mut reached = pin!(self.reached());
-        let mut is_reached = false;
-        let mut used = Duration::ZERO;
+        let (mut used, mut is_reached) = (Duration::ZERO, false);
         std::future::poll_fn(|context| {
-            // Polled for its wake-up alone: what counts is `due`.
-            is_reached = is_reached || reached.as_mut().poll(context).is_ready();
-            if !self.performing.load(Ordering::Relaxed)
-                && let Some(halt) = self.due()
-            {
+            if let Some(halt) = self.halt() {
                 return Poll::Ready(Driven::Halted(halt));
             }
             let before = self.processor.map(|_| processor_time());
@@ -112,8 +112,16 @@ impl Bounds {
                 }
             }
             match polled {
-                Ok(polled) => polled.map(Driven::Ended),
+                Ok(Poll::Ready(ended)) => Poll::Ready(Driven::Ended(ended)),
                 Err(panic) => Poll::Ready(Driven::Panicked(panic_text(&*panic))),
+                // It waits, and so do the bounds: for their wake-up alone, since what counts is `halt`.
+                Ok(Poll::Pending) => match is_reached || reached.as_mut().poll(context).is_ready() {
+                    false => Poll::Pending,
+                    true => {
+                        is_reached = true;
+                        self.halt().map_or(Poll::Pending, |halt| Poll::Ready(Driven::Halted(halt)))
+                    }
+                },
             }
         })
         .await

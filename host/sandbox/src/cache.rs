@@ -2,13 +2,12 @@
 //!
 //! A compiled component is native code that the engine maps and runs without looking at it, so this folder is as
 //! trusted as our own program file. What is checked, in this order: the folder is a real folder, ours, and nobody
-//! else may enter it (when the sandbox starts); the file is regular, ours and read-only; its digest, taken over the
-//! open descriptor, is the one that was recorded when it was written; and the engine finds its own version and
-//! settings in it. Anything else is a miss, and the component is compiled again from its own bytes.
+//! else may enter it (when the sandbox starts); the files are regular, ours and read-only; the digest over the card beside the
+//! compiled file and that file, taken over the open descriptors, is the one that was recorded when they were written.
+//! Anything else is a miss, and the component is compiled again from its own bytes. Files are found by the digest of those
+//! bytes and a word for engine, settings and processor, of which the engine checks its own again when it maps a file.
 
-use std::collections::hash_map::DefaultHasher;
 use std::fs::File;
-use std::hash::{Hash, Hasher};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
@@ -23,8 +22,16 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::card::Card;
+
 /// The largest compiled file that is read, in bytes. Compiled code is several times as long as its source.
 const FILE_BYTES: i64 = 1 << 30;
+
+/// The longest record, in bytes. The names that a component imports and exports come to less.
+const RECORD_BYTES: usize = 16 << 20;
+
+/// How much of a file is hashed at a time, in bytes.
+const CHUNK: usize = 64 << 10;
 
 /// Why the folder cannot serve as a cache.
 #[derive(Debug, thiserror::Error)]
@@ -49,21 +56,21 @@ pub enum CacheError {
     },
 }
 
-/// A component with the open file that its code is in. That file was checked, and nothing changes it.
+/// The open file that a component's code is in, and what was read off it. That file was checked, and nothing changes it.
 pub(crate) struct Compiled {
-    pub(crate) component: Component,
     pub(crate) file: File,
+    pub(crate) card: Card,
 }
 
 /// An open cache folder.
 pub(crate) struct Cache {
     folder: OwnedFd,
-    /// Engine version and settings, as one word in each file's name.
-    engine: u64,
+    /// Engine, settings and processor, as one word in each file's name.
+    engine: String,
 }
 
 impl Cache {
-    pub(crate) fn open(path: &Path, engine: &Engine) -> Result<Self, CacheError> {
+    pub(crate) fn open(path: &Path, engine: String) -> Result<Self, CacheError> {
         let refuse = |why: io::Error| CacheError::Folder { path: path.to_owned(), why };
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(refuse)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -76,14 +83,12 @@ impl Cache {
         if stat.st_mode & 0o7777 != 0o700 {
             return Err(not_ours(format!("its mode is {:04o}", stat.st_mode & 0o7777)));
         }
-        let mut hasher = DefaultHasher::new();
-        engine.precompile_compatibility_hash().hash(&mut hasher);
-        Ok(Self { folder, engine: hasher.finish() })
+        Ok(Self { folder, engine })
     }
 
     /// The compiled component, if it is here and is what was once written.
-    pub(crate) fn get(&self, engine: &Engine, digest: Digest) -> Option<Compiled> {
-        match self.read(engine, digest) {
+    pub(crate) fn get(&self, digest: Digest) -> Option<Compiled> {
+        match self.read(digest) {
             Ok(component) => component,
             Err(why) => {
                 tracing::warn!(%digest, %why, "a compiled component in the cache is not used, because it is not as it was left");
@@ -92,18 +97,26 @@ impl Cache {
         }
     }
 
-    fn read(&self, engine: &Engine, digest: Digest) -> io::Result<Option<Compiled>> {
+    fn read(&self, digest: Digest) -> io::Result<Option<Compiled>> {
         let Some(mut compiled) = self.open_file(&self.name(digest, "cwasm"))? else { return Ok(None) };
-        let Some(recorded) = self.open_file(&self.name(digest, "sha256"))? else { return Ok(None) };
-        let mut expected = String::new();
-        recorded.take(65).read_to_string(&mut expected)?;
-        let mut hasher = Sha256::new();
-        io::copy(&mut compiled, &mut hasher)?;
+        let Some(record) = self.open_file(&self.name(digest, "record"))? else { return Ok(None) };
+        let mut text = String::new();
+        record.take(RECORD_BYTES as u64 + 1).read_to_string(&mut text)?;
+        let not_ours = || io::Error::other("its record is not as we left it");
+        let (expected, card) =
+            text.split_once('\n').filter(|_| text.len() <= RECORD_BYTES).ok_or_else(not_ours)?;
+        let mut hasher = Sha256::new_with_prefix(card);
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            let count = compiled.read(&mut chunk)?;
+            let Some(bytes) = chunk.get(..count).filter(|bytes| !bytes.is_empty()) else { break };
+            hasher.update(bytes);
+        }
         if hex::encode(hasher.finalize()) != expected {
             return Err(io::Error::other("its digest is not the recorded one"));
         }
-        let component = map(engine, &compiled)?;
-        Ok(Some(Compiled { component, file: compiled }))
+        let card = serde_json::from_str(card)?;
+        Ok(Some(Compiled { file: compiled, card }))
     }
 
     /// Opens a file of the cache. `None` where there is none.
@@ -126,10 +139,17 @@ impl Cache {
         }
     }
 
-    /// Keeps a compiled component for the next time.
-    pub(crate) fn put(&self, digest: Digest, compiled: &[u8]) -> io::Result<()> {
+    /// Keeps a compiled component, and what was read off it, for the next time.
+    pub(crate) fn put(&self, digest: Digest, compiled: &[u8], card: &Card) -> io::Result<()> {
+        let card = serde_json::to_string(card)?;
+        let mut hasher = Sha256::new_with_prefix(&card);
+        hasher.update(compiled);
+        let record = format!("{}\n{card}", hex::encode(hasher.finalize()));
+        if record.len() > RECORD_BYTES {
+            return Err(io::Error::other("its imports and exports are too long to be recorded"));
+        }
         self.write(&self.name(digest, "cwasm"), compiled)?;
-        self.write(&self.name(digest, "sha256"), hex::encode(Sha256::digest(compiled)).as_bytes())?;
+        self.write(&self.name(digest, "record"), record.as_bytes())?;
         Ok(fsync(&self.folder)?)
     }
 
@@ -149,22 +169,25 @@ impl Cache {
     }
 
     fn name(&self, digest: Digest, kind: &str) -> String {
-        format!("{}-{:016x}.{kind}", digest.hex(), self.engine)
+        format!("{}-{}.{kind}", digest.hex(), self.engine)
     }
 }
 
 /// Compiled code in a file of memory alone that nobody can change, for a cache that cannot be written.
-pub(crate) fn in_memory(engine: &Engine, compiled: &[u8]) -> io::Result<Compiled> {
+pub(crate) fn in_memory(compiled: &[u8]) -> io::Result<File> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let mut file = File::from(memfd_create("component", flags)?);
     file.write_all(compiled)?;
     fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
-    let component = map(engine, &file)?;
-    Ok(Compiled { component, file })
+    Ok(file)
 }
 
 /// Maps compiled code of a file that was checked, or made, as said below; by this process or by the one that started it
 /// and handed it over.
+///
+/// # Errors
+///
+/// It is not for this engine and this processor.
 #[expect(unsafe_code, reason = "the engine maps native code that it cannot check; the argument is below")]
 pub(crate) fn map(engine: &Engine, compiled: &File) -> io::Result<Component> {
     // By way of the descriptor, so that the file that was checked is the file that is mapped.
@@ -174,7 +197,7 @@ pub(crate) fn map(engine: &Engine, compiled: &File) -> io::Result<Component> {
     // reach it or its record (folder 0700 and ours), and nothing of ours writes to it: it is made with mode 0400
     // under another name and only ever replaced as a whole, which leaves the mapped one alone. The engine checks
     // its own version and settings in it. Of `in_memory` the seals say the same. A process for guests maps the file that
-    // its host has mapped, by a descriptor that the host gave it.
+    // its host has checked, by a descriptor that the host gave it.
     let component = unsafe { Component::deserialize_file(engine, path) };
     component.map_err(|error| io::Error::other(crate::text::first_line(&error)))
 }
@@ -226,7 +249,7 @@ mod tests {
         assert_eq!((found.digest(), found.interface_digest()), (digest, loaded.interface_digest()));
         assert_eq!((found.imports(), found.exports()), (loaded.imports(), loaded.exports()));
         let broker = Arc::new(Mutex::new(Script::default()));
-        let ran = Guests::new(&sandbox).unwrap().run(&found, job().0, broker).await;
+        let ran = Guests::new(&found).unwrap().run(job().0, broker).await;
         assert_eq!(ran.end, End::Output(r#"{"a":1}"#.to_owned()));
         assert!(sandbox.load_cached(Digest::of(b"another")).is_none());
         let compiled = files(&cache, "cwasm").remove(0);
@@ -246,7 +269,7 @@ mod tests {
         let component = sandbox.load(&Guest::default().build()).unwrap();
         assert!(!component.from_cache() && files(folder.path(), "cwasm").is_empty());
         let broker = Arc::new(Mutex::new(Script::default()));
-        let ran = Guests::new(&sandbox).unwrap().run(&component, job().0, broker).await;
+        let ran = Guests::new(&component).unwrap().run(job().0, broker).await;
         assert_eq!(ran.end, End::Output(r#"{"a":1}"#.to_owned()));
         let mut file =
             File::options().write(true).open(format!("/proc/self/fd/{}", component.file().as_raw_fd()));
@@ -261,7 +284,7 @@ mod tests {
         let guest = Guest::default().build();
         sandbox.load(&guest).unwrap();
         let compiled = files(&cache, "cwasm").remove(0);
-        let record = files(&cache, "sha256").remove(0);
+        let record = files(&cache, "record").remove(0);
         let good = std::fs::read(&compiled).unwrap();
         let spoil = |path: &Path, bytes: &[u8], mode| {
             std::fs::remove_file(path).unwrap();
@@ -270,7 +293,7 @@ mod tests {
         };
         let mut flipped = good.clone();
         *flipped.last_mut().unwrap() ^= 1;
-        let spoilers: [(&str, &dyn Fn()); 7] = [
+        let spoilers: [(&str, &dyn Fn()); 8] = [
             ("a flipped bit", &|| spoil(&compiled, &flipped, 0o400)),
             ("half a file", &|| spoil(&compiled, &good[..good.len() / 2], 0o400)),
             ("a file that others may write", &|| chmod(&compiled, 0o422)),
@@ -281,6 +304,10 @@ mod tests {
             ("another record", &|| spoil(&record, "0".repeat(64).as_bytes(), 0o400)),
             ("a longer record", &|| {
                 spoil(&record, &[std::fs::read(&record).unwrap(), b"0".to_vec()].concat(), 0o400)
+            }),
+            ("another card", &|| {
+                let changed = std::fs::read_to_string(&record).unwrap().replace("guest@", "gu3st@");
+                spoil(&record, changed.as_bytes(), 0o400);
             }),
             ("no record", &|| std::fs::remove_file(&record).unwrap()),
         ];

@@ -1,62 +1,33 @@
-//! A component that is ready to run, and what can be read off it before it does.
+//! A component that is ready to run: on the host's side a file of compiled code and what was read off it; where guests
+//! run, that code, mapped, with its links.
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::sync::OnceLock;
 
 use ops_policy::digest::Digest;
-use wasmtime::component::types::ComponentItem;
+use ops_policy::manifest::Safety;
+use wasmtime::Engine;
 
 use crate::bindings::CapabilityPre;
-use crate::cache::Compiled;
-use crate::job::Links;
-use crate::link;
+use crate::cache::{self, Compiled};
+use crate::card::Card;
+use crate::job::{End, Links};
 use crate::state::State;
+use crate::{imports, link, text};
 
 /// A compiled component.
 pub struct Component {
-    inner: wasmtime::component::Component,
     /// The file that its code is in.
     file: File,
     digest: Digest,
-    interface_digest: Digest,
-    imports: Vec<String>,
-    exports: Vec<String>,
+    card: Card,
     from_cache: bool,
-    /// The component with its links, for each set of links that it ran with. Nothing of a run is in it.
-    linked: [OnceLock<CapabilityPre<State>>; 16],
 }
 
 impl Component {
     pub(crate) fn new(compiled: Compiled, digest: Digest, from_cache: bool) -> Self {
-        let Compiled { component: inner, file } = compiled;
-        let engine = inner.engine();
-        let kind = inner.component_type();
-        let mut lines = Vec::new();
-        let mut imports = Vec::new();
-        for (name, item) in kind.imports(engine) {
-            describe(&mut lines, engine, "import", name, &item.ty);
-            imports.push(name.to_owned());
-        }
-        let mut exports = Vec::new();
-        for (name, item) in kind.exports(engine) {
-            describe(&mut lines, engine, "export", name, &item.ty);
-            exports.push(name.to_owned());
-        }
-        imports.sort_unstable();
-        exports.sort_unstable();
-        lines.sort_unstable();
-        let interface_digest = Digest::of(lines.concat().as_bytes());
-        Self {
-            inner,
-            file,
-            digest,
-            interface_digest,
-            imports,
-            exports,
-            from_cache,
-            linked: Default::default(),
-        }
+        let Compiled { file, card } = compiled;
+        Self { file, digest, card, from_cache }
     }
 
     /// The digest of the component's bytes.
@@ -66,19 +37,19 @@ impl Component {
 
     /// The full names of its imports with their versions, sorted: all that it can ever ask for.
     pub fn imports(&self) -> &[String] {
-        &self.imports
+        &self.card.imports
     }
 
     /// The full names of its exports with their versions, sorted.
     pub fn exports(&self) -> &[String] {
-        &self.exports
+        &self.card.exports
     }
 
     /// The digest of its interface: the sorted lines `import INTERFACE FUNCTION` and `export INTERFACE FUNCTION`.
     ///
     /// It changes when a component begins to use one more function of an interface that it imported before.
     pub fn interface_digest(&self) -> Digest {
-        self.interface_digest
+        self.card.interface
     }
 
     /// Whether it came compiled from the cache.
@@ -86,8 +57,31 @@ impl Component {
         self.from_cache
     }
 
-    /// The component with its links, checked against the contract before anything of it runs.
-    pub(crate) fn linked(&self, links: Links) -> wasmtime::Result<CapabilityPre<State>> {
+    /// The open file with its compiled code, for a process that is to run it.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+/// A component's code where guests run.
+pub(crate) struct Code {
+    inner: wasmtime::component::Component,
+    /// The code with its links, for each set of links that it ran with. Nothing of a run is in it.
+    linked: [OnceLock<CapabilityPre<State>>; 16],
+}
+
+impl Code {
+    /// Maps what is in a file that was checked, as [`cache::map`] says.
+    pub(crate) fn map(engine: &Engine, file: &File) -> std::io::Result<Self> {
+        Ok(Self { inner: cache::map(engine, file)?, linked: Default::default() })
+    }
+
+    /// The code with its links. Before anything of it runs, its imports are checked against them, and it against the contract.
+    ///
+    /// # Errors
+    ///
+    /// How a run with these links ends.
+    pub(crate) fn linked(&self, links: Links) -> Result<CapabilityPre<State>, End> {
         let Links { fetch, effects, http, invoke } = links;
         let bits = [fetch, effects, http, invoke].map(usize::from);
         let at = bits.iter().rev().fold(0, |sum, bit| sum * 2 + bit);
@@ -95,56 +89,29 @@ impl Component {
         if let Some(linked) = kept.and_then(OnceLock::get) {
             return Ok(linked.clone());
         }
-        let linker = link::linker(self.inner.engine(), links)?;
-        let linked = CapabilityPre::new(linker.instantiate_pre(&self.inner)?)?;
+        let engine = self.engine();
+        // The host has asked this with the real safety class. Asked again, so that no caller can forget it.
+        let mut names: Vec<_> =
+            self.inner.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect();
+        names.sort_unstable();
+        imports::check(&names, links, Safety::Destructive)
+            .map_err(|refused| End::NotStarted(refused.to_string()))?;
+        let linked = link::linker(engine, links)
+            .and_then(|linker| linker.instantiate_pre(&self.inner))
+            .and_then(CapabilityPre::new)
+            .map_err(|error| End::NotStarted(text::first_line(&error)))?;
         Ok(match kept {
             Some(kept) => kept.get_or_init(|| linked).clone(),
             None => linked,
         })
     }
 
-    /// The open file with its compiled code, for a process that is to run it.
-    pub(crate) fn file(&self) -> &File {
-        &self.file
-    }
-
-    pub(crate) fn engine(&self) -> &wasmtime::Engine {
+    pub(crate) fn engine(&self) -> &Engine {
         self.inner.engine()
     }
 
     pub(crate) fn inner(&self) -> &wasmtime::component::Component {
         &self.inner
-    }
-}
-
-/// One line for an item, or one for each item of an interface.
-fn describe(lines: &mut Vec<String>, engine: &wasmtime::Engine, way: &str, name: &str, item: &ComponentItem) {
-    let mut line = format!("{way} {name}");
-    match item {
-        ComponentItem::ComponentInstance(instance) => {
-            lines.push(line.clone() + "\n");
-            for (member, item) in instance.exports(engine) {
-                let kind = word(&item.ty);
-                lines.push(format!("{line} {kind} {member}\n"));
-            }
-        }
-        other => {
-            // Writing to a string cannot fail.
-            let _ = writeln!(line, " {}", word(other));
-            lines.push(line);
-        }
-    }
-}
-
-fn word(item: &ComponentItem) -> &'static str {
-    match item {
-        ComponentItem::ComponentFunc(_) => "function",
-        ComponentItem::CoreFunc(_) => "core-function",
-        ComponentItem::Module(_) => "module",
-        ComponentItem::Component(_) => "component",
-        ComponentItem::ComponentInstance(_) => "instance",
-        ComponentItem::Type(_) => "type",
-        ComponentItem::Resource(_) => "resource",
     }
 }
 

@@ -19,7 +19,6 @@ use crate::bindings::exports::ops::capability::guest;
 use crate::bounds::{Bounds, Driven, Halt};
 use crate::broker::{Answer, Broker, HttpRequest, Moment, Stop};
 use crate::clock::Clock;
-use crate::component::Component;
 use crate::engine::Guests;
 use crate::state::State;
 use crate::stdio::Sink;
@@ -79,17 +78,17 @@ pub enum DescribeError {
 }
 
 impl Guests {
-    /// Calls a component's `describe` in this process, with nothing linked. It must be polled on a tokio runtime that has a timer.
+    /// Calls the component's `describe` in this process, with nothing linked. It must be polled on a tokio runtime that has a timer.
     ///
     /// # Errors
     ///
     /// A component that has no manifest to give, or none within the bounds.
-    pub async fn describe(&self, component: &Component) -> Result<Manifest, DescribeError> {
+    pub async fn describe(&self) -> Result<Manifest, DescribeError> {
         let not_capability = |error: wasmtime::Error| DescribeError::NotCapability(text::first_line(&error));
-        let mut linker = link::base(&self.engine).map_err(not_capability)?;
-        link::stubs(&mut linker, component).map_err(not_capability)?;
+        let mut linker = link::base(self.code.engine()).map_err(not_capability)?;
+        link::stubs(&mut linker, &self.code).map_err(not_capability)?;
         let pre =
-            linker.instantiate_pre(component.inner()).and_then(CapabilityPre::new).map_err(not_capability)?;
+            linker.instantiate_pre(self.code.inner()).and_then(CapabilityPre::new).map_err(not_capability)?;
         let sink = Sink::default();
         let wasi = State::wasi(&sink, &sink, &[]).map_err(DescribeError::HostPanicked)?;
         let (_never, cancel) = watch::channel(false);

@@ -4,6 +4,7 @@ mod bindings;
 mod bounds;
 pub mod broker;
 pub mod cache;
+mod card;
 mod clock;
 pub mod commit;
 pub mod component;

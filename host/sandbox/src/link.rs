@@ -15,7 +15,7 @@ use wasmtime_wasi_http::p2::bindings::http::{outgoing_handler, types};
 
 use crate::bindings::ops::capability::{effects, fetch, invoke, report};
 use crate::clock::{ClockView, HasClock};
-use crate::component::Component;
+use crate::component::Code;
 use crate::job::Links;
 use crate::random::Random;
 use crate::state::State;
@@ -81,11 +81,11 @@ pub(crate) fn base(engine: &Engine) -> Result<Linker<State>> {
 ///
 /// The engine has a helper for this, but it stands in for interfaces of `base` too, where a component names an older
 /// version of WASI 0.2 than the engine has.
-pub(crate) fn stubs(linker: &mut Linker<State>, component: &Component) -> Result<()> {
-    let engine = component.inner().engine();
+pub(crate) fn stubs(linker: &mut Linker<State>, code: &Code) -> Result<()> {
+    let engine = code.inner().engine();
     // An interface that uses a resource of another one shows it again, and there it stays the other's.
     let mut known = Vec::new();
-    for (name, item) in component.inner().component_type().imports(engine) {
+    for (name, item) in code.inner().component_type().imports(engine) {
         let ComponentItem::ComponentInstance(interface) = item.ty else { continue };
         for (member, item) in interface.exports(engine) {
             match item.ty {

@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use ops_policy::manifest::Safety;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use wasmtime::{Store, UpdateDeadline};
@@ -15,26 +14,25 @@ use wasmtime_wasi::I32Exit;
 use crate::bindings::CapabilityPre;
 use crate::bounds::{Bounds, Driven, Halt};
 use crate::broker::Broker;
-use crate::component::Component;
 use crate::engine::Guests;
 use crate::job::{End, Job, Limits, Ran};
 use crate::state::{HANDLES, State};
 use crate::stdio::Sink;
-use crate::{convert, imports, text};
+use crate::{convert, text};
 
 /// The most bytes that a guest may hand to the host in one call.
 const CALL_BYTES: usize = 16 << 20;
 
 impl Guests {
-    /// Runs a component once, in this process. It must be polled on a tokio runtime that has a timer.
+    /// Runs the component once, in this process. It must be polled on a tokio runtime that has a timer.
     ///
     /// It ends by the job's limits and its `cancel`, except that a `perform` in flight is waited for; so do not drop
     /// the future to end a run. Every end is a value: there is no error besides.
-    pub async fn run(&self, component: &Component, job: Job, broker: Arc<Mutex<dyn Broker>>) -> Ran {
+    pub async fn run(&self, job: Job, broker: Arc<Mutex<dyn Broker>>) -> Ran {
         let (stdout, stderr) = (Sink::default(), Sink::default());
         let bounds = Arc::new(Bounds::new(job.limits.time, None, job.cancel.clone()));
         let began = Instant::now();
-        let (end, peak_memory) = match self.prepare(component, &job, broker, &bounds, [&stdout, &stderr]) {
+        let (end, peak_memory) = match self.prepare(&job, broker, &bounds, [&stdout, &stderr]) {
             Err(end) => (end, 0),
             Ok((linked, mut store)) => {
                 let input = convert::input(job.input);
@@ -70,17 +68,12 @@ impl Guests {
 
     fn prepare(
         &self,
-        component: &Component,
         job: &Job,
         broker: Arc<Mutex<dyn Broker>>,
         bounds: &Arc<Bounds>,
         [stdout, stderr]: [&Sink; 2],
     ) -> Result<(CapabilityPre<State>, Store<State>), End> {
-        // The host has asked this with the real safety class. Asked again, so that no caller can forget it.
-        imports::check(component.imports(), job.links, Safety::Destructive)
-            .map_err(|refused| End::NotStarted(refused.to_string()))?;
-        let linked =
-            component.linked(job.links).map_err(|error| End::NotStarted(text::first_line(&error)))?;
+        let linked = self.code.linked(job.links)?;
         let wasi = State::wasi(stdout, stderr, &job.mounts).map_err(|folder| {
             End::NotStarted(format!("the copy of the folder `{folder}` cannot be opened"))
         })?;
@@ -91,7 +84,7 @@ impl Guests {
 
     /// A store with every limit set.
     pub(crate) fn store(&self, state: State, call_bytes: usize) -> Store<State> {
-        let mut store = Store::new(&self.engine, state);
+        let mut store = Store::new(self.code.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(call_bytes);
         store.set_max_component_handles(HANDLES);

@@ -163,7 +163,7 @@ pub(crate) fn job() -> (Job, watch::Sender<bool>) {
 pub(crate) async fn run(guest: Guest<'_>, job: Job, broker: Script) -> Ran {
     let (sandbox, _folder) = sandbox();
     let component = sandbox.load(&guest.build()).unwrap();
-    Guests::new(&sandbox).unwrap().run(&component, job, Arc::new(Mutex::new(broker))).await
+    Guests::new(&component).unwrap().run(job, Arc::new(Mutex::new(broker))).await
 }
 
 /// A broker that does as it is told, and counts.

@@ -39,10 +39,16 @@ pub(crate) struct Watch {
 }
 
 impl Watchdog {
-    pub(crate) fn start(engine: Engine) -> std::io::Result<Self> {
+    /// `each` is called at every tick.
+    pub(crate) fn start(engine: Engine, each: impl Fn() + Send + 'static) -> std::io::Result<Self> {
         let shared: Arc<Shared> = Arc::default();
         let ticking = Arc::clone(&shared);
-        std::thread::Builder::new().name("ops-watchdog".to_owned()).spawn(move || ticking.tick(&engine))?;
+        std::thread::Builder::new().name("ops-watchdog".to_owned()).spawn(move || {
+            ticking.tick(|| {
+                engine.increment_epoch();
+                each();
+            });
+        })?;
         Ok(Self { shared })
     }
 
@@ -64,7 +70,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tick(&self, engine: &Engine) {
+    fn tick(&self, each: impl Fn()) {
         let mut state = self.lock();
         while !state.closed {
             state = if state.runs == 0 && !state.busy {
@@ -74,8 +80,9 @@ impl Shared {
                 state.busy = false;
                 let (state, _) =
                     self.changed.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner);
-                engine.increment_epoch();
-                state
+                drop(state);
+                each();
+                self.lock()
             };
         }
     }

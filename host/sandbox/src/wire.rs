@@ -7,11 +7,14 @@
 //! and the messages are plain values, whose meaning is for the host to judge. The process trusts its host.
 
 use std::ffi::OsString;
-use std::io::{self, Read};
+use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use ops_policy::manifest::Manifest;
 use ops_policy::message::{Call, Effect, Input, Invoked, NetError, Outcome, Report, Request, Response};
+use rustix::buffer::spare_capacity;
+use rustix::net::{RecvFlags, recv};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -193,13 +196,80 @@ fn too_long(length: usize, most: usize) -> io::Error {
     io::Error::other(format!("a message of {length} bytes, where at most {most} may come"))
 }
 
-/// Reads the next message. For the process, which waits for nothing else meanwhile.
-pub(crate) fn read<T: DeserializeOwned>(mut from: impl Read) -> io::Result<T> {
-    let mut header = [0; 4];
-    from.read_exact(&mut header)?;
-    let mut frame = vec![0; length_of(header, TO_WORKER)?];
-    from.read_exact(&mut frame)?;
-    Ok(serde_json::from_slice(&frame)?)
+/// What a frame says.
+pub(crate) fn parsed<T: DeserializeOwned>(frame: &[u8]) -> io::Result<T> {
+    Ok(serde_json::from_slice(frame)?)
+}
+
+/// How much is taken from a socket at a time, in bytes.
+const CHUNK: usize = 16 << 10;
+
+/// How much room is kept for what comes next, in bytes.
+const KEPT: usize = 1 << 20;
+
+/// What came over a socket and was not looked at. Several frames that came together are taken at once.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    bytes: Vec<u8>,
+    /// Where the next frame begins.
+    at: usize,
+}
+
+impl Inbox {
+    /// Whether there is nothing that was not looked at.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.at == self.bytes.len()
+    }
+
+    /// The next frame, if it is here as a whole.
+    ///
+    /// # Errors
+    ///
+    /// It is longer than `most`.
+    pub(crate) fn frame(&mut self, most: usize) -> io::Result<Option<Vec<u8>>> {
+        let Some(header) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk::<4>) else {
+            return Ok(None);
+        };
+        let begin = self.at + 4;
+        let end = begin.saturating_add(length_of(*header, most)?);
+        let Some(frame) = self.bytes.get(begin..end).map(<[u8]>::to_vec) else { return Ok(None) };
+        self.at = end;
+        Ok(Some(frame))
+    }
+
+    /// Takes what there is of a socket, which has to be read when there is something, or waited for as it says.
+    ///
+    /// # Errors
+    ///
+    /// What the system says, and [`io::ErrorKind::UnexpectedEof`] where nothing will come any more.
+    pub(crate) fn fill(&mut self, from: impl AsFd, flags: RecvFlags) -> io::Result<()> {
+        if self.is_empty() {
+            self.bytes.clear();
+            self.bytes.shrink_to(KEPT);
+            self.at = 0;
+        }
+        // Of a long frame there is as much room made as has come, and not as much as it says.
+        self.bytes.reserve(CHUNK);
+        let (count, _) = recv(from, spare_capacity(&mut self.bytes), flags)?;
+        if count == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+
+    /// The next frame, which is waited for.
+    ///
+    /// # Errors
+    ///
+    /// It is longer than `most`, or will not come.
+    pub(crate) fn next(&mut self, from: impl AsFd, most: usize) -> io::Result<Vec<u8>> {
+        loop {
+            if let Some(frame) = self.frame(most)? {
+                return Ok(frame);
+            }
+            match self.fill(&from, RecvFlags::empty()) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                filled => filled?,
+            }
+        }
+    }
 }
 
 /// Puts plain bytes after other frames, as a frame.
@@ -212,7 +282,42 @@ pub(crate) fn extend(frames: &mut Vec<u8>, bytes: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
+
+    /// The next message of those that come like this, one byte after the other, and then no more.
+    fn read<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair()?;
+        let mut inbox = Inbox::default();
+        for byte in bytes {
+            assert!(inbox.frame(TO_WORKER)?.is_none(), "there is a byte to come");
+            theirs.write_all(&[*byte])?;
+            inbox.fill(&ours, RecvFlags::DONTWAIT)?;
+        }
+        drop(theirs);
+        parsed(&inbox.next(&ours, TO_WORKER)?)
+    }
+
+    #[test]
+    fn frames_that_come_together_are_told_apart() {
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let long = vec![b'x'; 3 * CHUNK];
+        let mut frames = Vec::new();
+        for bytes in [&b"one"[..], b"", &long] {
+            extend(&mut frames, bytes);
+        }
+        theirs.write_all(&frames).unwrap();
+        let mut inbox = Inbox::default();
+        assert_eq!(inbox.next(&ours, 3).unwrap(), b"one");
+        assert!(inbox.next(&ours, 0).unwrap().is_empty() && !inbox.is_empty());
+        assert!(inbox.next(&ours, long.len() - 1).is_err());
+        assert!(inbox.next(&ours, long.len()).unwrap() == long && inbox.is_empty());
+        let waits = inbox.fill(&ours, RecvFlags::DONTWAIT).unwrap_err();
+        assert_eq!(waits.kind(), io::ErrorKind::WouldBlock);
+        drop(theirs);
+        assert_eq!(inbox.next(&ours, 3).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
 
     #[test]
     fn a_message_comes_as_it_went() {
@@ -221,7 +326,7 @@ mod tests {
             Moment { clock: 7, replaying: true },
         )));
         let frame = frame_of(&message, TO_WORKER).unwrap();
-        let Ok(ToWorker::Answer(said)) = read(&frame[..]) else { panic!("an answer") };
+        let Ok(ToWorker::Answer(said)) = read(&frame) else { panic!("an answer") };
         let Said::Fetched(Ok(Err(NetError::Timeout(text))), moment) = *said else { panic!("a timeout") };
         assert_eq!((text.as_str(), moment.clock, moment.replaying), ("late", 7, true));
     }
@@ -253,7 +358,7 @@ mod tests {
         assert_eq!(length_of([11, 0, 0, 0], 11).unwrap(), 11);
         let error = length_of([0xff; 4], 11).unwrap_err().to_string();
         assert_eq!(error, "a message of 4294967295 bytes, where at most 11 may come");
-        assert!(read::<ToWorker>(&[0xff; 8][..]).is_err());
-        assert!(read::<ToWorker>(&b"\x02\0\0\0{]"[..]).is_err());
+        assert!(read::<ToWorker>(&[0xff; 8]).is_err());
+        assert!(read::<ToWorker>(b"\x02\0\0\0{]").is_err());
     }
 }

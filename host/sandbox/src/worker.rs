@@ -3,15 +3,15 @@
 //! In this order: it takes the socket and the compiled component that its host gave it as standard input and output,
 //! puts nothing in their places and closes everything else; it maps the component; it waits for its first run, with one
 //! thread and no guest instruction run; it confines itself for exactly that run ([`crate::confine`]) and says what by;
-//! then it runs the guest. It goes on with the next run if its host sends one, and ends when its host is gone.
+//! then, told to begin, it runs the guest. It goes on with the next run if its host sends one, and ends when its host is gone.
 //!
-//! It has no environment, no argument but the component's digest, and no file, socket, key or secret of the host's but
-//! those two descriptors.
+//! It has no environment, no argument but the component's digest and how many runs are to come, and no file, socket, key or
+//! secret of the host's but those two descriptors. One for many runs also has open which of its own pages were written.
 
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::process::ExitCode;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 use ops_policy::digest::Digest;
 use ops_policy::message::Input;
@@ -21,17 +21,19 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, watch};
 
 use crate::broker::Moment;
-use crate::cache::{self, Compiled};
-use crate::component::Component;
+use crate::component::Code;
 use crate::confine::{Confinement, confine};
 use crate::describe::DescribeError;
 use crate::engine::{self, Guests};
 use crate::job::{End, Job, Mount, Printed, Ran};
-use crate::remote::{Host, Order, RemoteBroker, listen};
+use crate::remote::{Host, RemoteBroker};
 use crate::wire::{self, DESCRIBED, Described, TO_HOST, Task, ToHost, ToWorker};
 
 /// The word that makes a program a process for guests, when it is the first of its arguments.
 pub const WORD: &str = "guest-worker";
+
+/// The last of its arguments, where it is to take more than one run.
+pub(crate) const MANY_RUNS: &str = "many-runs";
 
 /// What runs in the place of a guest in tests of the confinement: native code, which no engine holds. It has the guest's
 /// input and folders, and returns its output.
@@ -44,33 +46,26 @@ pub fn serve() -> ExitCode {
 
 /// The same with something in the place of the guest. The product never calls this with a hook.
 pub fn serve_with(hook: Option<Hook>) -> ExitCode {
-    let digest = std::env::args().nth(2).and_then(|digest| digest.parse().ok());
-    let (Some(digest), Ok((socket, compiled))) = (digest, descriptors()) else {
-        return ExitCode::FAILURE;
-    };
+    let many_runs = std::env::args_os().next_back().is_some_and(|last| last == MANY_RUNS);
+    let Ok((socket, compiled)) = descriptors() else { return ExitCode::FAILURE };
     let host = Host::new(socket.into());
-    let ready = mapped(compiled, digest);
-    let order = match host.read() {
+    let ready = mapped(&compiled, many_runs);
+    drop(compiled);
+    let first = match host.read() {
         ToWorker::Run(task) => Order::Run(task),
         ToWorker::Describe { needs_landlock } => Order::Describe { needs_landlock },
         ToWorker::Begin(_) | ToWorker::Answer(_) | ToWorker::Heard(_) => return ExitCode::FAILURE,
     };
-    let worker = ready.and_then(|component| {
-        let (mounts, needs_landlock) = match &order {
+    let worker = ready.and_then(|code| {
+        let (mounts, needs_landlock) = match &first {
             Order::Run(task) => (task.mounts(), task.needs_landlock),
             Order::Describe { needs_landlock } => (Vec::new(), *needs_landlock),
         };
         let confined = confine(&mounts, needs_landlock)?;
-        let worker = Worker::start(component, host.clone(), hook, order, confined)?;
-        host.tell(&ToHost::Confined(confined));
-        Ok(worker)
+        Worker::start(code, host.clone(), hook, confined)
     });
     match worker {
-        Ok((worker, orders)) => {
-            while let Ok((order, moment)) = orders.recv() {
-                worker.work(order, moment);
-            }
-        }
+        Ok(worker) => worker.serve(first),
         Err(end) => ran(&host, end, Default::default(), 0),
     }
     host.close();
@@ -110,46 +105,59 @@ fn close_all(from: RawFd, to: RawFd) -> std::io::Result<()> {
 }
 
 /// The component that the host has checked and handed over.
-fn mapped(file: File, digest: Digest) -> Result<Component, End> {
-    let unfit =
-        |why: String| End::NotStarted(format!("its process cannot use the compiled component: {why}"));
-    let engine = engine::without_compiler().map_err(|error| unfit(error.to_string()))?;
-    let component = cache::map(&engine, &file).map_err(|error| unfit(error.to_string()))?;
-    Ok(Component::new(Compiled { component, file }, digest, true))
+fn mapped(file: &File, many_runs: bool) -> Result<Code, End> {
+    engine::mapped(file, many_runs)
+        .map_err(|why| End::NotStarted(format!("its process cannot use the compiled component: {why}")))
+}
+
+/// What is to be done with the component.
+enum Order {
+    Run(Box<Task>),
+    Describe { needs_landlock: bool },
 }
 
 /// A process that is confined.
 struct Worker {
-    component: Component,
     host: Host,
     guests: Guests,
     runtime: Runtime,
-    broker: Arc<Mutex<RemoteBroker>>,
+    confined: Confinement,
     hook: Option<Hook>,
 }
 
 impl Worker {
-    /// Starts the threads, and what runs guests. Orders come through the channel, this one first.
-    fn start(
-        component: Component,
-        host: Host,
-        hook: Option<Hook>,
-        order: Order,
-        confined: Confinement,
-    ) -> Result<(Self, mpsc::Receiver<(Order, Moment)>), End> {
+    /// Starts what runs guests, and what watches them.
+    fn start(code: Code, host: Host, hook: Option<Hook>, confined: Confinement) -> Result<Self, End> {
         let unfit = |error: std::io::Error| End::NotStarted(format!("its process cannot run it: {error}"));
-        let guests = Guests::of(component.engine().clone()).map_err(unfit)?;
+        let ticks = host.clone();
+        let guests = Guests::start(code, move || ticks.tick()).map_err(unfit)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(unfit)?;
-        let (orders, broker) = listen(host.clone(), order, confined).map_err(unfit)?;
-        let broker = Arc::new(Mutex::new(broker));
-        Ok((Self { component, host, guests, runtime, broker, hook }, orders))
+        Ok(Self { host, guests, runtime, confined, hook })
+    }
+
+    /// Carries out one order after the other. Each begins when the host says so.
+    fn serve(&self, first: Order) {
+        self.host.tell(&ToHost::Confined(self.confined));
+        let mut order = Some(first);
+        loop {
+            match (self.host.read(), order.take()) {
+                (ToWorker::Begin(moment), Some(order)) => self.work(order, moment),
+                // The host knows what by, and has said that it is to begin: it hears this with what comes of it.
+                (ToWorker::Run(task), None) => {
+                    self.host.hold(&ToHost::Confined(self.confined));
+                    order = Some(Order::Run(task));
+                }
+                // Not as agreed. A description is of a process that has not run anything, and so its first order.
+                _ => return,
+            }
+        }
     }
 
     fn work(&self, order: Order, moment: Moment) {
         match order {
             Order::Run(task) => self.run(*task, moment),
             Order::Describe { .. } => {
-                let described = self.runtime.block_on(self.guests.describe(&self.component));
+                let described = self.runtime.block_on(self.guests.describe());
                 let Some(said) = described_as(&described) else { return };
                 self.host.say(&said);
             }
@@ -160,13 +168,13 @@ impl Worker {
         let (_nobody, cancel) = watch::channel(false);
         let job = task.into_job(cancel);
         if let Some(hook) = self.hook {
+            let _watch = self.guests.watchdog.watch();
             let output = hook(&job.input, &job.mounts);
             return ran(&self.host, End::Output(output), Default::default(), 0);
         }
-        let Ran { end, stdout, stderr, peak_memory, .. } = self.runtime.block_on(async {
-            self.broker.lock().await.begin(moment);
-            self.guests.run(&self.component, job, self.broker.clone()).await
-        });
+        let broker = Arc::new(Mutex::new(RemoteBroker::new(self.host.clone(), moment)));
+        let Ran { end, stdout, stderr, peak_memory, .. } =
+            self.runtime.block_on(self.guests.run(job, broker));
         ran(&self.host, end, [stdout, stderr], peak_memory);
     }
 }

@@ -2,25 +2,29 @@
 //!
 //! A run takes a process, hands it the job, answers what it asks (`talk`), and is told how it ended. A process that
 //! had folders is dead and waited for before anybody looks at them; so is one that did not end in order. One without
-//! folders may take the next run of the same binding, where processes are kept at all.
+//! folders may take the next run of the same binding, where processes are kept at all; else it is killed, and waited for later.
+//!
+//! A process may be started before its run is known ([`Workers::expect`]). It runs nothing until then.
 
+mod early;
 mod keep;
 mod process;
 mod talk;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use ops_policy::manifest::Manifest;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use self::early::Early;
 use self::keep::Kept;
-use self::process::Process;
+use self::process::{Process, Runs};
 use self::talk::{Fault, Talk, Told};
-use crate::broker::Broker;
+use crate::broker::{Broker, Moment};
 use crate::component::Component;
 use crate::confine::Confinement;
 use crate::describe::{self, DescribeError};
@@ -47,17 +51,31 @@ impl Program {
 pub struct Workers {
     program: Program,
     kept: Option<Arc<Kept>>,
+    early: Early,
+    /// Processes that were killed and not waited for.
+    ending: std::sync::Mutex<Vec<Process>>,
 }
 
 impl Workers {
     /// A process for each run.
     pub fn new(program: Program) -> Self {
-        Self { program, kept: None }
+        Self { program, kept: None, early: Early::default(), ending: std::sync::Mutex::default() }
     }
 
     /// Processes that are ready before a run wants one, and that take several runs. For a host that stays.
     pub fn kept(program: Program) -> Self {
-        Self { kept: Some(Arc::new(Kept::new(program.clone()))), program }
+        Self { kept: Some(Arc::new(Kept::new(program.clone()))), ..Self::new(program) }
+    }
+
+    /// Has a process started for a run of this component that will come, beside whatever the caller does until then. It runs
+    /// nothing of the guest, and ends with this value where no run takes it.
+    pub fn expect(&self, component: &Component) {
+        let runs = match &self.kept {
+            Some(kept) if kept.has_one_for(component) => return,
+            Some(_) => Runs::Many,
+            None => Runs::One,
+        };
+        self.early.start(&self.program, component, runs);
     }
 
     /// Runs a component once. It must be polled on a tokio runtime that has timers and sockets.
@@ -78,19 +96,22 @@ impl Workers {
         }
         let mut broker = broker.lock().await;
         let called = Instant::now();
+        self.wait_for_the_dead();
         let mut process = match self.process(component, &job) {
             Ok(process) => process,
             Err(why) => return Ran { end: End::NotStarted(why), ..ran },
         };
-        let mut told = Self::turn(&mut process, &job, &mut *broker, called, &mut ran).await;
-        // One that has run before, and did not take this order, was not told to begin. A new one is.
+        let mut begins = None;
+        let mut told = Self::turn(&mut process, &job, &mut *broker, called, &mut begins, &mut ran).await;
+        // One that has run before, and says nothing to this order, may have begun, but has asked nothing: so nothing has
+        // happened that a new one would do again.
         if process.runs > 1 && matches!(told, Err(Fault::Silent(_))) {
             process.end();
-            process = match Process::start(&self.program, component.file(), component.digest()) {
+            process = match self.start(component) {
                 Ok(process) => process,
                 Err(why) => return Ran { end: End::NotStarted(why), ..ran },
             };
-            told = Self::turn(&mut process, &job, &mut *broker, called, &mut ran).await;
+            told = Self::turn(&mut process, &job, &mut *broker, called, &mut begins, &mut ran).await;
         }
         match told {
             Ok(told) => {
@@ -104,6 +125,7 @@ impl Workers {
                 let again = told.in_order && job.mounts.is_empty();
                 match self.kept.as_ref().filter(|_| again) {
                     Some(kept) => kept.put_back(component, job.binding, process),
+                    None if again => self.end_aside(process),
                     None => process.end(),
                 }
             }
@@ -118,10 +140,11 @@ impl Workers {
         job: &Job,
         broker: &mut dyn Broker,
         called: Instant,
+        begins: &mut Option<Moment>,
         ran: &mut Ran,
     ) -> Result<Told, Fault> {
-        let mut talk = Talk::new(process, job)?;
-        let told = talk.run(broker).await;
+        let mut talk = Talk::new(process, job);
+        let told = talk.run(broker, begins).await;
         ran.confined = talk.confined();
         ran.elapsed = talk.began().unwrap_or(called).elapsed();
         told
@@ -134,12 +157,8 @@ impl Workers {
     ///
     /// How a run would end: the process cannot be started, or not be confined as it has to be.
     pub async fn confinement(&self, component: &Component, needs_landlock: bool) -> Result<Confinement, End> {
-        let mut process =
-            Process::start(&self.program, component.file(), component.digest()).map_err(End::NotStarted)?;
-        let up = match Talk::describing(&mut process, needs_landlock) {
-            Ok(mut talk) => talk.confine().await,
-            Err(fault) => Err(fault),
-        };
+        let mut process = self.start(component).map_err(End::NotStarted)?;
+        let up = Talk::describing(&mut process, needs_landlock).confine().await;
         match up {
             Ok(confined) => {
                 process.end();
@@ -159,12 +178,8 @@ impl Workers {
         component: &Component,
         needs_landlock: bool,
     ) -> Result<Manifest, DescribeError> {
-        let mut process = Process::start(&self.program, component.file(), component.digest())
-            .map_err(DescribeError::Lost)?;
-        let told = match Talk::describing(&mut process, needs_landlock) {
-            Ok(mut talk) => talk.describe().await,
-            Err(fault) => Err(fault),
-        };
+        let mut process = self.start(component).map_err(DescribeError::Lost)?;
+        let told = Talk::describing(&mut process, needs_landlock).describe().await;
         match told {
             Ok(said) => {
                 process.end();
@@ -179,11 +194,28 @@ impl Workers {
         }
     }
 
+    /// A new process, for one run.
+    fn start(&self, component: &Component) -> Result<Process, String> {
+        Process::start(&self.program, component.file(), component.digest(), Runs::One)
+    }
+
     fn process(&self, component: &Component, job: &Job) -> Result<Process, String> {
         match &self.kept {
-            Some(kept) => kept.take(component, job),
-            None => Process::start(&self.program, component.file(), component.digest()),
+            Some(kept) => kept.take(component, job, &self.early),
+            None => self.early.take(component.digest()).map_or_else(|| self.start(component), Ok),
         }
+    }
+
+    /// Kills a process that nobody has to see dead: it had no folders, and its run ended in order.
+    fn end_aside(&self, mut process: Process) {
+        process.begin_to_end();
+        self.ending.lock().unwrap_or_else(PoisonError::into_inner).push(process);
+    }
+
+    /// Waits for what was killed before.
+    fn wait_for_the_dead(&self) {
+        let dead = std::mem::take(&mut *self.ending.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(dead);
     }
 }
 

@@ -3,7 +3,7 @@ use crate::testing::{Guest, sandbox};
 
 async fn described(guest: Guest<'_>) -> Result<Manifest, DescribeError> {
     let (sandbox, _folder) = sandbox();
-    Guests::new(&sandbox).unwrap().describe(&sandbox.load(&guest.build()).unwrap()).await
+    Guests::new(&sandbox.load(&guest.build()).unwrap()).unwrap().describe().await
 }
 
 #[tokio::test]
@@ -50,10 +50,7 @@ async fn one_that_does_not_say_it_is_refused() {
     }
     let (sandbox, _folder) = sandbox();
     let other = sandbox.load(&wat::parse_str("(component)").unwrap()).unwrap();
-    assert!(matches!(
-        Guests::new(&sandbox).unwrap().describe(&other).await,
-        Err(DescribeError::NotCapability(_))
-    ));
+    assert!(matches!(Guests::new(&other).unwrap().describe().await, Err(DescribeError::NotCapability(_))));
 }
 
 #[tokio::test]

@@ -330,10 +330,7 @@ async fn what_is_not_linked_is_refused_by_name() {
 async fn a_component_of_another_world_does_not_run() {
     let (sandbox, _folder) = sandbox();
     let component = sandbox.load(&wat::parse_str("(component)").unwrap()).unwrap();
-    let ran = Guests::new(&sandbox)
-        .unwrap()
-        .run(&component, job().0, Arc::new(Mutex::new(Script::default())))
-        .await;
+    let ran = Guests::new(&component).unwrap().run(job().0, Arc::new(Mutex::new(Script::default()))).await;
     assert!(
         matches!(&ran.end, End::NotStarted(text) if text.contains("ops:capability/guest")),
         "{:?}",

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ops_policy::digest::Digest;
 
 use super::Program;
-use super::process::Process;
+use super::early::Early;
+use super::process::{Process, Runs};
 use crate::component::Component;
 use crate::job::Job;
 
@@ -45,16 +46,28 @@ impl Kept {
         Self { program, shared: Mutex::default() }
     }
 
-    /// A process for a run: a warm one, else a spare one, else a new one.
-    pub(super) fn take(self: &Arc<Self>, component: &Component, job: &Job) -> Result<Process, String> {
+    /// Whether some process waits for a run of this component, or is being started for one.
+    pub(super) fn has_one_for(&self, component: &Component) -> bool {
+        let digest = component.digest();
+        let shared = self.lock();
+        shared.starting.contains(&digest) || shared.waiting.iter().any(|one| one.component == digest)
+    }
+
+    /// A process for a run: a warm one, else a spare one, else one that was started early, else a new one.
+    pub(super) fn take(
+        self: &Arc<Self>,
+        component: &Component,
+        job: &Job,
+        early: &Early,
+    ) -> Result<Process, String> {
         let digest = component.digest();
         let warm = if job.mounts.is_empty() { self.waiting(digest, Some(job.binding)) } else { None };
         if let Some(process) = warm {
             return Ok(process);
         }
-        let process = match self.waiting(digest, None) {
-            Some(spare) => spare,
-            None => Process::start(&self.program, component.file(), digest)?,
+        let process = match self.waiting(digest, None).or_else(|| early.take(digest)) {
+            Some(process) => process,
+            None => Process::start(&self.program, component.file(), digest, Runs::Many)?,
         };
         self.prepare(component);
         Ok(process)
@@ -79,7 +92,7 @@ impl Kept {
         let (kept, program) = (Arc::downgrade(self), self.program.clone());
         let start = component.file().try_clone().and_then(|compiled| {
             std::thread::Builder::new().name("ops-spare".to_owned()).spawn(move || {
-                let started = Process::start(&program, &compiled, digest);
+                let started = Process::start(&program, &compiled, digest, Runs::Many);
                 let Some(kept) = kept.upgrade() else { return };
                 kept.lock().starting.remove(&digest);
                 match started {

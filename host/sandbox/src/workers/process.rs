@@ -11,13 +11,24 @@ use ops_policy::digest::Digest;
 use crate::confine::Confinement;
 use crate::job::End;
 use crate::tree;
+use crate::wire::Inbox;
+use crate::worker::MANY_RUNS;
 use crate::workers::Program;
+
+/// How many runs a process is to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Runs {
+    One,
+    Many,
+}
 
 /// A process that was started. Dropped, it is dead and waited for.
 pub(super) struct Process {
     child: Child,
     /// Our end of the socket. It belongs to no runtime but while a run has it.
     pub(super) socket: UnixStream,
+    /// What came over it and was not looked at.
+    pub(super) inbox: Inbox,
     /// What it said that it is confined by.
     pub(super) confined: Option<Confinement>,
     /// How many runs it has had.
@@ -27,7 +38,12 @@ pub(super) struct Process {
 impl Process {
     /// Starts a process for a component: without an environment, in the root folder, out of the reach of a terminal's
     /// signals, with one end of a socket and the compiled component as its only descriptors.
-    pub(super) fn start(program: &Program, compiled: &File, component: Digest) -> Result<Self, String> {
+    pub(super) fn start(
+        program: &Program,
+        compiled: &File,
+        component: Digest,
+        runs: Runs,
+    ) -> Result<Self, String> {
         let refuse = |what: &str, error: std::io::Error| format!("{what}: {error}");
         let (socket, theirs) =
             UnixStream::pair().map_err(|error| refuse("no socket for its process", error))?;
@@ -36,6 +52,10 @@ impl Process {
         let child = Command::new(&program.path)
             .args(&program.words)
             .arg(component.to_string())
+            .args(match runs {
+                Runs::One => None,
+                Runs::Many => Some(MANY_RUNS),
+            })
             .env_clear()
             .current_dir("/")
             .process_group(0)
@@ -46,7 +66,7 @@ impl Process {
             .map_err(|error| {
                 refuse(&format!("its process, {}, cannot be started", program.path.display()), error)
             })?;
-        Ok(Self { child, socket, confined: None, runs: 0 })
+        Ok(Self { child, socket, inbox: Inbox::default(), confined: None, runs: 0 })
     }
 
     /// Whether it has not ended by itself.
@@ -57,6 +77,12 @@ impl Process {
     /// Ends it. Afterwards nothing of it is left that could hold a file open.
     pub(super) fn end(self) {
         drop(self);
+    }
+
+    /// Begins to end it, and waits for nothing.
+    pub(super) fn begin_to_end(&mut self) {
+        // One that is ending already has its own status, whatever is done to it now.
+        let _ = self.child.kill();
     }
 
     /// Ends it, which is how a run came to this end.
@@ -74,8 +100,7 @@ impl Process {
     }
 
     fn kill(&mut self) -> std::io::Result<ExitStatus> {
-        // One that is ending already has its own status, whatever is done to it now.
-        let _ = self.child.kill();
+        self.begin_to_end();
         self.child.wait()
     }
 }

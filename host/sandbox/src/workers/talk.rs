@@ -2,21 +2,31 @@
 //! the run in order.
 //!
 //! In this order: the process gets its order, says what it is confined by, and is told to begin; from there the time of
-//! the run counts. The process asks, the broker answers, one question at a time. Each time: a question that comes after
+//! the run counts. One that has run before stays confined as it was, so it is told to begin in the same breath, and says so
+//! again before all else. The process asks, the broker answers, one question at a time. Each time: a question that comes after
 //! the run was stopped is a fault; one that comes after the time is over or the run was cancelled is not asked; a read is
 //! given up if the process ends meanwhile; a change is never cut short; an answer that comes after the time is not handed
 //! on. A process that does not end its guest in time is ended from outside a little later, and not during a change.
+//!
+//! What a process that has run before says is waited for by this thread first, for [`SOON`]: most runs are
+//! over by then. From there the runtime waits, for the socket and for all else.
 
 use std::convert::Infallible;
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, send};
 use serde::de::DeserializeOwned;
-use tokio::net::UnixStream;
+use tokio::io::Interest;
+use tokio::net;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -28,7 +38,9 @@ use crate::describe;
 use crate::job::{End, Job, Limits, Printed};
 use crate::stdio::KEPT_BYTES;
 use crate::text;
-use crate::wire::{self, DESCRIBED, Described, REFUSALS, Said, TO_HOST, TO_WORKER, Task, ToHost, ToWorker};
+use crate::wire::{
+    self, DESCRIBED, Described, Inbox, REFUSALS, Said, TO_HOST, TO_WORKER, Task, ToHost, ToWorker,
+};
 
 /// How long a process may take until it is confined. It has only to be started, and machines can be busy.
 const START: Duration = Duration::from_secs(30);
@@ -43,11 +55,14 @@ const GRACE: Duration = Duration::from_secs(5);
 /// The longest message of a process that comes up, in bytes.
 const UP: usize = 64 << 10;
 
+/// How long the thread that hears a process which has run before waits for it by itself.
+const SOON: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
+
+/// Without waiting, and without a signal where nobody hears it.
+const NOW: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+
 /// More bytes than any guest prints. Receipts have no place for greater numbers.
 const MOST_PRINTED: u64 = 1 << 48;
-
-/// How much is taken from the socket at a time, in bytes.
-const CHUNK: usize = 64 << 10;
 
 /// Why a run did not end as its process says.
 #[derive(Debug)]
@@ -86,10 +101,13 @@ enum First<T> {
 
 /// A run as the host sees it.
 pub(super) struct Talk<'a> {
-    stream: Arc<UnixStream>,
-    /// What was received and not looked at.
-    received: Vec<u8>,
+    socket: &'a UnixStream,
+    /// The socket as the runtime knows it, once it has to.
+    watched: Option<Arc<net::UnixStream>>,
+    inbox: &'a mut Inbox,
     confined: &'a mut Option<Confinement>,
+    /// Whether it has run before.
+    is_warm: bool,
     job: Option<&'a Job>,
     needs_landlock: bool,
     limits: Limits,
@@ -105,11 +123,11 @@ pub(super) struct Talk<'a> {
 }
 
 impl<'a> Talk<'a> {
-    pub(super) fn new(process: &'a mut Process, job: &'a Job) -> Result<Self, Fault> {
+    pub(super) fn new(process: &'a mut Process, job: &'a Job) -> Self {
         Self::with(process, Some(job), job.needs_landlock, job.limits, job.cancel.clone())
     }
 
-    pub(super) fn describing(process: &'a mut Process, needs_landlock: bool) -> Result<Self, Fault> {
+    pub(super) fn describing(process: &'a mut Process, needs_landlock: bool) -> Self {
         let (_nobody, cancel) = watch::channel(false);
         let limits = Limits { memory: 0, time: describe::REAL_TIME, output: 0 };
         Self::with(process, None, needs_landlock, limits, cancel)
@@ -121,16 +139,17 @@ impl<'a> Talk<'a> {
         needs_landlock: bool,
         limits: Limits,
         cancel: watch::Receiver<bool>,
-    ) -> Result<Self, Fault> {
-        let come_up = if process.confined.is_none() { START } else { AGAIN };
+    ) -> Self {
         process.runs = process.runs.saturating_add(1);
-        let stream = process.socket.try_clone().and_then(UnixStream::from_std);
-        let no_socket =
-            |error| Fault::Refused(End::NotStarted(format!("no socket for its process: {error}")));
-        Ok(Self {
-            stream: Arc::new(stream.map_err(no_socket)?),
-            received: Vec::new(),
-            confined: &mut process.confined,
+        let Process { socket, inbox, confined, .. } = process;
+        let is_warm = confined.is_some();
+        let come_up = if is_warm { AGAIN } else { START };
+        Self {
+            socket,
+            watched: None,
+            inbox,
+            confined,
+            is_warm,
             job,
             needs_landlock,
             limits,
@@ -139,7 +158,7 @@ impl<'a> Talk<'a> {
             deadline: Instant::now() + come_up,
             come_up,
             decided: None,
-        })
+        }
     }
 
     pub(super) fn confined(&self) -> Option<Confinement> {
@@ -151,12 +170,23 @@ impl<'a> Talk<'a> {
         self.began
     }
 
-    /// One run, from its job to its end.
-    pub(super) async fn run(&mut self, broker: &mut dyn Broker) -> Result<Told, Fault> {
+    /// One run, from its job to its end. Where it begins is asked once, and noted for a process that takes the place of this
+    /// one.
+    pub(super) async fn run(
+        &mut self,
+        broker: &mut dyn Broker,
+        begins: &mut Option<Moment>,
+    ) -> Result<Told, Fault> {
         let Some(job) = self.job else { return Err(Fault::Said("no job".to_owned())) };
-        self.come_up(framed(&ToWorker::Run(Box::new(Task::of(job))))?).await?;
-        let moment = caught(async { broker.now() }).await?;
-        self.begin(moment).await?;
+        let order = framed(&ToWorker::Run(Box::new(Task::of(job))))?;
+        if self.is_warm {
+            let moment = noted(begins, broker).await?;
+            self.go_on_with(order, moment).await?;
+        } else {
+            self.come_up(order).await?;
+            let moment = noted(begins, broker).await?;
+            self.begin(moment).await?;
+        }
         loop {
             let said = self.hear(TO_HOST).await?;
             let said = match parsed(&said)? {
@@ -189,11 +219,37 @@ impl<'a> Talk<'a> {
         self.come_up(framed(&ToWorker::Describe { needs_landlock: self.needs_landlock })?).await
     }
 
-    /// Gives the process its order, and hears what it is confined by. From here the run's time counts.
+    /// Gives a new process its order, and hears what it is confined by. From here the run's time counts.
     async fn come_up(&mut self, order: Vec<u8>) -> Result<Confinement, Fault> {
         let come_up = self.come_up;
         let silent = |fault| if matches!(fault, Fault::Overdue) { Fault::Silent(come_up) } else { fault };
         self.send(&order).await.map_err(silent)?;
+        let confined = self.hear_confined().await?;
+        self.admit(confined)?;
+        self.count_from(Instant::now());
+        Ok(confined)
+    }
+
+    /// Gives a process that has run before its order, and lets the guest begin. From here the run's time counts.
+    async fn go_on_with(&mut self, order: Vec<u8>, moment: Moment) -> Result<(), Fault> {
+        if let Some(confined) = *self.confined {
+            self.admit(confined)?;
+        }
+        let frames = [order, framed(&ToWorker::Begin(moment))?].concat();
+        let now = Instant::now();
+        self.began = Some(now);
+        let come_up = self.come_up;
+        let silent = |fault| if matches!(fault, Fault::Overdue) { Fault::Silent(come_up) } else { fault };
+        self.send(&frames).await.map_err(silent)?;
+        self.hear_confined().await?;
+        self.count_from(now);
+        Ok(())
+    }
+
+    /// Hears what the process is confined by, which is the first that it says.
+    async fn hear_confined(&mut self) -> Result<Confinement, Fault> {
+        let come_up = self.come_up;
+        let silent = |fault| if matches!(fault, Fault::Overdue) { Fault::Silent(come_up) } else { fault };
         let confined = match parsed(&self.hear(UP).await.map_err(silent)?)? {
             ToHost::Confined(confined) => confined,
             ToHost::Ran { end: End::NotStarted(why), .. } => {
@@ -208,13 +264,20 @@ impl<'a> Talk<'a> {
         if *self.confined.get_or_insert(confined) != confined {
             return Err(Fault::Said("another confinement than before".to_owned()));
         }
+        Ok(confined)
+    }
+
+    /// Whether a process that is confined like this may run.
+    fn admit(&self, confined: Confinement) -> Result<(), Fault> {
         if self.needs_landlock && confined.landlock.is_none() {
             return Err(Fault::Refused(confine::no_landlock()));
         }
-        let now = Instant::now();
+        Ok(())
+    }
+
+    fn count_from(&mut self, now: Instant) {
         self.began = Some(now);
         self.deadline = later(now, self.limits.time.saturating_add(GRACE));
-        Ok(confined)
     }
 
     /// Lets the guest begin.
@@ -291,11 +354,30 @@ impl<'a> Talk<'a> {
 
     /// Tells the process something. If it says something before it has heard it, that is returned.
     async fn tell(&mut self, frames: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
-        let stream = self.stream.clone();
-        match self.beside(TO_HOST, send(&stream, frames)).await? {
+        let mut frames = frames;
+        match send(self.socket, frames, NOW) {
+            Ok(count) if count == frames.len() => return Ok(None),
+            Ok(count) => frames = frames.get(count..).unwrap_or_default(),
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(_) => return Err(Fault::Gone),
+        }
+        let watched = self.watched()?;
+        match self.beside(TO_HOST, send_all(watched, frames)).await? {
             First::Said(said) => Ok(Some(said)),
             First::Done(sent) => sent.map(|()| None),
         }
+    }
+
+    /// The socket, known to the runtime.
+    fn watched(&mut self) -> Result<Arc<net::UnixStream>, Fault> {
+        if let Some(watched) = &self.watched {
+            return Ok(watched.clone());
+        }
+        let refuse = |error| Fault::Refused(End::NotStarted(format!("no socket for its process: {error}")));
+        let watched = self.socket.try_clone().and_then(net::UnixStream::from_std).map_err(refuse)?;
+        let watched = Arc::new(watched);
+        self.watched = Some(watched.clone());
+        Ok(watched)
     }
 
     /// Where the run stands after an answer. An answer that comes when the time is over, or that stops the run, is none,
@@ -352,17 +434,32 @@ impl<'a> Talk<'a> {
         let stdout = printed_as(self.hear(KEPT_BYTES).await?, stdout);
         let stderr = printed_as(self.hear(KEPT_BYTES).await?, stderr);
         let returned = matches!(end, End::Output(_) | End::Failed(_));
-        let in_order = returned && self.decided.is_none() && self.received.is_empty();
+        let in_order = returned && self.decided.is_none() && self.inbox.is_empty();
         let end = self.decided.take().unwrap_or(end);
         Ok(Told { end, stdout, stderr, peak_memory: peak_memory.min(self.limits.memory), in_order })
     }
 
     /// The next frame.
     async fn hear(&mut self, most: usize) -> Result<Vec<u8>, Fault> {
+        if let Some(frame) = self.inbox.frame(most).map_err(said)? {
+            return Ok(frame);
+        }
+        if self.is_warm
+            && self.is_near()
+            && taken(self.inbox.fill(self.socket, RecvFlags::DONTWAIT))?
+            && let Some(frame) = self.inbox.frame(most).map_err(said)?
+        {
+            return Ok(frame);
+        }
         match self.beside(most, pending::<Infallible>()).await? {
             First::Said(frame) => Ok(frame),
             First::Done(never) => match never {},
         }
+    }
+
+    /// Whether something comes soon.
+    fn is_near(&self) -> bool {
+        poll(&mut [PollFd::new(self.socket, PollFlags::IN)], Some(&SOON)).is_ok_and(|count| count > 0)
     }
 
     /// Tells the process something while it has nothing to say.
@@ -375,14 +472,28 @@ impl<'a> Talk<'a> {
 
     /// Waits for this, for the next frame, for the wish to cancel, and for the end of the time, whichever comes first.
     async fn beside<T>(&mut self, most: usize, work: impl Future<Output = T>) -> Result<First<T>, Fault> {
-        let Self { stream, received, cancel, deadline, .. } = self;
+        let mut work = pin!(work);
+        // What is done at once needs nobody who waits.
+        if let Poll::Ready(done) = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
+            return Ok(First::Done(done));
+        }
+        let watched = self.watched()?;
+        let Self { inbox, cancel, deadline, .. } = self;
         tokio::select! {
             biased;
             done = work => Ok(First::Done(done)),
-            frame = frame(stream, received, most) => frame.map(First::Said),
+            frame = frame(&watched, inbox, most) => frame.map(First::Said),
             () = cancelled(cancel) => Err(Fault::Cancelled),
             () = sleep_until(*deadline) => Err(Fault::Overdue),
         }
+    }
+}
+
+/// Where the run begins, which is asked once.
+async fn noted(begins: &mut Option<Moment>, broker: &mut dyn Broker) -> Result<Moment, Fault> {
+    match *begins {
+        Some(moment) => Ok(moment),
+        None => Ok(*begins.insert(caught(async { broker.now() }).await?)),
     }
 }
 
@@ -393,34 +504,37 @@ fn framed(message: &ToWorker) -> Result<Vec<u8>, Fault> {
 }
 
 /// The next frame. What was received is kept if this is given up.
-async fn frame(stream: &UnixStream, received: &mut Vec<u8>, most: usize) -> Result<Vec<u8>, Fault> {
-    let mut chunk = vec![0; CHUNK];
+async fn frame(watched: &net::UnixStream, inbox: &mut Inbox, most: usize) -> Result<Vec<u8>, Fault> {
     loop {
-        if let Some(header) = received.first_chunk::<4>() {
-            let length = wire::length_of(*header, most).map_err(|error| Fault::Said(error.to_string()))?;
-            if received.len() - 4 >= length {
-                let rest = received.split_off(4 + length);
-                let mut frame = std::mem::replace(received, rest);
-                frame.drain(..4);
-                return Ok(frame);
-            }
+        if let Some(frame) = inbox.frame(most).map_err(said)? {
+            return Ok(frame);
         }
-        stream.readable().await.map_err(|_| Fault::Gone)?;
-        match stream.try_read(&mut chunk) {
-            Ok(0) => return Err(Fault::Gone),
-            Ok(count) => received.extend(chunk.iter().take(count)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return Err(Fault::Gone),
-        }
+        watched.readable().await.map_err(|_| Fault::Gone)?;
+        taken(watched.try_io(Interest::READABLE, || inbox.fill(watched, RecvFlags::DONTWAIT)))?;
     }
 }
 
-/// Sends a frame. What the process has said before it closed the socket can still be heard.
-async fn send(stream: &UnixStream, mut frame: &[u8]) -> Result<(), Fault> {
-    while !frame.is_empty() {
-        stream.writable().await.map_err(|_| Fault::Gone)?;
-        match stream.try_write(frame) {
-            Ok(count) => frame = frame.get(count..).unwrap_or_default(),
+/// Whether something was taken, of a socket that may have nothing yet.
+fn taken(filled: io::Result<()>) -> Result<bool, Fault> {
+    match filled {
+        Ok(()) => Ok(true),
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+            Ok(false)
+        }
+        Err(_) => Err(Fault::Gone),
+    }
+}
+
+fn said(error: io::Error) -> Fault {
+    Fault::Said(error.to_string())
+}
+
+/// Sends all of it. What the process has said before it closed the socket can still be heard.
+async fn send_all(watched: Arc<net::UnixStream>, mut frames: &[u8]) -> Result<(), Fault> {
+    while !frames.is_empty() {
+        watched.writable().await.map_err(|_| Fault::Gone)?;
+        match watched.try_io(Interest::WRITABLE, || Ok(send(&watched, frames, NOW)?)) {
+            Ok(count) => frames = frames.get(count..).unwrap_or_default(),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => return Err(Fault::Gone),
         }
@@ -438,9 +552,9 @@ async fn cancelled(cancel: &mut watch::Receiver<bool>) {
 /// Waits for the broker, and catches its panics.
 async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Fault> {
     let mut work = pin!(work);
-    std::future::poll_fn(|context| {
+    poll_fn(|context| {
         catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))).map_or_else(
-            |panic| std::task::Poll::Ready(Err(Fault::Panicked(panic_text(&*panic)))),
+            |panic| Poll::Ready(Err(Fault::Panicked(panic_text(&*panic)))),
             |polled| polled.map(Ok),
         )
     })

@@ -47,7 +47,7 @@ async fn spelled(guest: &[u8], script: Script) -> (Vec<u64>, Vec<Moment>) {
     let component = sandbox.load(guest).unwrap();
     let (job, _cancel) = job();
     let told = Arc::clone(&script.told);
-    let ran = Guests::new(&sandbox).unwrap().run(&component, job, Arc::new(Mutex::new(script))).await;
+    let ran = Guests::new(&component).unwrap().run(job, Arc::new(Mutex::new(script))).await;
     let End::Output(text) = ran.end else { panic!("{:?}", ran.end) };
     let told = std::mem::take(&mut *told.lock().unwrap());
     (text.as_bytes().chunks(16).map(number).collect(), told)
