@@ -79,18 +79,15 @@ fn starts(site: &Site) -> Figure {
         own.push(timed(&|| ours(site, Protocol::V2025)));
         theirs.push(timed(&baseline));
     }
-    Figure::new("ops mcp serve, start to tools/list", "ms", Amount::median(&own))
+    Figure::new("mcp-start", "ops mcp serve, start to tools/list", "ms", Amount::median(&own))
         .beside("constant server", Amount::median(&theirs))
         .budget(Budget::AtMost(10.0))
 }
 
-/// Resident memory before the first call, of the server and of what it keeps for guests.
+/// Resident memory before the first call, of the server and of the processes that it keeps for guests.
 fn idle(ops: &Client, constant: &Client) -> Figure {
-    let of = |client: &Client| {
-        let taken = taken(client.pid());
-        Amount::once(taken.own + taken.children)
-    };
-    Figure::new("ops mcp serve, resident idle", "MiB", of(ops))
+    let of = |client: &Client| Amount::once(taken(client.pid()).memory);
+    Figure::new("mcp-idle", "ops mcp serve, resident idle", "MiB", of(ops))
         .beside("constant server", of(constant))
         .budget(Budget::AtMost(20.0))
 }
@@ -109,9 +106,14 @@ fn one_by_one(ops: &mut Client, constant: &mut Client, calls: usize) -> [Figure;
         }
     }
     [(50.0, 0.2), (99.0, 0.5)].map(|(part, budget)| {
-        Figure::new(&format!("MCP tools/call, one by one, p{part}"), "ms", Amount::share(&rounds[0], part))
-            .beside("constant server", Amount::share(&rounds[1], part))
-            .budget(Budget::AtMost(budget))
+        Figure::new(
+            &format!("mcp-p{part}"),
+            &format!("MCP tools/call, one by one, p{part}"),
+            "ms",
+            Amount::share(&rounds[0], part),
+        )
+        .beside("constant server", Amount::share(&rounds[1], part))
+        .budget(Budget::AtMost(budget))
     })
 }
 
@@ -126,7 +128,7 @@ fn in_flight(ops: &mut Client, constant: &mut Client, calls: usize) -> Figure {
             rates[who].push((calls / ROUNDS) as f64 / took.as_secs_f64());
         }
     }
-    Figure::new("MCP tools/call, 8 in flight", "calls/s", Amount::median(&rates[0]))
+    Figure::new("mcp-rate", "MCP tools/call, 8 in flight", "calls/s", Amount::median(&rates[0]))
         .beside("constant server", Amount::median(&rates[1]))
         .budget(Budget::AtLeast(8000.0))
 }
@@ -141,16 +143,16 @@ fn newer(site: &Site, calls: usize) -> Figure {
     let mut client = ours(site, Protocol::V2026);
     client.one_by_one(ECHO, calls / 10);
     let times: Vec<_> = client.one_by_one(ECHO, calls).into_iter().map(millisecond).collect();
-    Figure::new("the same, p50, protocol 2026-07-28", "ms", Amount::median(&times))
+    Figure::new("mcp-newer-p50", "the same, p50, protocol 2026-07-28", "ms", Amount::median(&times))
 }
 
 fn memory(ops: &mut Client, calls: usize) -> Figure {
     ops.in_flight(ECHO, calls, IN_FLIGHT);
-    let taken = taken(ops.pid());
     Figure::new(
+        "mcp-after",
         &format!("ops mcp serve, resident after {calls} calls more"),
         "MiB",
-        Amount::once(taken.own + taken.children),
+        Amount::once(taken(ops.pid()).memory),
     )
 }
 
@@ -170,7 +172,8 @@ fn cancels(ops: &mut Client) -> Figure {
         wait(|| !has_running_child(ops.pid()));
         times.push(millisecond(began.elapsed()));
     }
-    Figure::new("MCP, cancel to the guest's end", "ms", Amount::median(&times)).budget(Budget::AtMost(100.0))
+    Figure::new("mcp-cancel", "MCP, cancel to the guest's end", "ms", Amount::median(&times))
+        .budget(Budget::AtMost(100.0))
 }
 
 fn wait(mut until: impl FnMut() -> bool) {
@@ -203,13 +206,17 @@ fn while_spinning(ops: &mut Client) -> [Figure; 2] {
         millisecond(began.elapsed())
     };
     let reads = in_rounds(&mut read);
-    let figure = |what: &str, rounds: &[Vec<f64>], budget| {
+    let figure = |id: &str, what: &str, rounds: &[Vec<f64>], budget| {
         Figure::new(
+            id,
             &format!("MCP, {what} while {SPINNING} guests spin, p99"),
             "ms",
             Amount::share(rounds, 99.0),
         )
         .budget(Budget::AtMost(budget))
     };
-    [figure("ping", &pings, 20.0), figure("another's read", &reads, 50.0)]
+    [
+        figure("mcp-ping-spinning", "ping", &pings, 20.0),
+        figure("mcp-read-spinning", "another's read", &reads, 50.0),
+    ]
 }

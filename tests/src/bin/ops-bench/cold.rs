@@ -38,15 +38,16 @@ pub(crate) fn figures(wasmtime: &str, seed: &str, runs: usize) -> Vec<Figure> {
     let [run, engine, bash, old, version] = costs[..] else { unreachable!("a cost for each command") };
     let name = "ops cap run, read-only, cached";
     vec![
-        Figure::new(name, "ms", run.elapsed)
+        Figure::new("cold-engine", name, "ms", run.elapsed)
             .beside("wasmtime run, precompiled", engine.elapsed)
             .budget(Budget::TimesAtMost(0.75)),
-        Figure::new(name, "ms", run.elapsed).beside("bash -c true", bash.elapsed),
-        Figure::new(name, "ms", run.elapsed).beside("a script as the old control plane", old.elapsed),
-        Figure::new("the same, of processors", "ms", run.processor)
+        Figure::new("cold-bash", name, "ms", run.elapsed).beside("bash -c true", bash.elapsed),
+        Figure::new("cold-seed", name, "ms", run.elapsed)
+            .beside("a script as the old control plane", old.elapsed),
+        Figure::new("cold-processor", "the same, of processors", "ms", run.processor)
             .beside("wasmtime run, precompiled", engine.processor),
-        Figure::new("the same, most resident memory", "MiB", run.memory)
+        Figure::new("cold-memory", "the same, most resident memory", "MiB", run.memory)
             .beside("wasmtime run, precompiled", engine.memory),
-        Figure::new("ops --version", "ms", version.elapsed).beside("bash -c true", bash.elapsed),
+        Figure::new("version", "ops --version", "ms", version.elapsed).beside("bash -c true", bash.elapsed),
     ]
 }

@@ -7,6 +7,8 @@ use crate::amount::{Amount, short};
 /// One figure.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Figure {
+    /// A word that stays, for histories.
+    pub(crate) id: String,
     /// What people read.
     pub(crate) what: String,
     /// In what it is measured.
@@ -41,8 +43,15 @@ pub(crate) enum Budget {
 }
 
 impl Figure {
-    pub(crate) fn new(what: &str, unit: &str, ours: Amount) -> Self {
-        Self { what: what.to_owned(), unit: unit.to_owned(), ours, baseline: None, budget: None }
+    pub(crate) fn new(id: &str, what: &str, unit: &str, ours: Amount) -> Self {
+        Self {
+            id: id.to_owned(),
+            what: what.to_owned(),
+            unit: unit.to_owned(),
+            ours,
+            baseline: None,
+            budget: None,
+        }
     }
 
     pub(crate) fn beside(mut self, what: &str, amount: Amount) -> Self {
@@ -106,7 +115,7 @@ mod tests {
     #[test]
     fn a_budget_is_met_up_to_its_limit() {
         let figure = |ours: f64, baseline: Option<f64>, budget| {
-            let mut figure = Figure::new("it", "ms", Amount::once(ours)).budget(budget);
+            let mut figure = Figure::new("id", "it", "ms", Amount::once(ours)).budget(budget);
             if let Some(baseline) = baseline {
                 figure = figure.beside("that", Amount::once(baseline));
             }
@@ -126,7 +135,7 @@ mod tests {
             let expected = (expected == "met", expected.to_owned());
             assert_eq!(figure(ours, baseline, budget), expected, "{ours} {baseline:?} {budget:?}");
         }
-        let free = Figure::new("it", "ms", Amount::once(9.0));
+        let free = Figure::new("id", "it", "ms", Amount::once(9.0));
         assert!(free.is_met() && free.verdict().is_empty() && free.limit().is_empty());
     }
 }

@@ -1,7 +1,7 @@
 //! Where it is measured: a workspace of its own, with everything of it and its state on a RAM disk where there is one.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use ops_tests::scratch::{Ran, guest, ops, ran};
@@ -23,28 +23,45 @@ pub(crate) struct Site {
     folder: TempDir,
 }
 
+/// Where workspaces are made: on the RAM disk, else where temporary files are.
+fn parent() -> PathBuf {
+    let ram = Some(PathBuf::from(RAM)).filter(|ram| ram.is_dir());
+    ram.unwrap_or_else(std::env::temp_dir)
+}
+
+/// The file system that workspaces lie on.
+pub(crate) fn file_system() -> String {
+    crate::machine::file_system(&parent())
+}
+
 impl Site {
     /// A pinned workspace with these read-only capabilities, on the RAM disk.
     pub(crate) fn new(capabilities: &[Bound<'_>]) -> Self {
-        let ram = Some(Path::new(RAM).to_owned()).filter(|ram| ram.is_dir());
-        Self::in_folder(&ram.unwrap_or_else(std::env::temp_dir), capabilities)
-    }
-
-    /// The same in a folder.
-    pub(crate) fn in_folder(parent: &Path, capabilities: &[Bound<'_>]) -> Self {
-        let site = Self { folder: tempfile::Builder::new().prefix("ops-bench-").tempdir_in(parent).unwrap() };
+        let site =
+            Self { folder: tempfile::Builder::new().prefix("ops-bench-").tempdir_in(parent()).unwrap() };
         fs::create_dir(site.path("home")).unwrap();
         site.run(&["init", "--name", "bench", "--principal", "bench", "--new-key", "key"]);
-        for (name, from, more) in capabilities {
-            let from = guest(from);
-            let file = from.file_name().unwrap().to_str().unwrap();
-            fs::copy(&from, site.path("ops/components").join(file)).unwrap();
+        for (name, guest, more) in capabilities {
+            let file = site.place(guest);
             let binding =
                 format!("capability: {name}\ncomponent: components/{file}\nsafety: read-only\n{more}");
-            fs::write(site.path(&format!("ops/bindings/{name}.yaml")), binding).unwrap();
+            site.write(&format!("ops/bindings/{name}.yaml"), &binding);
         }
         site.pin();
         site
+    }
+
+    /// Puts a built guest among the components. Returns its file's name.
+    pub(crate) fn place(&self, name: &str) -> String {
+        let from = guest(name);
+        let file = from.file_name().unwrap().to_str().unwrap().to_owned();
+        fs::copy(&from, self.path("ops/components").join(&file)).unwrap();
+        file
+    }
+
+    /// Writes a file.
+    pub(crate) fn write(&self, relative: &str, text: &str) {
+        fs::write(self.path(relative), text).unwrap();
     }
 
     /// Signs the lock over everything as it is.
@@ -55,11 +72,6 @@ impl Site {
     /// A path in its folder.
     pub(crate) fn path(&self, relative: &str) -> PathBuf {
         self.folder.path().join(relative)
-    }
-
-    /// The file system that it lies on.
-    pub(crate) fn file_system(&self) -> String {
-        crate::machine::file_system(self.folder.path())
     }
 
     /// A program in the workspace, with an environment that holds what it has to and nothing of the caller's.

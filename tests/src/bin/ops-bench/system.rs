@@ -3,25 +3,26 @@
 use std::fs;
 
 /// What a process and those that it started take up.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Taken {
-    /// Resident memory of its own, in MiB.
-    pub(crate) own: f64,
-    /// Resident memory of its children together, in MiB. What they share is counted for each.
-    pub(crate) children: f64,
-    /// Open descriptors of its own.
+    /// Resident memory of all of them in MiB, with each page that they share counted once.
+    pub(crate) memory: f64,
+    /// Open descriptors of the process.
     pub(crate) descriptors: usize,
-    /// Threads of its own.
+    /// Threads of the process.
     pub(crate) threads: usize,
+    /// How many it started that live.
+    pub(crate) children: usize,
 }
 
 /// What a process takes up now. A child that ends meanwhile counts as nothing.
 pub(crate) fn taken(pid: u32) -> Taken {
+    let children = children(pid);
     Taken {
-        own: resident(pid),
-        children: children(pid).into_iter().map(resident).sum(),
+        memory: resident(pid) + children.iter().copied().map(resident).sum::<f64>(),
         descriptors: entries(&format!("/proc/{pid}/fd")).len(),
         threads: entries(&format!("/proc/{pid}/task")).len(),
+        children: children.len(),
     }
 }
 
@@ -43,9 +44,10 @@ fn children(pid: u32) -> Vec<u32> {
     all.split_whitespace().filter_map(|child| child.parse().ok()).collect()
 }
 
+/// Its share of resident memory, in MiB: a page that several processes share counts for each in part.
 fn resident(pid: u32) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let pages = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let line = pages.lines().find_map(|line| line.strip_prefix("Pss:"));
     let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
     kilobytes.unwrap_or_default() / 1024.0
 }
@@ -65,7 +67,10 @@ mod tests {
     fn a_process_is_seen_with_its_children() {
         let mut child = Command::new("sleep").arg("60").stdout(Stdio::null()).spawn().unwrap();
         let taken = taken(std::process::id());
-        assert!(taken.own > 0.5 && taken.descriptors >= 3 && taken.threads >= 1, "{taken:?}");
+        assert!(
+            taken.memory > 0.5 && taken.descriptors >= 3 && taken.threads >= 1 && taken.children >= 1,
+            "{taken:?}"
+        );
         assert!(children(std::process::id()).contains(&child.id()));
         child.kill().unwrap();
         child.wait().unwrap();

@@ -36,10 +36,10 @@ mod tests {
 
     #[test]
     fn ratios_come_first_and_columns_stand_below_each_other() {
-        let cold = Figure::new("a run", "ms", Amount::median(&[2.0, 3.0, 4.0]))
+        let cold = Figure::new("run", "a run", "ms", Amount::median(&[2.0, 3.0, 4.0]))
             .beside("the engine", Amount::once(4.0))
             .budget(Budget::TimesAtMost(0.75));
-        let text = text(&[cold, Figure::new("memory", "MiB", Amount::once(7.0))]);
+        let text = text(&[cold, Figure::new("memory", "memory", "MiB", Amount::once(7.0))]);
         let expected = "\
 ratio    budget    what    ours (5-95 %)        baseline (5-95 %)
 0.750 x  <= 0.75 x  met  a run   3.00 ms (2.00-4.00)  the engine: 4.00 ms
