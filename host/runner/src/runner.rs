@@ -121,6 +121,11 @@ impl Runner {
         self.0.recovered.get().map_or(&[], Vec::as_slice)
     }
 
+    /// How many of this host's commits were waited for until the disk had them.
+    pub fn durable_commits(&self) -> u64 {
+        self.0.ledger.durable_commits()
+    }
+
     /// The workspace.
     pub fn workspace(&self) -> &Workspace {
         &self.0.workspace
