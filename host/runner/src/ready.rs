@@ -107,8 +107,10 @@ impl Runner {
     ) -> Result<Arc<Ready>, Ending> {
         let files = binding.zip(self.settled(&capability.binding.component)).map(Into::into);
         let bytes = pinned.component_bytes(self.workspace(), &capability.binding.component)?;
-        let component =
-            self.sandbox()?.load(&bytes).map_err(|error| Ending::denied("component", error.to_string()))?;
+        let component = self
+            .sandbox()?
+            .load_hashed(&bytes, capability.component_digest)
+            .map_err(|error| Ending::denied("component", error.to_string()))?;
         let input = Schema::new(capability.manifest.input.clone());
         let output = Schema::new(capability.manifest.output.clone());
         let ready = Arc::new(Ready { capability, component, input, output });

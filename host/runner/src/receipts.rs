@@ -84,15 +84,15 @@ impl Runner {
     /// Writes a receipt out for people, with the evidence that is still there.
     pub(crate) fn export(&self, key: &str) -> Result<PathBuf, String> {
         let index = self.ledger().body(key, EVIDENCE_NAME).map_err(|error| error.to_string())?;
-        self.write_out(key, index.as_deref())
+        self.write_folder(key, index.as_deref())
     }
 
     /// Writes a receipt out for people, without its evidence, which is about to go.
     pub(crate) fn export_erased(&self, key: &str) -> Result<PathBuf, String> {
-        self.write_out(key, None)
+        self.write_folder(key, None)
     }
 
-    fn write_out(&self, key: &str, index: Option<&[u8]>) -> Result<PathBuf, String> {
+    fn write_folder(&self, key: &str, index: Option<&[u8]>) -> Result<PathBuf, String> {
         let stored = self.ledger().receipt(key).map_err(|error| error.to_string())?;
         let statement = statement(&stored.bundle, &self.key().public())?;
         let mut bodies = Vec::new();

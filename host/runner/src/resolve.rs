@@ -38,6 +38,8 @@ impl Run<'_> {
             deployment::check(workspace, &pinned.settings)? == Deployment::SeparateUser;
         self.role = agents::role(&self.order.actor, &pinned)?;
         let ready = self.ready(&pinned)?;
+        // Its process comes up beside the steps before the run. One that is refused in between has run nothing.
+        self.runner.workers().expect(&ready.component);
         let capability = ready.capability.clone();
         let wanted = match &self.order.what {
             What::Call { arguments, .. } => {
