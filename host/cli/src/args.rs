@@ -4,6 +4,7 @@ pub(crate) mod audit;
 mod diff;
 mod inspect;
 pub(crate) mod review;
+mod short;
 mod suggest;
 
 use std::net::SocketAddr;

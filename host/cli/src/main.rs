@@ -17,8 +17,6 @@ mod terminal;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
     if ops_runner::worker::is_one() {
         return ops_runner::worker::main();
@@ -29,7 +27,7 @@ fn main() -> ExitCode {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         say::error(format!("internal fault at {place}; please report it"));
     }));
-    let cli = match args::Cli::try_parse() {
+    let cli = match args::Cli::read(std::env::args_os().collect()) {
         Ok(cli) => cli,
         Err(error) => {
             // Clap knows whether this is help on standard output or an error on standard error.
