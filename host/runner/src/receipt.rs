@@ -274,7 +274,9 @@ impl Run<'_> {
             self.commit_soft(receipt, digest, &kept)?;
         }
         failpoint::reach("receipt-committed");
-        let exported = self.runner.write_out(&self.key);
+        // Whoever changed something has waited for the disk already.
+        let exported =
+            if durable { self.runner.export(&self.key).map(Some) } else { self.runner.write_out(&self.key) };
         failpoint::reach("exported");
         Ok(exported)
     }

@@ -1,4 +1,4 @@
-//! The folders for people, written beside the runs by a host that stays: `receipts/sessions/R<run key>/`.
+//! The folders for people of read-only runs, written beside the runs by a host that stays: `receipts/sessions/R<run key>/`.
 //!
 //! They are derived from the ledger and can be made again, so no caller waits for one. They are written while nothing
 //! runs, or one in a while where something always does. Those that would wait beyond [`MOST`] are left out; whoever asks
