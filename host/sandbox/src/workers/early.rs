@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use ops_policy::digest::Digest;
 
 use super::Program;
-use super::process::{Process, Runs};
+use super::process::{Kind, Process};
 use crate::component::Component;
 
 /// How many are started at a time.
@@ -22,6 +22,7 @@ pub(super) struct Early(Mutex<VecDeque<Start>>);
 
 struct Start {
     component: Digest,
+    folders: bool,
     process: JoinHandle<Result<Process, String>>,
 }
 
@@ -34,26 +35,27 @@ impl Start {
 
 impl Early {
     /// Starts a process, if it can. Without one the run starts its own, and says what is wrong.
-    pub(super) fn start(&self, program: &Program, component: &Component, runs: Runs) {
+    pub(super) fn start(&self, program: &Program, component: &Component, kind: Kind) {
         let (program, digest) = (program.clone(), component.digest());
         let started = component.file().try_clone().and_then(|compiled| {
             std::thread::Builder::new()
                 .name("ops-early".to_owned())
-                .spawn(move || Process::start(&program, &compiled, digest, runs))
+                .spawn(move || Process::start(&program, &compiled, digest, kind))
         });
         let Ok(process) = started else { return };
         let mut starts = self.lock();
-        starts.push_back(Start { component: digest, process });
+        starts.push_back(Start { component: digest, folders: kind.folders, process });
         let oldest = if starts.len() > MOST { starts.pop_front() } else { None };
         drop(starts);
         // Without the lock, since it may be waited for.
         drop(oldest.map(Start::come));
     }
 
-    /// The process that was started for this component, if there is one and it is there still.
-    pub(super) fn take(&self, component: Digest) -> Option<Process> {
+    /// The process that was started for such a run of this component, if there is one and it is there still.
+    pub(super) fn take(&self, component: Digest, folders: bool) -> Option<Process> {
         let mut starts = self.lock();
-        let at = starts.iter().position(|start| start.component == component)?;
+        let fits = |start: &Start| start.component == component && (start.folders || !folders);
+        let at = starts.iter().position(fits)?;
         let start = starts.remove(at)?;
         drop(starts);
         let mut process = start.come()?;
