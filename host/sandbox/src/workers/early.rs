@@ -27,6 +27,11 @@ struct Start {
 }
 
 impl Start {
+    /// Whether it is for such a run of this component.
+    fn fits(&self, component: Digest, folders: bool) -> bool {
+        self.component == component && (self.folders || !folders)
+    }
+
     /// Waits until it is started.
     fn come(self) -> Option<Process> {
         self.process.join().ok()?.ok()
@@ -34,9 +39,13 @@ impl Start {
 }
 
 impl Early {
-    /// Starts a process, if it can. Without one the run starts its own, and says what is wrong.
+    /// Starts a process, if it can, where none waits that would do. Without one the run starts its own, and says what is wrong.
     pub(super) fn start(&self, program: &Program, component: &Component, kind: Kind) {
         let (program, digest) = (program.clone(), component.digest());
+        // Runs that come in quick succession find those that others have left.
+        if self.lock().iter().any(|start| start.fits(digest, kind.folders)) {
+            return;
+        }
         let started = component.file().try_clone().and_then(|compiled| {
             std::thread::Builder::new()
                 .name("ops-early".to_owned())
@@ -54,8 +63,7 @@ impl Early {
     /// The process that was started for such a run of this component, if there is one and it is there still.
     pub(super) fn take(&self, component: Digest, folders: bool) -> Option<Process> {
         let mut starts = self.lock();
-        let fits = |start: &Start| start.component == component && (start.folders || !folders);
-        let at = starts.iter().position(fits)?;
+        let at = starts.iter().position(|start| start.fits(component, folders))?;
         let start = starts.remove(at)?;
         drop(starts);
         let mut process = start.come()?;
