@@ -39,7 +39,9 @@ impl Run<'_> {
         self.role = agents::role(&self.order.actor, &pinned)?;
         let ready = self.ready(&pinned)?;
         // Its process comes up beside the steps before the run. One that is refused in between has run nothing.
-        self.runner.workers().expect(&ready.component);
+        let binding = &ready.capability.binding;
+        let folders = !(binding.directories.is_empty() && binding.contracts.is_empty());
+        self.runner.workers().expect(&ready.component, folders);
         let capability = ready.capability.clone();
         let wanted = match &self.order.what {
             What::Call { arguments, .. } => {

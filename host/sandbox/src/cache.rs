@@ -13,12 +13,12 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use blake3::Hasher;
 use ops_policy::digest::Digest;
 use rustix::fs::{
     AtFlags, FileType, MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, fstat, fsync, memfd_create,
     openat, renameat, unlinkat,
 };
-use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -105,14 +105,15 @@ impl Cache {
         let not_ours = || io::Error::other("its record is not as we left it");
         let (expected, card) =
             text.split_once('\n').filter(|_| text.len() <= RECORD_BYTES).ok_or_else(not_ours)?;
-        let mut hasher = Sha256::new_with_prefix(card);
+        let mut hasher = Hasher::new();
+        hasher.update(card.as_bytes());
         let mut chunk = vec![0; CHUNK];
         loop {
             let count = compiled.read(&mut chunk)?;
             let Some(bytes) = chunk.get(..count).filter(|bytes| !bytes.is_empty()) else { break };
             hasher.update(bytes);
         }
-        if hex::encode(hasher.finalize()) != expected {
+        if hasher.finalize().to_hex().as_str() != expected {
             return Err(io::Error::other("its digest is not the recorded one"));
         }
         let card = serde_json::from_str(card)?;
@@ -142,9 +143,10 @@ impl Cache {
     /// Keeps a compiled component, and what was read off it, for the next time.
     pub(crate) fn put(&self, digest: Digest, compiled: &[u8], card: &Card) -> io::Result<()> {
         let card = serde_json::to_string(card)?;
-        let mut hasher = Sha256::new_with_prefix(&card);
+        let mut hasher = Hasher::new();
+        hasher.update(card.as_bytes());
         hasher.update(compiled);
-        let record = format!("{}\n{card}", hex::encode(hasher.finalize()));
+        let record = format!("{}\n{card}", hasher.finalize());
         if record.len() > RECORD_BYTES {
             return Err(io::Error::other("its imports and exports are too long to be recorded"));
         }

@@ -66,44 +66,52 @@ impl Component {
 /// A component's code where guests run.
 pub(crate) struct Code {
     inner: wasmtime::component::Component,
-    /// The code with its links, for each set of links that it ran with. Nothing of a run is in it.
-    linked: [OnceLock<CapabilityPre<State>>; 16],
+    /// The full names of its imports, sorted.
+    imports: Vec<String>,
+    /// Those of our interfaces that it imports.
+    needed: Links,
+    /// The code with its links. Nothing of a run is in it.
+    linked: OnceLock<CapabilityPre<State>>,
 }
 
 impl Code {
     /// Maps what is in a file that was checked, as [`cache::map`] says.
     pub(crate) fn map(engine: &Engine, file: &File) -> std::io::Result<Self> {
-        Ok(Self { inner: cache::map(engine, file)?, linked: Default::default() })
+        let inner = cache::map(engine, file)?;
+        let kind = inner.component_type();
+        let mut imports: Vec<_> = kind.imports(engine).map(|(name, _)| name.to_owned()).collect();
+        imports.sort_unstable();
+        let needed = imports::needed(&imports);
+        Ok(Self { inner, imports, needed, linked: OnceLock::new() })
     }
 
-    /// The code with its links. Before anything of it runs, its imports are checked against them, and it against the contract.
+    /// The code with the links that it needs, which have to be among these. Before anything of it runs, its imports are checked
+    /// against them, and it against the contract.
     ///
     /// # Errors
     ///
     /// How a run with these links ends.
     pub(crate) fn linked(&self, links: Links) -> Result<CapabilityPre<State>, End> {
-        let Links { fetch, effects, http, invoke } = links;
-        let bits = [fetch, effects, http, invoke].map(usize::from);
-        let at = bits.iter().rev().fold(0, |sum, bit| sum * 2 + bit);
-        let kept = self.linked.get(at);
-        if let Some(linked) = kept.and_then(OnceLock::get) {
+        // What was linked once was checked, and is so still with as much.
+        if let Some(linked) = self.linked.get().filter(|_| imports::covers(links, self.needed)) {
             return Ok(linked.clone());
         }
-        let engine = self.engine();
         // The host has asked this with the real safety class. Asked again, so that no caller can forget it.
-        let mut names: Vec<_> =
-            self.inner.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect();
-        names.sort_unstable();
-        imports::check(&names, links, Safety::Destructive)
+        imports::check(&self.imports, links, Safety::Destructive)
             .map_err(|refused| End::NotStarted(refused.to_string()))?;
-        let linked = link::linker(engine, links)
+        let engine = self.engine();
+        let linked = link::linker(engine, self.needed)
             .and_then(|linker| linker.instantiate_pre(&self.inner))
             .and_then(CapabilityPre::new)
             .map_err(|error| End::NotStarted(text::first_line(&error)))?;
-        Ok(match kept {
-            Some(kept) => kept.get_or_init(|| linked).clone(),
-            None => linked,
-        })
+        Ok(self.linked.get_or_init(|| linked).clone())
+    }
+
+    /// Does what the first run would do besides running, as far as it can be done before. Whatever is in the way of it, that
+    /// run finds out.
+    pub(crate) fn prepare(&self) {
+        let _ = self.linked(self.needed);
+        Engine::tls_eager_initialize();
     }
 
     pub(crate) fn engine(&self) -> &Engine {

@@ -37,6 +37,30 @@ pub(crate) fn is_base(import: &str) -> bool {
     import.starts_with("wasi:") && Interface::parse(import).class == Class::Inert
 }
 
+/// Which of our interfaces are among a component's imports.
+pub(crate) fn needed(imports: &[String]) -> Links {
+    let mut needed = Links::default();
+    for import in imports {
+        match Interface::parse(import).power {
+            Some(Power::Fetch) => needed.fetch = true,
+            Some(Power::Effects) => needed.effects = true,
+            Some(Power::Invoke) => needed.invoke = true,
+            Some(Power::Http) => needed.http = true,
+            None => {}
+        }
+    }
+    needed
+}
+
+/// Whether all these links are among those.
+pub(crate) fn covers(those: Links, these: Links) -> bool {
+    let Links { fetch, effects, http, invoke } = these;
+    (!fetch || those.fetch)
+        && (!effects || those.effects)
+        && (!http || those.http)
+        && (!invoke || those.invoke)
+}
+
 fn check_one(import: &str, links: Links, safety: Safety) -> Result<(), &'static str> {
     let interface = Interface::parse(import);
     if let Some(why) = interface.never {
@@ -136,6 +160,23 @@ mod tests {
         ] {
             let text = refusal(import, ALL, Safety::Destructive).unwrap();
             assert!(text.contains(expected) && text.contains(&format!("`{import}`")), "{text}");
+        }
+    }
+
+    /// With the links that it needs a component is not refused for want of a link, and without one of them it is.
+    #[test]
+    fn what_is_needed_is_what_is_asked_for() {
+        for (import, needed) in [
+            ("ops:capability/fetch@0.1.0", Links { fetch: true, ..NONE }),
+            ("ops:capability/effects@0.1.0", Links { effects: true, ..NONE }),
+            ("ops:capability/invoke@0.1.0", Links { invoke: true, ..NONE }),
+            ("wasi:http/outgoing-handler@0.2.6", Links { http: true, ..NONE }),
+            ("wasi:io/poll@0.2.6", NONE),
+        ] {
+            assert_eq!(super::needed(&[import.to_owned()]), needed);
+            assert_eq!(refusal(import, needed, Safety::Destructive), None);
+            assert_eq!(refusal(import, NONE, Safety::Destructive).is_some(), needed != NONE);
+            assert_eq!((covers(ALL, needed), covers(NONE, needed)), (true, needed == NONE));
         }
     }
 

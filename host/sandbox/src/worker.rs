@@ -5,7 +5,9 @@
 //! thread and no guest instruction run; it confines itself for exactly that run ([`crate::confine`]) and says what by;
 //! then, told to begin, it runs the guest. It goes on with the next run if its host sends one, and ends when its host is gone.
 //!
-//! It has no environment, no argument but the component's digest and how many runs are to come, and no file, socket, key or
+//! One that is to have no folders does not wait with that: it is confined before it hears of a run, and takes none with folders.
+//!
+//! It has no environment, no argument but the component's digest and what kind of runs are to come, and no file, socket, key or
 //! secret of the host's but those two descriptors. One for many runs also has open which of its own pages were written.
 
 use std::fs::File;
@@ -32,8 +34,11 @@ use crate::wire::{self, DESCRIBED, Described, TO_HOST, Task, ToHost, ToWorker};
 /// The word that makes a program a process for guests, when it is the first of its arguments.
 pub const WORD: &str = "guest-worker";
 
-/// The last of its arguments, where it is to take more than one run.
+/// Among its arguments where it is to take more than one run.
 pub(crate) const MANY_RUNS: &str = "many-runs";
+
+/// Among its arguments where it is to take runs without folders only.
+pub(crate) const NO_FOLDERS: &str = "no-folders";
 
 /// What runs in the place of a guest in tests of the confinement: native code, which no engine holds. It has the guest's
 /// input and folders, and returns its output.
@@ -46,23 +51,33 @@ pub fn serve() -> ExitCode {
 
 /// The same with something in the place of the guest. The product never calls this with a hook.
 pub fn serve_with(hook: Option<Hook>) -> ExitCode {
-    let many_runs = std::env::args_os().next_back().is_some_and(|last| last == MANY_RUNS);
+    let has = |word| std::env::args_os().skip(2).any(|argument| argument == word);
     let Ok((socket, compiled)) = descriptors() else { return ExitCode::FAILURE };
     let host = Host::new(socket.into());
-    let ready = mapped(&compiled, many_runs);
+    let ready = mapped(&compiled, has(MANY_RUNS)).and_then(|code| {
+        code.prepare();
+        if has(NO_FOLDERS) {
+            Worker::start(code, &host, hook, &[], false).map(Ready::Confined)
+        } else {
+            Ok(Ready::Open(code))
+        }
+    });
     drop(compiled);
     let first = match host.read() {
         ToWorker::Run(task) => Order::Run(task),
         ToWorker::Describe { needs_landlock } => Order::Describe { needs_landlock },
         ToWorker::Begin(_) | ToWorker::Answer(_) | ToWorker::Heard(_) => return ExitCode::FAILURE,
     };
-    let worker = ready.and_then(|code| {
-        let (mounts, needs_landlock) = match &first {
-            Order::Run(task) => (task.mounts(), task.needs_landlock),
-            Order::Describe { needs_landlock } => (Vec::new(), *needs_landlock),
-        };
-        let confined = confine(&mounts, needs_landlock)?;
-        Worker::start(code, host.clone(), hook, confined)
+    let (mounts, needs_landlock) = match &first {
+        Order::Run(task) => (task.mounts(), task.needs_landlock),
+        Order::Describe { needs_landlock } => (Vec::new(), *needs_landlock),
+    };
+    let worker = ready.and_then(|ready| match ready {
+        Ready::Open(code) => Worker::start(code, &host, hook, &mounts, needs_landlock),
+        Ready::Confined(worker) if mounts.is_empty() => Ok(worker),
+        Ready::Confined(_) => {
+            Err(End::NotStarted("its process was made for runs without folders".to_owned()))
+        }
     });
     match worker {
         Ok(worker) => worker.serve(first),
@@ -116,6 +131,12 @@ enum Order {
     Describe { needs_landlock: bool },
 }
 
+/// A process before its first run.
+enum Ready {
+    Open(Code),
+    Confined(Worker),
+}
+
 /// A process that is confined.
 struct Worker {
     host: Host,
@@ -126,18 +147,25 @@ struct Worker {
 }
 
 impl Worker {
-    /// Starts what runs guests, and what watches them.
-    fn start(code: Code, host: Host, hook: Option<Hook>, confined: Confinement) -> Result<Self, End> {
+    /// Confines the process, says so, and starts what runs guests and what watches them.
+    fn start(
+        code: Code,
+        host: &Host,
+        hook: Option<Hook>,
+        mounts: &[Mount],
+        needs_landlock: bool,
+    ) -> Result<Self, End> {
         let unfit = |error: std::io::Error| End::NotStarted(format!("its process cannot run it: {error}"));
+        let confined = confine(mounts, needs_landlock)?;
         let ticks = host.clone();
         let guests = Guests::start(code, move || ticks.tick()).map_err(unfit)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(unfit)?;
-        Ok(Self { host, guests, runtime, confined, hook })
+        host.tell(&ToHost::Confined(confined));
+        Ok(Self { host: host.clone(), guests, runtime, confined, hook })
     }
 
     /// Carries out one order after the other. Each begins when the host says so.
     fn serve(&self, first: Order) {
-        self.host.tell(&ToHost::Confined(self.confined));
         let mut order = Some(first);
         loop {
             match (self.host.read(), order.take()) {

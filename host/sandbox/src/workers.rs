@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use self::early::Early;
 use self::keep::Kept;
-use self::process::{Process, Runs};
+use self::process::{Kind, Process, Runs};
 use self::talk::{Fault, Talk, Told};
 use crate::broker::{Broker, Moment};
 use crate::component::Component;
@@ -68,14 +68,16 @@ impl Workers {
     }
 
     /// Has a process started for a run of this component that will come, beside whatever the caller does until then. It runs
-    /// nothing of the guest, and ends with this value where no run takes it.
-    pub fn expect(&self, component: &Component) {
+    /// nothing of the guest, and ends with this value where no run takes it. One that is expected to have no folders is taken by
+    /// such a run only, and is confined without waiting for it.
+    pub fn expect(&self, component: &Component, folders: bool) {
         let runs = match &self.kept {
             Some(kept) if kept.has_one_for(component) => return,
             Some(_) => Runs::Many,
             None => Runs::One,
         };
-        self.early.start(&self.program, component, runs);
+        let kind = Kind { runs, folders };
+        self.early.start(&self.program, component, kind);
     }
 
     /// Runs a component once. It must be polled on a tokio runtime that has timers and sockets.
@@ -196,13 +198,21 @@ impl Workers {
 
     /// A new process, for one run.
     fn start(&self, component: &Component) -> Result<Process, String> {
-        Process::start(&self.program, component.file(), component.digest(), Runs::One)
+        Process::start(
+            &self.program,
+            component.file(),
+            component.digest(),
+            Kind { runs: Runs::One, folders: true },
+        )
     }
 
     fn process(&self, component: &Component, job: &Job) -> Result<Process, String> {
         match &self.kept {
             Some(kept) => kept.take(component, job, &self.early),
-            None => self.early.take(component.digest()).map_or_else(|| self.start(component), Ok),
+            None => {
+                let early = self.early.take(component.digest(), !job.mounts.is_empty());
+                early.map_or_else(|| self.start(component), Ok)
+            }
         }
     }
 

@@ -5,13 +5,13 @@
 //! binding only, and only those without folders. How many wait is bounded; the one that has waited longest goes first.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use ops_policy::digest::Digest;
 
 use super::Program;
 use super::early::Early;
-use super::process::{Process, Runs};
+use super::process::{Kind, Process, Runs};
 use crate::component::Component;
 use crate::job::Job;
 
@@ -21,10 +21,15 @@ const MOST_RUNS: u32 = 1_000;
 /// How many processes wait at most.
 const MOST_WAITING: usize = 16;
 
+/// What a process is started for that may be kept.
+const MANY: Kind = Kind { runs: Runs::Many, folders: true };
+
 /// The processes that wait.
 pub(super) struct Kept {
     program: Program,
     shared: Mutex<Shared>,
+    /// A spare process has been started, or not.
+    started: Condvar,
 }
 
 #[derive(Default)]
@@ -43,7 +48,7 @@ struct Waiting {
 
 impl Kept {
     pub(super) fn new(program: Program) -> Self {
-        Self { program, shared: Mutex::default() }
+        Self { program, shared: Mutex::default(), started: Condvar::new() }
     }
 
     /// Whether some process waits for a run of this component, or is being started for one.
@@ -65,9 +70,11 @@ impl Kept {
         if let Some(process) = warm {
             return Ok(process);
         }
-        let process = match self.waiting(digest, None).or_else(|| early.take(digest)) {
+        self.wait_for_spare(digest);
+        let process = match self.waiting(digest, None).or_else(|| early.take(digest, !job.mounts.is_empty()))
+        {
             Some(process) => process,
-            None => Process::start(&self.program, component.file(), digest, Runs::Many)?,
+            None => Process::start(&self.program, component.file(), digest, MANY)?,
         };
         self.prepare(component);
         Ok(process)
@@ -92,18 +99,29 @@ impl Kept {
         let (kept, program) = (Arc::downgrade(self), self.program.clone());
         let start = component.file().try_clone().and_then(|compiled| {
             std::thread::Builder::new().name("ops-spare".to_owned()).spawn(move || {
-                let started = Process::start(&program, &compiled, digest, Runs::Many);
+                let started = Process::start(&program, &compiled, digest, MANY);
                 let Some(kept) = kept.upgrade() else { return };
-                kept.lock().starting.remove(&digest);
                 match started {
                     Ok(process) => kept.add(Waiting { component: digest, binding: None, process }),
                     Err(why) => tracing::warn!(why, "no spare process"),
                 }
+                kept.is_started(&digest);
             })
         });
         if start.is_err() {
-            self.lock().starting.remove(&digest);
+            self.is_started(&digest);
         }
+    }
+
+    fn is_started(&self, component: &Digest) {
+        self.lock().starting.remove(component);
+        self.started.notify_all();
+    }
+
+    /// Waits while a spare process is being started, which is further on than another one would be.
+    fn wait_for_spare(&self, component: Digest) {
+        let is_starting = |shared: &mut Shared| shared.starting.contains(&component);
+        drop(self.started.wait_while(self.lock(), is_starting));
     }
 
     fn waiting(&self, component: Digest, binding: Option<Digest>) -> Option<Process> {

@@ -12,7 +12,7 @@ use crate::confine::Confinement;
 use crate::job::End;
 use crate::tree;
 use crate::wire::Inbox;
-use crate::worker::MANY_RUNS;
+use crate::worker::{MANY_RUNS, NO_FOLDERS};
 use crate::workers::Program;
 
 /// How many runs a process is to take.
@@ -20,6 +20,14 @@ use crate::workers::Program;
 pub(super) enum Runs {
     One,
     Many,
+}
+
+/// What a process is started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kind {
+    pub(super) runs: Runs,
+    /// Whether its first run may have folders.
+    pub(super) folders: bool,
 }
 
 /// A process that was started. Dropped, it is dead and waited for.
@@ -42,7 +50,7 @@ impl Process {
         program: &Program,
         compiled: &File,
         component: Digest,
-        runs: Runs,
+        kind: Kind,
     ) -> Result<Self, String> {
         let refuse = |what: &str, error: std::io::Error| format!("{what}: {error}");
         let (socket, theirs) =
@@ -52,10 +60,8 @@ impl Process {
         let child = Command::new(&program.path)
             .args(&program.words)
             .arg(component.to_string())
-            .args(match runs {
-                Runs::One => None,
-                Runs::Many => Some(MANY_RUNS),
-            })
+            .args((kind.runs == Runs::Many).then_some(MANY_RUNS))
+            .args((!kind.folders).then_some(NO_FOLDERS))
             .env_clear()
             .current_dir("/")
             .process_group(0)
