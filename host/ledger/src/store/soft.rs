@@ -46,12 +46,29 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
+    fn new(soft: SoftReceipt) -> Result<Self, LedgerError> {
+        let SoftReceipt { receipt, evidence, bodies, files } = soft;
+        Ok(Self {
+            run: receipt.run.id.clone(),
+            capability: receipt.run.capability.clone(),
+            status: receipt.run.status,
+            kept: bodies.bytes().saturating_add(files),
+            bodies,
+            statement: Statement::receipt(&evidence, receipt).unsigned()?,
+            done: Mutex::default(),
+        })
+    }
+
     fn end(&self, result: Result<u64, LedgerError>) {
         *self.done.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
     }
 
     fn is_done(&self) -> bool {
         self.done.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn take(&self) -> Option<Result<u64, LedgerError>> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -63,16 +80,7 @@ impl Ledger {
     ///
     /// [`LedgerError::RunState`] for a run that is in the ledger already, a value that cannot be signed, or SQLite's.
     pub fn commit_soft(&self, soft: SoftReceipt, key: &HostKey) -> Result<u64, LedgerError> {
-        let SoftReceipt { receipt, evidence, bodies, files } = soft;
-        let waiting = Arc::new(Waiting {
-            run: receipt.run.id.clone(),
-            capability: receipt.run.capability.clone(),
-            status: receipt.run.status,
-            kept: bodies.bytes().saturating_add(files),
-            bodies,
-            statement: Statement::receipt(&evidence, receipt).unsigned()?,
-            done: Mutex::default(),
-        });
+        let waiting = Arc::new(Waiting::new(soft)?);
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(waiting.clone());
         {
             let mut inner = self.inner();
@@ -81,8 +89,7 @@ impl Ledger {
                 self.commit_together(&mut inner, &all, key);
             }
         }
-        let done = waiting.done.lock().unwrap_or_else(PoisonError::into_inner).take();
-        done.unwrap_or(Err(LedgerError::RunState {
+        waiting.take().unwrap_or(Err(LedgerError::RunState {
             run: waiting.run.clone(),
             what: "has no receipt: the thread that was to commit it has failed",
         }))
@@ -162,3 +169,6 @@ fn run_seal(key: &str, capability: &str, receipt: i64, status: &str) -> [u8; 16]
     seal.add("settled_by", ValueRef::Null);
     seal.end()
 }
+
+#[cfg(test)]
+mod tests;
