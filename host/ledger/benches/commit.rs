@@ -135,6 +135,14 @@ fn main() {
     {
         return cold(Path::new(folder));
     }
+    if let [flag, number, folder] = words.as_slice()
+        && flag == "--one"
+    {
+        // For a profiler.
+        let bench = Bench::open(Path::new(folder));
+        bench.ledger.wait_unsynced(Duration::ZERO);
+        return (0..number.parse().unwrap()).for_each(|_| bench.one());
+    }
     let parent = words.first().map_or_else(std::env::temp_dir, Into::into);
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
     let folder = tempfile::Builder::new().permissions(mode).tempdir_in(parent).unwrap();

@@ -1,11 +1,14 @@
 //! The receipts of read-only runs: nobody waits for the disk, and those that come at once are committed together.
 //!
-//! A thread leaves its receipt in a queue and asks for the ledger. Whoever gets it commits all that wait, in one
-//! transaction, and the others find theirs done when they come. Each receipt is signed with its own sequence inside the
+//! A thread leaves its receipt in a queue. The first one leads: it commits all that wait, in one transaction, hands the
+//! lead to the first that has come meanwhile, and wakes the others, whose receipts are done. Each receipt is signed with its own sequence inside the
 //! transaction, before anybody can see it. Where one of several cannot be committed, the transaction is taken back and
 //! each is tried alone, so that none fails for another's fault.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::Thread;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{ErrorCode, Transaction};
@@ -33,6 +36,17 @@ pub struct SoftReceipt {
     pub files: u64,
 }
 
+/// The most receipts of one transaction.
+const MOST_TOGETHER: usize = 64;
+
+/// Receipts that wait, in the order in which they came.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    waiting: VecDeque<Arc<Waiting>>,
+    /// Whether some thread leads, and will hand on the lead.
+    led: bool,
+}
+
 /// A receipt that waits for the ledger.
 #[derive(Debug)]
 pub(super) struct Waiting {
@@ -42,6 +56,10 @@ pub(super) struct Waiting {
     statement: Unsigned,
     bodies: Bodies,
     kept: u64,
+    /// The thread that waits for it.
+    thread: Thread,
+    /// Whether that thread is to lead now.
+    leads: AtomicBool,
     done: Mutex<Option<Result<u64, LedgerError>>>,
 }
 
@@ -55,6 +73,8 @@ impl Waiting {
             kept: bodies.bytes().saturating_add(files),
             bodies,
             statement: Statement::receipt(&evidence, receipt).unsigned()?,
+            thread: std::thread::current(),
+            leads: AtomicBool::new(false),
             done: Mutex::default(),
         })
     }
@@ -67,8 +87,56 @@ impl Waiting {
         self.done.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
+    /// Waits until the receipt is done, or its thread is to lead. Returns whether it is to lead.
+    fn wait(&self) -> bool {
+        loop {
+            if self.is_done() {
+                return false;
+            }
+            if self.leads.load(Ordering::Acquire) {
+                return true;
+            }
+            std::thread::park();
+        }
+    }
+
     fn take(&self) -> Option<Result<u64, LedgerError>> {
         self.done.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Queue {
+    fn first(&mut self) -> Vec<Arc<Waiting>> {
+        let number = self.waiting.len().min(MOST_TOGETHER);
+        self.waiting.drain(..number).collect()
+    }
+}
+
+/// A thread that leads. When this goes, somebody else does, even if the thread fails.
+struct Lead<'a> {
+    ledger: &'a Ledger,
+    all: Vec<Arc<Waiting>>,
+}
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        {
+            let mut queue = self.ledger.queue();
+            match queue.waiting.front() {
+                Some(next) => {
+                    next.leads.store(true, Ordering::Release);
+                    next.thread.unpark();
+                }
+                None => queue.led = false,
+            }
+        }
+        for one in &self.all {
+            if !one.is_done() {
+                let what = "has no receipt: the thread that was to commit it has failed";
+                one.end(Err(LedgerError::RunState { run: one.run.clone(), what }));
+            }
+            one.thread.unpark();
+        }
     }
 }
 
@@ -81,18 +149,25 @@ impl Ledger {
     /// [`LedgerError::RunState`] for a run that is in the ledger already, a value that cannot be signed, or SQLite's.
     pub fn commit_soft(&self, soft: SoftReceipt, key: &HostKey) -> Result<u64, LedgerError> {
         let waiting = Arc::new(Waiting::new(soft)?);
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(waiting.clone());
-        {
+        let led = {
+            let mut queue = self.queue();
+            queue.waiting.push_back(waiting.clone());
+            std::mem::replace(&mut queue.led, true)
+        };
+        if !led || waiting.wait() {
+            let mut lead = Lead { ledger: self, all: Vec::new() };
             let mut inner = self.inner();
-            if !waiting.is_done() {
-                let all = std::mem::take(&mut *self.queue.lock().unwrap_or_else(PoisonError::into_inner));
-                self.commit_together(&mut inner, &all, key);
-            }
+            lead.all = self.queue().first();
+            self.commit_together(&mut inner, &lead.all, key);
         }
         waiting.take().unwrap_or(Err(LedgerError::RunState {
             run: waiting.run.clone(),
-            what: "has no receipt: the thread that was to commit it has failed",
+            what: "has no receipt: nobody committed it",
         }))
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn commit_together(&self, inner: &mut Inner, all: &[Arc<Waiting>], key: &HostKey) {

@@ -111,7 +111,7 @@ fn one_that_cannot_be_committed_takes_no_other_with_it() {
 fn what_waits_is_committed_by_whoever_comes_next() {
     let sample = Sample::new();
     let left = queued(&sample, &["R1", "R2"]);
-    sample.ledger.queue.lock().unwrap().extend(left.iter().cloned());
+    sample.ledger.queue().waiting.extend(left.iter().cloned());
     assert_eq!(sample.soft("R3").unwrap(), 3);
     assert!(left.iter().all(|one| matches!(one.take(), Some(Ok(1 | 2)))));
 }
@@ -150,4 +150,16 @@ fn a_changed_body_is_found() {
     let findings = sample.check(None).findings;
     assert!(findings.iter().any(|finding| finding.contains("the row 1 of the table kept")), "{findings:?}");
     assert!(matches!(sample.ledger.body("R1", OUTPUT), Err(LedgerError::RunState { .. })));
+}
+
+/// A thread that fails while it leads hands the lead on, and nobody waits for it for good.
+#[test]
+fn a_lead_that_fails_is_handed_on() {
+    let sample = Sample::new();
+    let all = queued(&sample, &["R1"]);
+    sample.ledger.queue().led = true;
+    drop(Lead { ledger: &sample.ledger, all: all.clone() });
+    assert!(matches!(all[0].take(), Some(Err(LedgerError::RunState { .. }))));
+    assert_eq!(sample.soft("R2").unwrap(), 1);
+    assert!(!sample.ledger.queue().led);
 }
