@@ -14,9 +14,10 @@ use rusqlite::types::ValueRef;
 use rusqlite::{ErrorCode, Transaction};
 
 use super::bodies::Bodies;
-use super::log::{append_at, next_sequence};
+use super::kept::KEPT_BYTES;
+use super::log::{INSERT_ENTRY, INSERT_HASH, NEXT_SEQUENCE, READ_HASH, append_at, next_sequence};
 use super::seals::Seal;
-use super::{Durability, Inner, Ledger, LedgerError, sequence};
+use super::{Durability, Inner, Ledger, LedgerError, seals, sequence};
 use crate::digest::Digest;
 use crate::key::HostKey;
 use crate::log::Kind;
@@ -38,6 +39,10 @@ pub struct SoftReceipt {
 
 /// The most receipts of one transaction.
 const MOST_TOGETHER: usize = 64;
+
+const INSERT_RUN: &str =
+    "INSERT INTO runs(key, capability, receipt, status, seal) VALUES (?1, ?2, ?3, ?4, ?5)";
+const INSERT_KEPT: &str = "INSERT INTO kept(receipt, bytes, seal, bodies) VALUES (?1, ?2, ?3, ?4)";
 
 /// Receipts that wait, in the order in which they came.
 #[derive(Debug, Default)]
@@ -166,6 +171,18 @@ impl Ledger {
         }))
     }
 
+    /// Makes SQLite's statements for a receipt ready, which takes longer than to carry them out: for a process that has to
+    /// wait for a guest anyway. Nothing depends on it.
+    pub fn make_ready(&self) {
+        let inner = self.inner();
+        for query in
+            [NEXT_SEQUENCE, INSERT_ENTRY, INSERT_HASH, READ_HASH, INSERT_RUN, INSERT_KEPT, KEPT_BYTES]
+        {
+            drop(inner.connection.prepare_cached(query));
+        }
+        drop(inner.connection.prepare_cached(&seals::look()));
+    }
+
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -201,9 +218,7 @@ fn commit_one(transaction: &Transaction<'_>, new: &Waiting, key: &HostKey) -> Re
 
 fn insert_run(transaction: &Transaction<'_>, new: &Waiting, entry: i64) -> Result<(), LedgerError> {
     let status = new.status.word();
-    let mut insert = transaction.prepare_cached(
-        "INSERT INTO runs(key, capability, receipt, status, seal) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?;
+    let mut insert = transaction.prepare_cached(INSERT_RUN)?;
     let seal = run_seal(&new.run, &new.capability, entry, status);
     match insert.execute((&new.run, &new.capability, entry, status, seal)) {
         Ok(_) => Ok(()),
@@ -221,8 +236,7 @@ fn insert_kept(transaction: &Transaction<'_>, new: &Waiting, entry: i64) -> Resu
     seal.add("receipt", ValueRef::Integer(entry));
     seal.add("bytes", ValueRef::Integer(kept));
     seal.add("bodies", pack.into());
-    let mut insert = transaction
-        .prepare_cached("INSERT INTO kept(receipt, bytes, seal, bodies) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut insert = transaction.prepare_cached(INSERT_KEPT)?;
     insert.execute((entry, kept, seal.end(), pack))?;
     Ok(())
 }
