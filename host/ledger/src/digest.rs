@@ -6,6 +6,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
+/// In front of the hex digits.
+const PREFIX: &str = "sha256:";
+
 /// A SHA-256 digest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
@@ -32,7 +35,17 @@ impl Digest {
 
     /// The 64 hex digits, without the prefix.
     pub fn hex(&self) -> String {
-        hex::encode(self.0)
+        self.with_text(|text| text.strip_prefix(PREFIX).unwrap_or_default().to_owned())
+    }
+
+    /// Gives the whole text, which was written without an allocation: a receipt has a dozen digests.
+    fn with_text<T>(&self, then: impl FnOnce(&str) -> T) -> T {
+        let mut text = [0; PREFIX.len() + 64];
+        let (prefix, digits) = text.split_at_mut(PREFIX.len());
+        prefix.copy_from_slice(PREFIX.as_bytes());
+        // Two digits a byte, so they fit; and they are ASCII.
+        let written = hex::encode_to_slice(self.0, digits);
+        then(written.ok().and_then(|()| str::from_utf8(&text).ok()).unwrap_or_default())
     }
 
     /// The first eight hex digits, for people to compare.
@@ -61,7 +74,7 @@ impl From<[u8; 32]> for Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{}", self.hex())
+        self.with_text(|text| f.write_str(text))
     }
 }
 
@@ -75,13 +88,13 @@ impl FromStr for Digest {
     type Err = DigestError;
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
-        Self::from_hex(text.strip_prefix("sha256:").ok_or(DigestError)?)
+        Self::from_hex(text.strip_prefix(PREFIX).ok_or(DigestError)?)
     }
 }
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
+        self.with_text(|text| to.serialize_str(text))
     }
 }
 

@@ -68,7 +68,10 @@ impl Envelope {
         Self {
             payload: STANDARD.encode(payload),
             payload_type: PAYLOAD_TYPE.into(),
-            signatures: vec![EnvelopeSignature { keyid: key.key_id(), sig: STANDARD.encode(signature) }],
+            signatures: vec![EnvelopeSignature {
+                keyid: key.key_id().to_owned(),
+                sig: STANDARD.encode(signature),
+            }],
         }
     }
 
@@ -161,7 +164,7 @@ mod tests {
     fn a_key_id_alone_convinces_nobody() {
         let (ours, theirs) = (key(), key());
         let mut forged = Envelope::sign(b"{}", &theirs);
-        forged.signatures[0].keyid = ours.key_id();
+        forged.signatures[0].keyid = ours.key_id().to_owned();
         assert_eq!(forged.verify(&ours.public()), Err(DsseError::Signature));
     }
 }

@@ -51,6 +51,7 @@ impl KeyError {
 /// The host's Ed25519 key. The secret is wiped from memory on drop and shown nowhere.
 pub struct HostKey {
     signing: SigningKey,
+    key_id: String,
 }
 
 impl HostKey {
@@ -61,7 +62,9 @@ impl HostKey {
     /// A folder that is open to others, a file that is not ours, not 0600 or not 32 bytes long, or one that
     /// cannot be read or written.
     pub fn load_or_create(folder: &Path) -> Result<Self, KeyError> {
-        Ok(Self { signing: load_or_create(folder, "host.key")? })
+        let signing = load_or_create(folder, "host.key")?;
+        let key_id = PublicKey::of(&signing).key_id();
+        Ok(Self { signing, key_id })
     }
 
     /// The public half.
@@ -70,8 +73,8 @@ impl HostKey {
     }
 
     /// The key id: 64 hex digits, SHA-256 of the DER SubjectPublicKeyInfo.
-    pub fn key_id(&self) -> String {
-        self.public().key_id()
+    pub fn key_id(&self) -> &str {
+        &self.key_id
     }
 
     /// The public half in PEM, as openssl reads it.
@@ -201,7 +204,7 @@ mod tests {
         let folder = crate::scratch();
         let ids: Vec<String> = std::thread::scope(|scope| {
             let started: Vec<_> = (0..8)
-                .map(|_| scope.spawn(|| HostKey::load_or_create(folder.path()).unwrap().key_id()))
+                .map(|_| scope.spawn(|| HostKey::load_or_create(folder.path()).unwrap().key_id().to_owned()))
                 .collect();
             started.into_iter().map(|thread| thread.join().unwrap()).collect()
         });

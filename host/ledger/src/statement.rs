@@ -156,7 +156,7 @@ impl Unsigned {
         payload.extend(&self.head);
         payload.extend(sequence.to_string().as_bytes());
         payload.extend(UNNUMBERED.iter().skip(1));
-        Ok(Bundle::sign(&payload, key).to_bytes()?)
+        Ok(Bundle::signed(&payload, key)?)
     }
 }
 
@@ -195,7 +195,7 @@ impl<P: Serialize> Statement<P> {
     /// An integer that is not below 2^53, or a bundle of more than [`crate::bundle::LARGEST_BUNDLE`] bytes.
     pub fn sign(&self, key: &HostKey) -> Result<Vec<u8>, StatementError> {
         let payload = serde_json::to_vec(self).map_err(StatementError::Value)?;
-        Ok(Bundle::sign(&payload, key).to_bytes()?)
+        Ok(Bundle::signed(&payload, key)?)
     }
 }
 

@@ -118,7 +118,7 @@ impl Runner {
 
     /// The id of that key.
     pub(crate) fn key_id(&self) -> String {
-        self.key().key_id()
+        self.key().key_id().to_owned()
     }
 
     /// Checks receipts: run keys, folders, or files that `ops receipts prove` wrote. Keys that are not given are

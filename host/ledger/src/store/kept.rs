@@ -10,6 +10,8 @@ use rusqlite::OptionalExtension;
 use super::runs::OPEN;
 use super::{Durability, Ledger, LedgerError, now, parsed};
 
+pub(super) const KEPT_BYTES: &str = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'kept'";
+
 /// What the content store holds of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
@@ -29,8 +31,7 @@ impl Ledger {
     /// SQLite's.
     pub fn kept_bytes(&self) -> Result<u64, LedgerError> {
         self.read(|connection| {
-            let query = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'kept'";
-            let sum: i64 = connection.prepare_cached(query)?.query_row([], |row| row.get(0))?;
+            let sum: i64 = connection.prepare_cached(KEPT_BYTES)?.query_row([], |row| row.get(0))?;
             Ok(u64::try_from(sum).unwrap_or(0))
         })
     }

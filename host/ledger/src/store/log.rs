@@ -17,9 +17,15 @@ use crate::log::leaf::{Kind, Leaf};
 use crate::log::proof::{MEDIA_TYPE, ReceiptProof, TlogProof};
 use crate::log::{Checkpoint, LogKey, LogVerifier};
 
+pub(super) const NEXT_SEQUENCE: &str = "SELECT coalesce(max(sequence), 0) + 1 FROM entries";
+pub(super) const INSERT_ENTRY: &str = "INSERT INTO entries(sequence, kind, run, at, envelope, digest, seal)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+pub(super) const INSERT_HASH: &str = "INSERT INTO hashes(place, hash) VALUES (?1, ?2)";
+pub(super) const READ_HASH: &str = "SELECT hash FROM hashes WHERE place = ?1";
+
 /// The sequence that the next entry will have. It is reserved as long as the transaction lasts.
 pub(super) fn next_sequence(transaction: &Transaction<'_>) -> Result<i64, LedgerError> {
-    let mut next = transaction.prepare_cached("SELECT coalesce(max(sequence), 0) + 1 FROM entries")?;
+    let mut next = transaction.prepare_cached(NEXT_SEQUENCE)?;
     Ok(next.query_row([], |row| row.get(0))?)
 }
 
@@ -46,10 +52,7 @@ pub(super) fn append_at(
     let (at, digest) = (now(), Digest::of(bundle));
     let digest_text = digest.to_string();
     let seal = entry_seal(sequence, kind.word(), run, &at, &digest_text);
-    let mut insert = transaction.prepare_cached(
-        "INSERT INTO entries(sequence, kind, run, at, envelope, digest, seal)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?;
+    let mut insert = transaction.prepare_cached(INSERT_ENTRY)?;
     insert.execute((sequence, kind.word(), run, at, bundle, digest_text, seal))?;
     let leaf = Leaf::new(kind, run, &digest).to_bytes()?;
     add_hashes(transaction, sequence.unsigned_abs() - 1, record_hash(&leaf))
@@ -69,7 +72,7 @@ pub(super) fn entry_seal(sequence: i64, kind: &str, run: &str, at: &str, digest:
 fn add_hashes(connection: &Connection, index: u64, leaf: Hash) -> Result<(), LedgerError> {
     let first = stored_hash_index(0, index);
     let hashes = stored_hashes_for_record_hash(index, leaf, &Hashes(connection))?;
-    let mut insert = connection.prepare_cached("INSERT INTO hashes(place, hash) VALUES (?1, ?2)")?;
+    let mut insert = connection.prepare_cached(INSERT_HASH)?;
     for (place, hash) in (first..).zip(hashes) {
         insert.execute((place.cast_signed(), hash.0))?;
     }
@@ -84,7 +87,7 @@ impl Hashes<'_> {
         if places.is_empty() {
             return Ok(Vec::new());
         }
-        let mut statement = self.0.prepare_cached("SELECT hash FROM hashes WHERE place = ?1")?;
+        let mut statement = self.0.prepare_cached(READ_HASH)?;
         let hash = |place: &u64| statement.query_row([place.cast_signed()], |row| row.get(0)).map(Hash);
         places.iter().map(hash).collect()
     }

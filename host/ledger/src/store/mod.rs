@@ -47,7 +47,7 @@ pub use soft::SoftReceipt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use rusqlite::types::Type;
@@ -68,8 +68,8 @@ pub struct Ledger {
     state: PathBuf,
     id: String,
     inner: Mutex<Inner>,
-    /// Receipts of read-only runs that the next thread to hold `inner` commits.
-    queue: Mutex<Vec<Arc<soft::Waiting>>>,
+    /// Receipts of read-only runs that wait for whoever leads.
+    queue: Mutex<soft::Queue>,
     /// Whether something was committed that may not be on disk yet, for whoever syncs it.
     unsynced: (Mutex<bool>, Condvar),
     /// SQLite's log.

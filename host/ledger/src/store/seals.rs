@@ -26,11 +26,15 @@ pub(super) const SEALED: [(&str, &[&str]); 7] = [
 
 const COLUMN: &str = "seal";
 
+/// One look at the partial indexes, which are empty but for this transaction's rows.
+pub(super) fn look() -> String {
+    let looks = SEALED.map(|(table, _)| format!("EXISTS (SELECT 1 FROM {table} WHERE seal IS NULL)"));
+    format!("SELECT {}", looks.join(", "))
+}
+
 /// Seals the rows that were written in this transaction.
 pub(super) fn seal(transaction: &Transaction<'_>) -> Result<(), LedgerError> {
-    // One look at the partial indexes, which are empty but for this transaction's rows.
-    let looks = SEALED.map(|(table, _)| format!("EXISTS (SELECT 1 FROM {table} WHERE seal IS NULL)"));
-    let mut statement = transaction.prepare_cached(&format!("SELECT {}", looks.join(", ")))?;
+    let mut statement = transaction.prepare_cached(&look())?;
     let written: Vec<bool> =
         statement.query_row([], |row| (0..SEALED.len()).map(|table| row.get(table)).collect())?;
     for ((table, key), written) in SEALED.into_iter().zip(written) {

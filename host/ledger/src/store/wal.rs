@@ -16,8 +16,8 @@ use rusqlite::Connection;
 use super::{Inner, Ledger, LedgerError, connect};
 use crate::private::FileError;
 
-/// A process that serves one command moves a log of so many bytes: what about six read-only runs write.
-const SHORT: u64 = 256 << 10;
+/// A process that serves one command moves a log of so many bytes: what about twelve read-only runs write.
+const SHORT: u64 = 512 << 10;
 /// The thread that syncs moves a log of so many bytes.
 const DUE: u64 = 1 << 20;
 /// Nobody lets the log grow beyond so many bytes without trying to move it.
