@@ -2,7 +2,8 @@
 //!
 //! Each part measures the programs that were built (`OPS`, `GUESTS`; see `make bench`) in a scratch workspace on the RAM
 //! disk and makes figures of that ([`figure`]): processes from start to end ([`cold`]), agents ([`agents`]), commits that are
-//! waited for ([`commits`]). All of them make a report ([`report`]), which can be checked and recorded.
+//! waited for ([`commits`]). All of them make a report ([`report`]), which can be checked and recorded. How costs
+//! grow ([`growth`]), and whether a server stays as it is ([`soak`]), are programs of their own.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,16 +23,20 @@ mod cold;
 mod commits;
 mod constant;
 mod figure;
+mod growth;
 mod machine;
+mod plot;
 mod process;
 mod report;
 mod site;
+mod soak;
 mod system;
 mod table;
 mod within;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use figure::Figure;
 use machine::Machine;
@@ -50,10 +55,17 @@ fn main() -> ExitCode {
         ["agents"] => show(&agents()),
         ["cold"] => show(&cold()),
         ["commits"] => show(&commits::figures()),
+        ["growth", folder] => growth::measure(Path::new(folder)),
+        ["soak"] => {
+            let time = Duration::from_secs(number("SOAK_SECONDS", 3600) as u64);
+            return if soak::soak(time) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
         ["check", file] => return check(&Report::read(Path::new(file))),
         ["record", file, history] => Report::read(Path::new(file)).record(Path::new(history)),
         _ => {
-            println!("one of: all REPORT, agents, cold, commits, check REPORT, record REPORT HISTORY");
+            println!(
+                "one of: all REPORT, agents, cold, commits, growth FOLDER, soak, check REPORT, record REPORT HISTORY"
+            );
             return ExitCode::from(2);
         }
     }
