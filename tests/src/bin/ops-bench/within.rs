@@ -7,7 +7,9 @@ use std::sync::Arc;
 use ops_runner::agents::Answer;
 use ops_runner::run::{Actor, Arguments, Cause, Order, Standing, What};
 use ops_runner::runner::Runner;
+use ops_runner::syncing::Syncing;
 use ops_runner::workspace::Workspace;
+use ops_runner::writing_out::WritingOut;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -34,6 +36,8 @@ pub(crate) fn print(figures: &[Figure]) {
 pub(crate) struct Host {
     pub(crate) runner: Runner,
     pub(crate) runtime: Runtime,
+    /// What a host that stays does beside its runs.
+    _beside: (Syncing, WritingOut),
     /// Nobody cancels anything.
     cancel: (watch::Sender<bool>, watch::Receiver<bool>),
 }
@@ -44,8 +48,10 @@ impl Host {
         let root = Workspace::locate(None, &std::env::current_dir().unwrap()).unwrap();
         let runner = Runner::open(Workspace::open(&root).unwrap()).unwrap();
         runner.keep_workers();
+        let fault = |why: String| panic!("{why}");
+        let beside = (runner.sync_soon(fault).unwrap(), runner.write_out_soon(fault).unwrap());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Self { runner, runtime, cancel: watch::channel(false) }
+        Self { runner, runtime, _beside: beside, cancel: watch::channel(false) }
     }
 
     /// One run for an agent, from the name to the receipt.
