@@ -84,11 +84,13 @@ type Cost = (&'static str, &'static str, f64);
 /// Measures all of it, and writes charts and figures into a folder.
 pub(crate) fn measure(folder: &Path) {
     let machine = Machine::this(site::file_system());
-    let charts = [receipts(), capabilities(), clients(), in_flight()];
     fs::create_dir_all(folder).unwrap();
-    for chart in &charts {
-        plot::draw(chart, &folder.join(format!("{}.svg", chart.id)));
+    let mut charts = Vec::new();
+    for part in [in_flight, clients, receipts, capabilities] {
+        let chart = part();
+        plot::draw(&chart, &folder.join(format!("{}.svg", chart.id)));
         println!("{}", chart.table());
+        charts.push(chart);
     }
     let report = json!({"schema": "ops-bench-growth/1", "machine": machine, "charts": charts});
     fs::write(folder.join("growth.json"), serde_json::to_string_pretty(&report).unwrap() + "\n").unwrap();
@@ -149,7 +151,7 @@ fn capabilities() -> Chart {
         let site = Site::new(&[site::ECHO]);
         let model = fs::read(guest(MODEL)).unwrap();
         for at in 1..number {
-            bind_another(&site, &model, at);
+            bind_as(&site, &model, MODEL_NAME, &format!("infra.many.n{at:04}-pad"));
         }
         site.pin();
         // The first list reads every component, and keeps what it read.
@@ -171,20 +173,26 @@ fn capabilities() -> Chart {
     Chart::new("capabilities", "capabilities", rows.to_vec())
 }
 
-/// A small component, which gets another name, as long as its own, for each capability.
+/// A small component, which gets another name for each capability.
 const MODEL: &str = "guest-deep-json";
 const MODEL_NAME: &str = "test.guest.deep-json";
 
-fn bind_another(site: &Site, model: &[u8], number: usize) {
-    let name = format!("infra.many.n{number:04}-pad");
-    assert_eq!(name.len(), MODEL_NAME.len());
-    let at = model.windows(name.len()).position(|part| part == MODEL_NAME.as_bytes()).unwrap();
+/// Binds a component under another name, which is as long as its own.
+fn bind_as(site: &Site, model: &[u8], own: &str, name: &str) {
+    assert_eq!(own.len(), name.len());
     let mut component = model.to_vec();
-    component[at..at + name.len()].copy_from_slice(name.as_bytes());
+    let is_name = |at: &usize| component[*at..].starts_with(own.as_bytes());
+    let places: Vec<_> = (0..component.len()).filter(is_name).collect();
+    for at in places {
+        component[at..at + name.len()].copy_from_slice(name.as_bytes());
+    }
     fs::write(site.path(&format!("ops/components/{name}.wasm")), component).unwrap();
     let binding = format!("capability: {name}\ncomponent: components/{name}.wasm\nsafety: read-only\n");
     site.write(&format!("ops/bindings/{name}.yaml"), &binding);
 }
+
+/// The same as the capability that is measured, under another name: a host takes so many calls of one at a time.
+const TWIN: &str = "test.guest.ech2";
 
 /// More and more clients of one server over HTTP, each with one call after the other, on a connection each.
 fn clients() -> Chart {
@@ -192,19 +200,21 @@ fn clients() -> Chart {
     let settings = site.path("ops/ops.yaml");
     let text = fs::read_to_string(&settings).unwrap();
     fs::write(&settings, text + "agents: {proposer: [bench]}\n").unwrap();
+    bind_as(&site, &fs::read(guest("guest-echo")).unwrap(), site::ECHO.0, TWIN);
     site.pin();
     let token = ran(&mut site.ops(&["mcp", "token", "bench", "--tokens", "tokens"])).exits(0).stdout;
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut served = Served::start(site.command(ops()), port);
     let agent = served.agent(token.trim());
+    let tools = [ECHO.name.to_owned(), TWIN.replace('.', "_")];
     let many = |clients: usize, calls: usize| {
         std::thread::scope(|scope| {
-            for _ in 0..clients {
-                scope.spawn(|| one_client(&agent, calls / clients));
+            for tool in tools.iter().cycle().take(clients) {
+                scope.spawn(|| one_client(&agent, tool, calls / clients));
             }
         });
     };
-    many(1, CALLS / 10);
+    many(tools.len(), CALLS / 10);
     let rows = STEPS.map(|clients| {
         let began = Instant::now();
         many(clients, CALLS);
@@ -220,18 +230,18 @@ fn clients() -> Chart {
     Chart::new("clients", "clients at once", rows.to_vec())
 }
 
-fn one_client(agent: &Agent, calls: usize) {
+fn one_client(agent: &Agent, tool: &str, calls: usize) {
     for _ in 0..calls {
-        agent.call(ECHO.name, &json!({"text": "a"})).is("done");
+        agent.call(tool, &json!({"text": "a"})).is("done");
     }
 }
 
-/// One client with more and more calls in flight.
+/// One client with more and more calls of one capability in flight, as many as a host takes.
 fn in_flight() -> Chart {
     let site = Site::new(&[site::ECHO]);
     let mut client = serve(&site);
     client.in_flight(ECHO, CALLS, 8);
-    let rows = STEPS.map(|at_once| {
+    let rows = [1, 8, 64].map(|at_once| {
         let took = client.in_flight(ECHO, 2 * CALLS, at_once);
         let cost = ("MCP call", "ms", millisecond(took) / (2 * CALLS) as f64);
         (at_once, vec![cost, ("memory of the server", "MiB", taken(client.pid()).memory)])

@@ -26,10 +26,10 @@ use crate::within::{self, Host};
 pub(crate) const WORD: &str = "warm-here";
 
 /// How often they take turns, and what criterion does in each.
-const ROUNDS: usize = 5;
-const SAMPLES: usize = 20;
-const WARM_UP: Duration = Duration::from_millis(300);
-const MEASURED: Duration = Duration::from_secs(1);
+const ROUNDS: usize = 25;
+const SAMPLES: usize = 10;
+const WARM_UP: Duration = Duration::from_millis(50);
+const MEASURED: Duration = Duration::from_millis(200);
 
 const WAYS: [&str; 3] = ["bare", "guest", "receipt"];
 const TEXT: &str = r#"{"text":"a"}"#;

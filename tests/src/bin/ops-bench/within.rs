@@ -1,7 +1,6 @@
 //! What is measured within a process that is a host itself. It is this program again, started by itself in a scratch
 //! workspace, because where a host keeps its state is said by its environment.
 
-use std::process::Stdio;
 use std::sync::Arc;
 
 use ops_runner::agents::Answer;
@@ -20,9 +19,10 @@ use crate::site::Site;
 /// Has this program begin a part in the workspace, and returns the figures that it printed last.
 pub(crate) fn figures(site: &Site, words: &[&str]) -> Vec<Figure> {
     let mut command = site.command(std::env::current_exe().unwrap());
-    let ran = command.args(words).stderr(Stdio::inherit()).output().unwrap();
+    let ran = command.args(words).output().unwrap();
     let said = String::from_utf8(ran.stdout).unwrap();
-    assert!(ran.status.success(), "{words:?} ended with {}:\n{said}", ran.status);
+    let why = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{words:?} ended with {}:\n{said}\n{why}", ran.status);
     let last = said.lines().last().unwrap_or_default();
     serde_json::from_str(last).unwrap_or_else(|error| panic!("{words:?}: {error}: {last}"))
 }
