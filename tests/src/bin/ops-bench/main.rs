@@ -1,8 +1,9 @@
 //! What things cost, against their budgets and beside what could be done instead, measured in turns on one machine.
 //!
 //! Each part measures the programs that were built (`OPS`, `GUESTS`; see `make bench`) in a scratch workspace on the RAM
-//! disk and makes figures of that ([`figure`]): processes from start to end ([`cold`]), agents ([`agents`]), commits that are
-//! waited for ([`commits`]). All of them make a report ([`report`]), which can be checked and recorded.
+//! disk and makes figures of that ([`figure`]): processes from start to end ([`cold`]), warm runs within a
+//! process ([`warm`]), agents ([`agents`]), commits that are waited for ([`commits`]). All of them make a report ([`report`]), which can be checked and recorded. How costs
+//! grow ([`growth`]), and whether a server stays as it is ([`soak`]), are programs of their own.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,21 +18,27 @@
 
 mod agents;
 mod amount;
+mod bare;
 mod client;
 mod cold;
 mod commits;
 mod constant;
 mod figure;
+mod growth;
 mod machine;
+mod plot;
 mod process;
 mod report;
 mod site;
+mod soak;
 mod system;
 mod table;
+mod warm;
 mod within;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use figure::Figure;
 use machine::Machine;
@@ -46,14 +53,23 @@ fn main() -> ExitCode {
     match words[..] {
         [constant::WORD] => constant::serve(),
         [commits::WORD, status] => within::print(&commits::here(status)),
+        [warm::WORD] => within::print(&warm::here()),
         ["all", file] => all(Path::new(file)),
         ["agents"] => show(&agents()),
         ["cold"] => show(&cold()),
+        ["warm"] => show(&warm::figures()),
         ["commits"] => show(&commits::figures()),
+        ["growth", folder] => growth::measure(Path::new(folder)),
+        ["soak"] => {
+            let time = Duration::from_secs(number("SOAK_SECONDS", 3600) as u64);
+            return if soak::soak(time) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
         ["check", file] => return check(&Report::read(Path::new(file))),
         ["record", file, history] => Report::read(Path::new(file)).record(Path::new(history)),
         _ => {
-            println!("one of: all REPORT, agents, cold, commits, check REPORT, record REPORT HISTORY");
+            println!(
+                "one of: all REPORT, agents, cold, warm, commits, growth FOLDER, soak, check REPORT, record REPORT HISTORY"
+            );
             return ExitCode::from(2);
         }
     }
@@ -63,7 +79,7 @@ fn main() -> ExitCode {
 /// Measures everything, and writes the report.
 fn all(file: &Path) {
     let mut report = Report::begin(Machine::this(site::file_system()));
-    for part in [cold, agents, commits::figures] {
+    for part in [cold, warm::figures, agents, commits::figures] {
         report.extend(part());
     }
     report.write(file);

@@ -59,14 +59,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_that_does_more_takes_longer() {
+    fn a_program_that_does_more_uses_more() {
         let mut idle = Command::new("true");
         idle.env_clear();
         let mut busy = Command::new("bash");
         busy.args(["-c", "for ((i = 0; i < 20000; i++)); do :; done"]);
         let costs = in_turns(&mut [idle, busy], 3);
         assert!(costs[0].processor.value < costs[1].processor.value, "{costs:?}");
-        assert!(costs[0].elapsed.value < costs[1].elapsed.value, "{costs:?}");
         assert!(costs[1].memory.value > 0.5 && costs[1].memory.value < 100.0, "{costs:?}");
         assert_eq!(costs[0].elapsed.samples, 3);
     }

@@ -1,0 +1,157 @@
+//! Warm runs, within a process: the guest's own, as a process for guests has it, and one with its receipt, from the name to
+//! the answer. Criterion measures; both stand beside the engine's bare loop, in turns with it.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use criterion::{Criterion, SamplingMode};
+use ops_policy::digest::Digest;
+use ops_policy::message::{Call, Effect, Input, Invoked, NetError, Outcome, Report, Request, Response};
+use ops_sandbox::broker::{Answer, Broker, HttpRequest, Moment, Stop};
+use ops_sandbox::engine::{Guests, Sandbox};
+use ops_sandbox::job::{End, Job, Limits};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::{Mutex, watch};
+
+use crate::amount::Amount;
+use crate::bare::Bare;
+use crate::figure::{Budget, Figure};
+use crate::site::{self, Site};
+use crate::within::{self, Host};
+
+/// The hidden word that makes this program measure.
+pub(crate) const WORD: &str = "warm-here";
+
+/// How often they take turns, and what criterion does in each.
+const ROUNDS: usize = 25;
+const SAMPLES: usize = 10;
+const WARM_UP: Duration = Duration::from_millis(50);
+const MEASURED: Duration = Duration::from_millis(200);
+
+const WAYS: [&str; 3] = ["bare", "guest", "receipt"];
+const TEXT: &str = r#"{"text":"a"}"#;
+
+/// The figures, of a workspace of their own.
+pub(crate) fn figures() -> Vec<Figure> {
+    let site = Site::new(&[site::ECHO]);
+    within::figures(&site, &[WORD])
+}
+
+/// Measures, in this process.
+pub(crate) fn here() -> Vec<Figure> {
+    let results = tempfile::tempdir().unwrap();
+    let component = Path::new("ops/components/guest_echo.wasm");
+    let mut criterion = Criterion::default().output_directory(results.path()).without_plots();
+    let (bare, host) = (Bare::new(component), Host::here());
+    let (guests, job) = (guests(component, results.path()), job());
+    for round in 0..ROUNDS {
+        let mut group = criterion.benchmark_group("warm");
+        group
+            .sampling_mode(SamplingMode::Flat)
+            .sample_size(SAMPLES)
+            .warm_up_time(WARM_UP)
+            .measurement_time(MEASURED);
+        let input = Bare::input(TEXT);
+        group.bench_function(format!("bare-{round}"), |bench| {
+            bench.iter(|| host.runtime.block_on(bare.call(&input)));
+        });
+        group.bench_function(format!("guest-{round}"), |bench| {
+            bench.iter(|| {
+                let ran = host.runtime.block_on(guests.run(job.clone(), Arc::new(Mutex::new(Nobody))));
+                assert!(matches!(ran.end, End::Output(_)), "{:?}", ran.end);
+            });
+        });
+        let arguments = json!({"text": "a"});
+        group.bench_function(format!("receipt-{round}"), |bench| {
+            bench.iter(|| {
+                let answer = host.call(site::ECHO.0, &arguments);
+                assert_eq!(answer.status, "done", "{}", answer.message);
+            });
+        });
+        group.finish();
+    }
+    let [bare, guest, receipt] = WAYS.map(|way| Amount::median(&samples(results.path(), way)));
+    let figure = |id: &str, what: &str, amount: Amount, times: f64| {
+        Figure::new(id, what, "us", amount)
+            .beside("bare wasmtime loop", bare)
+            .budget(Budget::TimesAtMost(times))
+    };
+    vec![
+        figure("warm-guest", "warm run, new store to dropped store", guest, 1.3),
+        figure("warm-receipt", "warm run with its receipt, another process", receipt, 4.0),
+    ]
+}
+
+/// A sample as criterion writes it down: nanoseconds of several iterations each.
+#[derive(Deserialize)]
+struct Sample {
+    iters: Vec<f64>,
+    times: Vec<f64>,
+}
+
+/// All samples of one way, in microseconds.
+fn samples(results: &Path, way: &str) -> Vec<f64> {
+    let of = |round: usize| {
+        let file = results.join(format!("warm/{way}-{round}/new/sample.json"));
+        let Sample { iters, times } = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+        times.into_iter().zip(iters).map(|(time, iterations)| time / iterations / 1e3).collect::<Vec<_>>()
+    };
+    (0..ROUNDS).flat_map(of).collect()
+}
+
+/// What runs guests, as a process for guests has it.
+fn guests(component: &Path, cache: &Path) -> Guests {
+    let sandbox = Sandbox::new(&cache.join("cache")).unwrap();
+    Guests::new(&sandbox.load(&fs::read(component).unwrap()).unwrap()).unwrap()
+}
+
+fn job() -> Job {
+    Job {
+        input: Input { arguments: TEXT.to_owned(), config: "{}".to_owned(), services: vec![] },
+        links: Default::default(),
+        clock_seconds: 1_790_000_000,
+        clock_nanoseconds: 0,
+        seed: [7; 32],
+        mounts: vec![],
+        limits: Limits { memory: 64 << 20, time: Duration::from_secs(20), output: 256 << 10 },
+        binding: Digest::of(b"bench"),
+        needs_landlock: false,
+        cancel: watch::channel(false).1,
+    }
+}
+
+/// The broker of a guest that asks for nothing.
+struct Nobody;
+
+impl Broker for Nobody {
+    fn fetch(&mut self, _: Request) -> Answer<'_, Result<Response, NetError>> {
+        Box::pin(async { Err(Stop) })
+    }
+
+    fn fetch_url(&mut self, _: HttpRequest) -> Answer<'_, Result<Response, NetError>> {
+        Box::pin(async { Err(Stop) })
+    }
+
+    fn refused(&mut self, _: &str, _: &str) -> Result<(), Stop> {
+        Err(Stop)
+    }
+
+    fn perform(&mut self, _: Effect) -> Answer<'_, Result<Outcome, NetError>> {
+        Box::pin(async { Err(Stop) })
+    }
+
+    fn invoke(&mut self, _: Vec<Call>) -> Answer<'_, Vec<Invoked>> {
+        Box::pin(async { Err(Stop) })
+    }
+
+    fn report(&mut self, _: Report) -> Answer<'_, ()> {
+        Box::pin(async { Err(Stop) })
+    }
+
+    fn now(&mut self) -> Moment {
+        Moment { clock: 0, replaying: false }
+    }
+}
