@@ -32,6 +32,7 @@ pub(crate) struct Staged {
 impl Run<'_> {
     /// A read-only run: one phase, nothing to approve.
     pub(crate) async fn execute(&mut self, decided: &Decided) -> Result<Ending, Ending> {
+        self.runner.await_receipt();
         let seed = random::<32>().map_err(|error| Ending::stopped("host", error.to_string()))?;
         let stage = self.stage(decided)?;
         let phased = self.guest(decided, Phase::Read, clock(self.now), seed, stage).await?;

@@ -1,6 +1,6 @@
 //! What all runs of a process share: the workspace, the ledger, the host's key, the engine and the egress.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Once, OnceLock};
 
 use jiff::Timestamp;
 use ops_egress::resolve::Hickory;
@@ -38,6 +38,8 @@ struct Shared {
     ready: Shelf,
     /// Receipts whose folders are not written yet.
     waiting: Arc<Waiting>,
+    /// Whether the ledger is ready for a receipt.
+    awaited: Once,
     /// Made when the first guest is to run, or when it was said that this host stays.
     workers: OnceLock<Workers>,
     /// What was found and mended at the start, for people.
@@ -87,6 +89,7 @@ impl Runner {
             seen: Seen::default(),
             ready: Shelf::default(),
             waiting: Arc::default(),
+            awaited: Once::new(),
             workers: OnceLock::new(),
             recovered: OnceLock::new(),
         }));
@@ -181,6 +184,11 @@ impl Runner {
 
     pub(crate) fn ready(&self) -> &Shelf {
         &self.0.ready
+    }
+
+    /// Makes the ledger ready for the first receipt, while the guest's process comes up.
+    pub(crate) fn await_receipt(&self) {
+        self.0.awaited.call_once(|| self.ledger().make_ready());
     }
 
     pub(crate) fn waiting(&self) -> &Arc<Waiting> {
