@@ -220,6 +220,7 @@ fn without_compiler() -> wasmtime::Result<Engine> {
 fn pooling() -> wasmtime::Result<Engine> {
     let (instances, memories, tables, elements) = POOL;
     // Which pages were written the kernel says of those that are in memory: what was swapped out would be left as it was.
+    // Looked at once: SECURITY.md says what that means for swap that is turned on later.
     let (memory, scan) = if swaps() { (KEPT_MEMORY.1, Enabled::No) } else { (KEPT_MEMORY.0, Enabled::Auto) };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(1)

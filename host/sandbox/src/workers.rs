@@ -147,7 +147,8 @@ impl Workers {
     ) -> Result<Told, Fault> {
         let mut talk = Talk::new(process, job);
         let told = talk.run(broker, begins).await;
-        ran.confined = talk.confined();
+        // Of one that was refused nothing is said: no guest was confined by it.
+        ran.confined = talk.began().and(talk.confined());
         ran.elapsed = talk.began().unwrap_or(called).elapsed();
         told
     }

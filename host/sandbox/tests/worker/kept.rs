@@ -29,6 +29,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("kept::a spare process is ready for the next run", spare),
         trial("kept::many runs at once have a process each", at_once),
         trial("kept::without a host that stays none is kept", not_kept),
+        trial("kept::a process that was expected is taken", expected),
+        trial("kept::one that was expected without folders gets none", expected_without_folders),
     ]
 }
 
@@ -182,6 +184,71 @@ fn at_once() {
     };
     let (one, two, three) = runtime().block_on(async { tokio::join!(run(), run(), run()) });
     assert!(one != two && two != three && one != three, "{one} {two} {three}");
+}
+
+/// The processes of a house.
+fn processes(house: &House) -> Vec<i32> {
+    processes_of(&house.component.digest().to_string(), std::process::id())
+}
+
+/// The one process of a house, when it is there.
+fn only_process(house: &House) -> i32 {
+    loop {
+        if let [process] = processes(house)[..] {
+            return process;
+        }
+        std::thread::yield_now();
+    }
+}
+
+fn expected() {
+    let folder = tempfile::tempdir().unwrap();
+    let mounts = |job: &mut Job| {
+        let host = PathBuf::from(folder.path());
+        job.mounts = vec![Mount { guest: "/in".to_owned(), host, writable: true }];
+    };
+    let house = House::with(Workers::new(part(&["attacker"])));
+    house.workers.expect(&house.component, true);
+    let first = only_process(&house);
+    // There is one already.
+    house.workers.expect(&house.component, false);
+    assert_eq!(house.process(mounts), first);
+    house.workers.expect(&house.component, false);
+    let second = only_process(&house);
+    assert_eq!(house.process(|_| ()), second);
+    // One that has died meanwhile is not asked.
+    house.workers.expect(&house.component, false);
+    let third = loop {
+        if let Some(process) = processes(&house).into_iter().find(|process| *process != second) {
+            break process;
+        }
+        std::thread::yield_now();
+    };
+    signal(third, libc::SIGKILL, libc::WEXITED);
+    assert_ne!(house.process(|_| ()), third);
+    // One that nobody takes goes with its host.
+    house.workers.expect(&house.component, false);
+    drop(house.workers);
+    let component = house.component.digest().to_string();
+    assert!(processes_of(&component, std::process::id()).is_empty());
+    // Where processes are kept, the one that was expected is kept, too.
+    let house = House::new();
+    house.workers.expect(&house.component, false);
+    let first = only_process(&house);
+    assert_eq!([house.process(|_| ()), house.process(|_| ())], [first, first]);
+}
+
+fn expected_without_folders() {
+    let house = House::with(Workers::new(part(&["attacker"])));
+    house.workers.expect(&house.component, false);
+    let first = only_process(&house);
+    let folder = tempfile::tempdir().unwrap();
+    let with = house.process(|job| {
+        let host = PathBuf::from(folder.path());
+        job.mounts = vec![Mount { guest: "/in".to_owned(), host, writable: true }];
+    });
+    assert_ne!(with, first);
+    assert_eq!(house.process(|_| ()), first, "it waits for another run");
 }
 
 fn not_kept() {
