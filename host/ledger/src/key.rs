@@ -233,7 +233,7 @@ mod tests {
         let key = HostKey::load_or_create(folder.path()).unwrap();
         let seed = hex::encode(std::fs::read(folder.path().join("host.key")).unwrap());
         let shown = format!("{key:?}");
-        assert!(!shown.contains(&seed) && shown.contains(&key.key_id()), "{shown}");
+        assert!(!shown.contains(&seed) && shown.contains(key.key_id()), "{shown}");
     }
 
     #[test]

@@ -318,7 +318,7 @@ fn resolve(
     query: &str,
     name: &str,
 ) -> Result<String, LedgerError> {
-    let mut statement = connection.prepare(query)?;
+    let mut statement = connection.prepare_cached(query)?;
     // No name has a character behind this one.
     let found = statement.query_map((name, format!("{name}\u{10ffff}")), |row| row.get(0))?;
     let found: Vec<String> = found.take(2).collect::<Result<_, _>>()?;

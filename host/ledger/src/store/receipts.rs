@@ -177,7 +177,7 @@ impl Ledger {
             let query = "SELECT key, capability, status, receipt, at, envelope, digest FROM runs
                          JOIN entries ON sequence = receipt WHERE key = ?1";
             let (receipt, digest): (_, Digest) = found(
-                connection.query_row(query, [&key], |row| {
+                connection.prepare_cached(query)?.query_row([&key], |row| {
                     Ok((StoredReceipt { summary: read_summary(row)?, bundle: row.get(5)? }, parsed(row, 6)?))
                 }),
                 "run",
