@@ -5,7 +5,8 @@
 //! bodies in it; a crash between two of these leaves the row, by which the next one goes on. A run whose outcome nobody knows, and one
 //! whose plan waits, keep what they have.
 
-use std::time::Duration;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use ops_ledger::store::Kept;
@@ -20,6 +21,15 @@ use crate::runner::Runner;
 const MAX_RUNS: u32 = 1_000_000;
 /// Runs that make room for another one at most, so that no run waits long.
 const MAX_ROOM: u32 = 100;
+
+/// How long what the store held is known, with what this process has added. Others may add to it meanwhile.
+const KNOWN: Duration = Duration::from_secs(1);
+
+/// What the store held at some time, and what was added here since, in bytes.
+pub(crate) struct Held {
+    at: Instant,
+    bytes: u64,
+}
 
 /// What was erased, or would be.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -73,10 +83,18 @@ impl Runner {
     pub(crate) fn make_room(&self, records: Records, needed: u64) -> Result<bool, String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
         let fits = |held: u64| held.saturating_add(needed) <= records.store;
+        let mut known = self.held().lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.as_mut().filter(|known| known.at.elapsed() < KNOWN && fits(known.bytes)) {
+            known.bytes += needed;
+            return Ok(true);
+        }
         let mut held = self.ledger().kept_bytes().map_err(|error| text(&error))?;
         if needed > records.store || fits(held) {
+            *known = Some(Held { at: Instant::now(), bytes: held.saturating_add(needed) });
             return Ok(needed <= records.store);
         }
+        *known = None;
+        drop(known);
         for kept in self.ledger().erasable(MAX_ROOM).map_err(|error| text(&error))? {
             if fits(held) {
                 break;

@@ -140,7 +140,8 @@ impl Run<'_> {
                 Err(fault) => (ending, None, Some(fault)),
             },
         };
-        if ending.status != Some(Status::Unknown) {
+        // Without the lock nothing was staged.
+        if self.alive.is_some() && ending.status != Some(Status::Unknown) {
             staging::remove(self.runner.workspace().state(), &self.key);
         }
         let checked = ending.code == Some(CHECK);

@@ -1,6 +1,6 @@
 //! What all runs of a process share: the workspace, the ledger, the host's key, the engine and the egress.
 
-use std::sync::{Arc, Once, OnceLock};
+use std::sync::{Arc, Mutex, Once, OnceLock};
 
 use jiff::Timestamp;
 use ops_egress::resolve::Hickory;
@@ -14,6 +14,7 @@ use ops_sandbox::workers::{Program, Workers};
 
 use crate::ending::Ending;
 use crate::pin::Described;
+use crate::prune::Held;
 use crate::ready::Shelf;
 use crate::seen::Seen;
 use crate::trust::Trust;
@@ -36,6 +37,8 @@ struct Shared {
     seen: Seen,
     /// Capabilities that have run.
     ready: Shelf,
+    /// How full the content store is.
+    held: Mutex<Option<Held>>,
     /// Receipts whose folders are not written yet.
     waiting: Arc<Waiting>,
     /// Whether the ledger is ready for a receipt.
@@ -88,6 +91,7 @@ impl Runner {
             sandbox: OnceLock::new(),
             seen: Seen::default(),
             ready: Shelf::default(),
+            held: Mutex::default(),
             waiting: Arc::default(),
             awaited: Once::new(),
             workers: OnceLock::new(),
@@ -180,6 +184,10 @@ impl Runner {
 
     pub(crate) fn seen(&self) -> &Seen {
         &self.0.seen
+    }
+
+    pub(crate) fn held(&self) -> &Mutex<Option<Held>> {
+        &self.0.held
     }
 
     pub(crate) fn ready(&self) -> &Shelf {

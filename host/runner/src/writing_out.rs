@@ -1,12 +1,12 @@
 //! The folders for people of read-only runs, written beside the runs by a host that stays: `receipts/sessions/R<run key>/`.
 //!
-//! They are derived from the ledger and can be made again, so no caller waits for one. They are written while nothing
-//! runs, or one in a while where something always does. Those that would wait beyond [`MOST`] are left out; whoever asks
+//! They are derived from the ledger and can be made again, so no caller waits for one. They are written while no run
+//! comes, or one in a while where they always do. Those that would wait beyond [`MOST`] are left out; whoever asks
 //! for such a receipt makes its folder then, and `ops ledger rebuild` makes all.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -15,9 +15,9 @@ use crate::runner::Runner;
 
 /// Folders that wait at most; as many are written at the end of the host.
 const MOST: usize = 4_096;
-/// How often it is looked whether something still runs.
-const LOOK: Duration = Duration::from_millis(5);
-/// How long a folder waits for a moment in which nothing runs.
+/// Nothing runs where nothing has run for so long.
+const QUIET: Duration = Duration::from_millis(5);
+/// How long a folder waits for that.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The runs whose folders wait, and the runs that are under way.
@@ -26,6 +26,8 @@ pub(crate) struct Waiting {
     queue: Mutex<Queue>,
     changed: Condvar,
     running: AtomicUsize,
+    /// How many runs have begun.
+    begun: AtomicU64,
 }
 
 #[derive(Default)]
@@ -53,6 +55,7 @@ pub struct WritingOut {
 impl Waiting {
     pub(crate) fn under_way(&self) -> UnderWay<'_> {
         self.running.fetch_add(1, Ordering::Relaxed);
+        self.begun.fetch_add(1, Ordering::Relaxed);
         UnderWay(&self.running)
     }
 
@@ -75,9 +78,14 @@ impl Waiting {
         let queue = self.queue();
         let waited = self.changed.wait_while(queue, |queue| queue.is_served && queue.keys.is_empty());
         let mut queue = waited.unwrap_or_else(PoisonError::into_inner);
-        let began = Instant::now();
-        while queue.is_served && self.running.load(Ordering::Relaxed) > 0 && began.elapsed() < PATIENCE {
-            let waited = self.changed.wait_timeout_while(queue, LOOK, |queue| queue.is_served);
+        let (began, mut seen) = (Instant::now(), None);
+        while queue.is_served && began.elapsed() < PATIENCE {
+            let begun = self.begun.load(Ordering::Relaxed);
+            if self.running.load(Ordering::Relaxed) == 0 && seen == Some(begun) {
+                break;
+            }
+            seen = Some(begun);
+            let waited = self.changed.wait_timeout_while(queue, QUIET, |queue| queue.is_served);
             (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
         queue.keys.pop_front()
