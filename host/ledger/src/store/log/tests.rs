@@ -156,7 +156,7 @@ fn checkpoints_of_two_writers_agree() {
 /// Fills a ledger with real receipts and prints how long what people wait for takes: run it with
 /// `cargo test -p ops-ledger --lib -- --ignored --nocapture hundred_thousand`.
 #[test]
-#[ignore = "not run: it takes a minute and prints figures for people; make bench runs it"]
+#[ignore = "not run: it takes a minute and prints figures for people; make bench-more runs it"]
 #[expect(clippy::print_stdout, reason = "the figures are for people")]
 fn a_hundred_thousand_receipts() {
     use std::time::{Duration, Instant};
