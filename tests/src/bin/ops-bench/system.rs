@@ -36,6 +36,14 @@ pub(crate) fn has_running_child(pid: u32) -> bool {
     children(pid).into_iter().any(is_running)
 }
 
+/// The processor time of a process, in the system's ticks, with that of the children that it has waited for.
+pub(crate) fn ticks(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ');
+    // Fields 14 to 17 of proc_pid_stat(5); the third one is the first here.
+    fields.skip(11).take(4).filter_map(|field| field.parse::<u64>().ok()).sum()
+}
+
 fn children(pid: u32) -> Vec<u32> {
     let of = |thread: String| {
         fs::read_to_string(format!("/proc/{pid}/task/{thread}/children")).unwrap_or_default()
