@@ -134,7 +134,7 @@ fn what_is_wrong_is_named() {
             does: |folder, host| {
                 let (_keep, stranger) = stranger();
                 let bundle = Bundle::sign(&payload(folder), &stranger).to_bytes().unwrap();
-                let forged = String::from_utf8(bundle).unwrap().replace(&stranger.key_id(), &host.key_id());
+                let forged = String::from_utf8(bundle).unwrap().replace(stranger.key_id(), host.key_id());
                 fs::write(folder.join(BUNDLE), forged).unwrap();
             },
             named: "signature: BAD: ",

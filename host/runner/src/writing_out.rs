@@ -1,7 +1,7 @@
 //! The folders for people of read-only runs, written beside the runs by a host that stays: `receipts/sessions/R<run key>/`.
 //!
 //! They are derived from the ledger and can be made again, so no caller waits for one. They are written while no run
-//! comes, or one in a while where they always do. Those that would wait beyond [`MOST`] are left out; whoever asks
+//! comes, or one in a while where they always do. Those beyond the 4,096th that waits are left out; whoever asks
 //! for such a receipt makes its folder then, and `ops ledger rebuild` makes all.
 
 use std::collections::VecDeque;

@@ -73,9 +73,7 @@ impl Figure {
     pub(crate) fn used(&self) -> Option<f64> {
         match self.budget? {
             // A budget of nothing at all is met by nothing at all.
-            Budget::AtMost(limit) if limit == 0.0 => {
-                Some(if self.ours.value == 0.0 { 0.0 } else { f64::INFINITY })
-            }
+            Budget::AtMost(0.0) => Some(if self.ours.value == 0.0 { 0.0 } else { f64::INFINITY }),
             Budget::AtMost(limit) => Some(self.ours.value / limit),
             Budget::AtLeast(limit) => Some(limit / self.ours.value),
             // What has no baseline has not been compared, and has not met it.

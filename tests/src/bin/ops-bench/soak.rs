@@ -19,6 +19,9 @@ const GROWTH: f64 = 1.1;
 /// What may come and go at any moment: a descriptor or a thread of a call in flight.
 const PASSING: usize = 2 * IN_FLIGHT;
 
+/// One of the numbers of a sample.
+type Count = fn(&Taken) -> usize;
+
 /// Soaks a server for this long. Returns whether it held, having said so.
 pub(crate) fn soak(time: Duration) -> bool {
     let site = Site::new(&[site::ECHO]);
@@ -63,7 +66,7 @@ fn verdict(samples: &[Taken]) -> (String, bool) {
     assert!(tenth > 0, "a soak takes at least ten seconds");
     let (early, late) = (&samples[tenth..2 * tenth], &samples[samples.len() - tenth..]);
     let mean = |part: &[Taken]| part.iter().map(|taken| taken.memory).sum::<f64>() / part.len() as f64;
-    let most = |part: &[Taken], of: fn(&Taken) -> usize| part.iter().map(of).max().unwrap_or_default();
+    let most = |part: &[Taken], of: Count| part.iter().map(of).max().unwrap_or_default();
     let (mut text, mut holds) = (String::new(), true);
     let mut line = |what: &str, unit: &str, early: f64, late: f64, limit: f64| {
         let held = late <= limit;
@@ -73,7 +76,7 @@ fn verdict(samples: &[Taken]) -> (String, bool) {
             writeln!(text, "{what:12} {} {unit} early, {} {unit} late: {word}", short(early), short(late));
     };
     line("memory", "MiB", mean(early), mean(late), mean(early) * GROWTH);
-    let counts: [(&str, fn(&Taken) -> usize); 3] = [
+    let counts: [(&str, Count); 3] = [
         ("descriptors", |taken| taken.descriptors),
         ("threads", |taken| taken.threads),
         ("processes", |taken| taken.children),
