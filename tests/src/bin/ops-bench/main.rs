@@ -1,9 +1,9 @@
 //! What things cost, against their budgets and beside what could be done instead, measured in turns on one machine.
 //!
 //! Each part measures the programs that were built (`OPS`, `GUESTS`; see `make bench`) in a scratch workspace on the RAM
-//! disk and makes figures of that ([`figure`]): processes from start to end ([`cold`]), warm runs within a
-//! process ([`warm`]), agents ([`agents`]), commits that are waited for ([`commits`]). All of them make a report ([`report`]), which can be checked and recorded. How costs
-//! grow ([`growth`]), and whether a server stays as it is ([`soak`]), are programs of their own.
+//! disk and makes figures of that ([`figure`]): processes from start to end ([`mod@cold`]), warm runs within a
+//! process ([`mod@warm`]), agents ([`mod@agents`]), commits that are waited for ([`mod@commits`]). All of them make a report ([`mod@report`]), which can be checked and recorded. How costs
+//! grow ([`mod@growth`]), and whether a server stays as it is ([`mod@soak`]), are programs of their own.
 
 #![allow(
     clippy::unwrap_used,
