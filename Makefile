@@ -84,7 +84,7 @@ bench-record: ## append the last bench to docs/performance-history.csv, on relea
 	@$(BENCH) record $(REPORT) docs/performance-history.csv
 
 .PHONY: bench-more
-bench-more: bench-programs ## measure decisions, requests against curl, a thousand capabilities, a ledger of 100,000 receipts
+bench-more: bench-programs guests ## measure decisions, requests against curl, a thousand capabilities, a ledger of 100,000 receipts
 	$(CARGO) bench -p ops-policy --bench decide
 	OPS=$(CURDIR)/target/dist/ops GUESTS=$(CURDIR)/$(GUESTS) python3 tests/bench/request.py
 	OPS=$(CURDIR)/target/dist/ops GUESTS=$(CURDIR)/$(GUESTS) python3 tests/bench/many.py
@@ -98,8 +98,11 @@ growth: bench-programs ## measure what a unit costs when there are 10 and 100 ti
 soak: bench-programs ## half the peak rate for SOAK_SECONDS (3600): memory, descriptors, threads, and the ledger after it
 	$(BENCH) soak
 
+# The guests that are measured, and no others: a fresh clone has a quarter of an hour.
 .PHONY: bench-programs
-bench-programs: guests
+bench-programs: wasm-target
+	$(CARGO) build --manifest-path capabilities/Cargo.toml --target wasm32-wasip2 --profile guest \
+	  -p guest-echo -p guest-spins -p guest-deep-json -p guest-changes
 	$(CARGO) build --profile dist -p ops-cli -p ops-tests --bin ops --bin ops-bench
 
 # The engine's own program, from PyPI, where it stands without the right to be run.
