@@ -60,12 +60,13 @@ pub fn has_landlock() -> bool {
     )
 }
 
-/// Confines this process to these folders, for good.
+/// Confines this process to these folders, for good. The product calls it in the processes that it starts for guests, and
+/// nowhere else.
 ///
 /// # Errors
 ///
 /// How the run ends, where it cannot be confined as it has to be.
-pub(crate) fn confine(mounts: &[Mount], needs_landlock: bool) -> Result<Confinement, End> {
+pub fn confine(mounts: &[Mount], needs_landlock: bool) -> Result<Confinement, End> {
     let unconfined = |what: &str, why: &dyn std::fmt::Display| End::Unconfined(format!("{what}: {why}"));
     // A process that is not ended first, or that is as urgent as others, is as confined.
     let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE);

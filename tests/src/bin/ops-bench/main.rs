@@ -53,6 +53,7 @@ fn main() -> ExitCode {
     match words[..] {
         [constant::WORD] => constant::serve(),
         [commits::WORD, status] => within::print(&commits::here(status)),
+        [warm::CONFINED] => within::print(&warm::confined()),
         [warm::WORD] => within::print(&warm::here()),
         ["all", file] => all(Path::new(file)),
         ["agents"] => show(&agents()),

@@ -1,5 +1,6 @@
-//! Warm runs, within a process: the guest's own, as a process for guests has it, and one with its receipt, from the name to
-//! the answer. Criterion measures. The first takes turns with the engine's bare loop, and the second comes after both.
+//! Warm runs, within a process: the guest's own, as a process for guests has it and confined as that is, and one with its
+//! receipt, from the name to the answer. Criterion measures. The first takes turns with the engine's bare loop, and the second
+//! comes after both.
 
 use std::fs;
 use std::path::Path;
@@ -10,8 +11,9 @@ use criterion::{Criterion, SamplingMode};
 use ops_policy::digest::Digest;
 use ops_policy::message::{Call, Effect, Input, Invoked, NetError, Outcome, Report, Request, Response};
 use ops_sandbox::broker::{Answer, Broker, HttpRequest, Moment, Stop};
+use ops_sandbox::confine::confine;
 use ops_sandbox::engine::{Guests, Sandbox};
-use ops_sandbox::job::{End, Job, Limits};
+use ops_sandbox::job::{End, Job, Limits, Mount};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::{Mutex, watch};
@@ -22,7 +24,9 @@ use crate::figure::{Budget, Figure};
 use crate::site::{self, Site};
 use crate::within::{self, Host};
 
-/// The hidden word that makes this program measure.
+/// The hidden word that makes this program measure a guest's own runs, confined as a process for guests is.
+pub(crate) const CONFINED: &str = "warm-confined";
+/// The hidden word that makes it measure runs with their receipts, whose guests are in such processes.
 pub(crate) const WORD: &str = "warm-here";
 
 /// How often they take turns, and what criterion does in each.
@@ -31,40 +35,53 @@ const SAMPLES: usize = 10;
 const WARM_UP: Duration = Duration::from_millis(50);
 const MEASURED: Duration = Duration::from_millis(200);
 
-const WAYS: [&str; 3] = ["bare", "guest", "receipt"];
+const BARE: &str = "bare wasmtime loop";
 const TEXT: &str = r#"{"text":"a"}"#;
 
 /// The figures, of a workspace of their own.
 pub(crate) fn figures() -> Vec<Figure> {
     let site = Site::new(&[site::ECHO]);
-    within::figures(&site, &[WORD])
+    // One after the other: what a host still writes after its runs would slow down whoever comes next.
+    let mut figures = within::figures(&site, &[CONFINED]);
+    let bare = figures[0].baseline.as_ref().unwrap().amount;
+    let receipts = within::figures(&site, &[WORD]);
+    figures.extend(receipts.into_iter().map(|figure| figure.beside(BARE, bare)));
+    figures
 }
 
-/// Measures, in this process.
+/// Measures a guest's own runs, in this process, beside the bare loop.
+pub(crate) fn confined() -> Vec<Figure> {
+    // In the site's own folder, which goes with it: nothing can be removed from in here.
+    let results = std::env::current_dir().unwrap().join("results");
+    fs::create_dir(&results).unwrap();
+    pure(&mut criterion(&results), &results);
+    let [bare, guest] = ["bare", "guest"].map(|way| Amount::median(&samples(&results, way)));
+    let what = "warm run, new store to dropped store, confined";
+    vec![Figure::new("warm-guest", what, "us", guest).beside(BARE, bare).budget(Budget::TimesAtMost(1.3))]
+}
+
+/// Measures runs with their receipts, by a host in this process.
 pub(crate) fn here() -> Vec<Figure> {
     let results = tempfile::tempdir().unwrap();
-    let mut criterion = Criterion::default().output_directory(results.path()).without_plots();
-    pure(&mut criterion, results.path());
-    with_receipts(&mut criterion);
-    let [bare, guest, receipt] = WAYS.map(|way| Amount::median(&samples(results.path(), way)));
-    let figure = |id: &str, what: &str, amount: Amount, times: f64| {
-        Figure::new(id, what, "us", amount)
-            .beside("bare wasmtime loop", bare)
-            .budget(Budget::TimesAtMost(times))
-    };
-    vec![
-        figure("warm-guest", "warm run, new store to dropped store", guest, 1.3),
-        figure("warm-receipt", "warm run with its receipt, another process", receipt, 4.0),
-    ]
+    with_receipts(&mut criterion(results.path()));
+    let receipt = Amount::median(&samples(results.path(), "receipt"));
+    let what = "warm run with its receipt, another process";
+    vec![Figure::new("warm-receipt", what, "us", receipt).budget(Budget::TimesAtMost(4.0))]
 }
 
-/// The guest's own run and the bare loop, each first in every other round. No host is open yet: what it still writes after its runs
-/// would slow down whoever comes next.
-fn pure(criterion: &mut Criterion, cache: &Path) {
+fn criterion(results: &Path) -> Criterion {
+    Criterion::default().output_directory(results).without_plots()
+}
+
+/// The guest's own run and the bare loop, each first in every other round, both confined. What criterion writes is all that this
+/// process may write.
+fn pure(criterion: &mut Criterion, results: &Path) {
     let component = Path::new("ops/components/guest_echo.wasm");
     let (bare, input, guests, job) =
-        (Bare::new(component), Bare::input(TEXT), guests(component, cache), job());
+        (Bare::new(component), Bare::input(TEXT), guests(component, results), job());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    confine(&[Mount { guest: "/results".to_owned(), host: results.to_owned(), writable: true }], false)
+        .unwrap();
     for round in 0..ROUNDS {
         let turns = if round % 2 == 0 { ["bare", "guest"] } else { ["guest", "bare"] };
         for way in turns {
