@@ -16,6 +16,7 @@ use crate::ending::Ending;
 use crate::pin::Described;
 use crate::prune::Held;
 use crate::ready::Shelf;
+use crate::schema;
 use crate::seen::Seen;
 use crate::trust::Trust;
 use crate::workspace::{Workspace, WorkspaceError, private_folder};
@@ -154,6 +155,7 @@ impl Runner {
             .block_on(self.workers().describe(&component, self.needs_landlock()))
             .map_err(|error| error.to_string())?;
         manifest.check_arguments()?;
+        schema::check(&manifest)?;
         Ok(Described {
             manifest,
             imports: component.imports().iter().cloned().collect(),

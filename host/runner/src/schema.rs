@@ -10,7 +10,8 @@ use std::sync::OnceLock;
 
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{ValidationError, Validator};
-use ops_policy::visible;
+use ops_policy::manifest::Manifest;
+use ops_policy::visible::{clip, visible};
 use serde_json::Value;
 
 /// Validation errors that are shown at most.
@@ -39,12 +40,22 @@ impl Schema {
         let made = || jsonschema::draft202012::new(&self.document).map_err(|error| error.to_string());
         let validator = self.validator.get_or_init(made).as_ref().map_err(Clone::clone)?;
         let shown = validator.iter_errors(value).take(MAX_ERRORS).map(|error| {
-            let place = visible::clip(&visible::visible(&place(&error, value)), 300);
-            let text = visible::clip(&visible::visible(&error.to_string()), 300);
+            let place = clip(&visible(&place(&error, value)), 300);
+            let text = clip(&visible(&error.to_string()), 300);
             if place.is_empty() { text } else { format!("{place}: {text}") }
         });
         Ok(shown.collect())
     }
+}
+
+/// Checks that both schemas of a manifest are such, before a lock vouches for them.
+pub(crate) fn check(manifest: &Manifest) -> Result<(), String> {
+    for (what, schema) in [("input", &manifest.input), ("output", &manifest.output)] {
+        jsonschema::draft202012::new(schema).map_err(|error| {
+            format!("its {what} schema is no JSON Schema: {}", clip(&visible(&error.to_string()), 300))
+        })?;
+    }
+    Ok(())
 }
 
 /// The JSON pointer to what is wrong: to a property that is missing or should not be there, and not to the object
@@ -89,5 +100,22 @@ mod tests {
             assert!(errors.starts_with(wrong) && errors.is_empty() == wrong.is_empty(), "{value}: {errors}");
         }
         assert!(Schema::new(json!({"type": 5})).errors(&json!({})).is_err());
+    }
+
+    /// Of such a schema it would depend on the arguments whether anybody notices.
+    #[test]
+    fn what_is_no_schema_is_not_pinned() {
+        let manifest = |input: Value, output: Value| -> Manifest {
+            serde_json::from_value(json!({
+                "name": "a.b", "version": "1.0.0", "summary": "A.", "safety": "read-only", "input": input, "output": output,
+                "needs": [],
+            }))
+            .unwrap()
+        };
+        let (good, bad) =
+            (json!({"type": "object"}), json!({"type": "object", "properties": {"a": {"pattern": "("}}}));
+        assert_eq!(check(&manifest(good.clone(), good.clone())), Ok(()));
+        assert!(check(&manifest(bad.clone(), good.clone())).unwrap_err().starts_with("its input schema"));
+        assert!(check(&manifest(good, bad)).unwrap_err().starts_with("its output schema"));
     }
 }

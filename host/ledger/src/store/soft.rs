@@ -3,7 +3,7 @@
 //! A thread leaves its receipt in a queue. The first one leads: it commits all that wait, in one transaction, hands the
 //! lead to the first that has come meanwhile, and wakes the others, whose receipts are done. Each receipt is signed with its own sequence inside the
 //! transaction, before anybody can see it. Where one of several cannot be committed, the transaction is taken back and
-//! each is tried alone, so that none fails for another's fault.
+//! each is tried alone, so that none fails for another's fault; where the file itself is at fault, all of them fail.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -196,6 +196,13 @@ impl Ledger {
                 all.iter().zip(sequences).for_each(|(one, sequence)| one.end(Ok(sequence)));
             }
             (Err(error), [one]) => one.end(Err(error)),
+            // What ails the file ails each of them. Tried alone, one after the other would wait for it.
+            (Err(LedgerError::Sqlite(rusqlite::Error::SqliteFailure(code, text))), _)
+                if code.code != ErrorCode::ConstraintViolation =>
+            {
+                let same = || rusqlite::Error::SqliteFailure(code, text.clone());
+                all.iter().for_each(|one| one.end(Err(same().into())));
+            }
             (Err(_), _) => all.iter().for_each(|one| {
                 let alone = |transaction: &Transaction<'_>| commit_one(transaction, one, key);
                 one.end(self.write_in(inner, Durability::Soft, alone));
