@@ -61,11 +61,6 @@ fuzz: ## fuzz the policy, FUZZ_TIME seconds (600) for each target; make test rep
 torture: host guests ## kill runs, cut the power, fail the disk, contend: TORTURE kills (1000; 10000 before a release)
 	TORTURE="$${TORTURE:-1000}" $(CARGO) test --workspace --test program -- torture::
 
-.PHONY: test-dist
-test-dist: host guests bench-programs ## run hostile guests, kills and the checks of receipts on the dist build
-	@for part in hostile:: confinement:: crash:: torture:: verify:: prune::; do \
-	  OPS=$(CURDIR)/target/dist/ops TORTURE="$${TORTURE:-200}" $(CARGO) test --workspace --test program -- $$part || exit 1; done
-
 .PHONY: conformance
 conformance: host guests ## run the official MCP conformance suite; make live-deps installs it
 	@OPS=$(CURDIR)/$(OPS) MCP_FIXTURE=$(CURDIR)/target/debug/mcp-fixture GUESTS=$(CURDIR)/$(GUESTS) \
