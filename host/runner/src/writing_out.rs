@@ -28,6 +28,8 @@ pub(crate) struct Waiting {
     running: AtomicUsize,
     /// How many runs have begun.
     begun: AtomicU64,
+    /// How many had when it was quiet last. While it stays so many, one folder is written after the other.
+    quiet: AtomicU64,
 }
 
 #[derive(Default)]
@@ -81,13 +83,14 @@ impl Waiting {
         let queue = self.queue();
         let waited = self.changed.wait_while(queue, |queue| queue.is_served && queue.keys.is_empty());
         let mut queue = waited.unwrap_or_else(PoisonError::into_inner);
-        let (began, mut seen) = (Instant::now(), None);
+        let (began, mut seen) = (Instant::now(), self.quiet.load(Ordering::Relaxed));
         while queue.is_served && began.elapsed() < PATIENCE {
             let begun = self.begun.load(Ordering::Relaxed);
-            if self.running.load(Ordering::Relaxed) == 0 && seen == Some(begun) {
+            if self.running.load(Ordering::Relaxed) == 0 && seen == begun {
+                self.quiet.store(begun, Ordering::Relaxed);
                 break;
             }
-            seen = Some(begun);
+            seen = begun;
             let waited = self.changed.wait_timeout_while(queue, QUIET, |queue| queue.is_served);
             (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
@@ -167,6 +170,16 @@ mod tests {
         assert_eq!(waiting.next().as_deref(), Some("a"));
         assert_eq!(waiting.next().as_deref(), Some("b"));
         assert_eq!(waiting.next(), None);
+    }
+
+    #[test]
+    fn once_it_is_quiet_nothing_is_waited_for() {
+        let waiting = served();
+        drop(waiting.under_way());
+        assert!((0..MOST).all(|key| waiting.takes(&key.to_string())));
+        let noted = || waiting.quiet.load(Ordering::Relaxed) == waiting.begun.load(Ordering::Relaxed);
+        assert!(!noted(), "one has run since");
+        assert!((0..MOST).all(|key| waiting.next() == Some(key.to_string()) && noted()));
     }
 
     #[test]
