@@ -9,6 +9,12 @@ export CARGO_TERM_COLOR ?= auto
 CARGO ?= cargo
 GUESTS := target/wasm32-wasip2/guest
 OPS := target/debug/ops
+HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+# The program for benches and releases holds its C library, so that it starts sooner. The function that gives random bytes is
+# not found in such a one, and a confined process may not open the file in its place: hence the second flag.
+DIST := target/$(HOST)/dist
+DIST_BUILD := RUSTFLAGS='-C target-feature=+crt-static --cfg getrandom_backend="linux_getrandom"' \
+  $(CARGO) build --profile dist --target $(HOST) -p ops-cli -p ops-tests --bin ops
 DENY_VERSION := 0.20.2
 FUZZ_VERSION := 0.13.2
 WASMTIME_VERSION := 48.0.2
@@ -26,6 +32,10 @@ run: host guests ## make a scratch workspace and take one capability the whole w
 .PHONY: build
 build: host guests ## build all, pin the repository's own workspace for development, make bin/ops
 	@OPS=$(CURDIR)/$(OPS) GUESTS=$(CURDIR)/$(GUESTS) bash tests/workspace.sh
+
+.PHONY: dist
+dist: ## build the program for use and for releases, target/HOST/dist/ops: optimised when linked, with its C library in it
+	$(DIST_BUILD)
 
 .PHONY: test
 test: lint host guests ## run every test; those that need a server that is missing say so
@@ -61,14 +71,22 @@ fuzz: ## fuzz the policy, FUZZ_TIME seconds (600) for each target; make test rep
 torture: host guests ## kill runs, cut the power, fail the disk, contend: TORTURE kills (1000; 10000 before a release)
 	TORTURE="$${TORTURE:-1000}" $(CARGO) test --workspace --test program -- torture::
 
+# A release has no failpoints, and a kill needs them: this is the dist build with them, which are in one crate, and otherwise the
+# same.
+.PHONY: test-dist
+test-dist: host guests ## whole-program tests, hostile guests and TORTURE kills (1000) on the dist build; not a part of CI
+	$(DIST_BUILD) --config profile.dist.package.ops-ledger.debug-assertions=true
+	cp $(DIST)/ops $(DIST)/ops-with-failpoints
+	OPS=$(CURDIR)/$(DIST)/ops-with-failpoints TORTURE="$${TORTURE:-1000}" $(CARGO) test --workspace --test program
+
 .PHONY: conformance
 conformance: host guests ## run the official MCP conformance suite; make live-deps installs it
 	@OPS=$(CURDIR)/$(OPS) MCP_FIXTURE=$(CURDIR)/target/debug/mcp-fixture GUESTS=$(CURDIR)/$(GUESTS) \
 	  python3 tests/mcp/conformance.py
 
 # What the benches measure, and with what.
-BENCH := OPS=$(CURDIR)/target/dist/ops GUESTS=$(CURDIR)/$(GUESTS) WASMTIME=$(CURDIR)/target/bench/wasmtime \
-  target/dist/ops-bench
+BENCH := OPS=$(CURDIR)/$(DIST)/ops GUESTS=$(CURDIR)/$(GUESTS) WASMTIME=$(CURDIR)/target/bench/wasmtime \
+  $(DIST)/ops-bench
 REPORT := target/bench/latest.json
 
 .PHONY: bench
@@ -86,8 +104,8 @@ bench-record: ## append the last bench to docs/performance-history.csv, on relea
 .PHONY: bench-more
 bench-more: bench-programs guests ## measure decisions, requests against curl, a thousand capabilities, a ledger of 100,000 receipts
 	$(CARGO) bench -p ops-policy --bench decide
-	OPS=$(CURDIR)/target/dist/ops GUESTS=$(CURDIR)/$(GUESTS) python3 tests/bench/request.py
-	OPS=$(CURDIR)/target/dist/ops GUESTS=$(CURDIR)/$(GUESTS) python3 tests/bench/many.py
+	OPS=$(CURDIR)/$(DIST)/ops GUESTS=$(CURDIR)/$(GUESTS) python3 tests/bench/request.py
+	OPS=$(CURDIR)/$(DIST)/ops GUESTS=$(CURDIR)/$(GUESTS) python3 tests/bench/many.py
 	$(CARGO) test -p ops-ledger --profile dist --lib -- --ignored --nocapture a_hundred_thousand
 
 .PHONY: growth
@@ -103,7 +121,7 @@ soak: bench-programs ## half the peak rate for SOAK_SECONDS (3600): memory, desc
 bench-programs: wasm-target
 	$(CARGO) build --manifest-path capabilities/Cargo.toml --target wasm32-wasip2 --profile guest \
 	  -p guest-echo -p guest-spins -p guest-deep-json -p guest-changes
-	$(CARGO) build --profile dist -p ops-cli -p ops-tests --bin ops --bin ops-bench
+	$(DIST_BUILD) --bin ops-bench
 
 # The engine's own program, from PyPI, where it stands without the right to be run.
 target/bench/wasmtime:

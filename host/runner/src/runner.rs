@@ -57,6 +57,23 @@ impl Runner {
     ///
     /// Nobody trusted it here, or its state cannot be used.
     pub fn open(workspace: Workspace) -> Result<Self, WorkspaceError> {
+        Self::with(workspace, None)
+    }
+
+    /// The same for one run that comes at once: the process for its guest starts, and the lock is read, while the ledger is
+    /// opened.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Runner::open`].
+    pub fn open_for_a_run(workspace: Workspace) -> Result<Self, WorkspaceError> {
+        let workers = Workers::new(Program::own());
+        workers.expect_any();
+        Self::with(workspace, Some(workers))
+    }
+
+    /// `workers` are those of a run that comes at once.
+    fn with(workspace: Workspace, workers: Option<Workers>) -> Result<Self, WorkspaceError> {
         if Trust::load(&workspace)?.is_none() {
             return Err(WorkspaceError(crate::pinned::untrusted(&workspace)));
         }
@@ -78,7 +95,14 @@ impl Runner {
         if has_key && !workspace.state().join("ledger.db").exists() {
             return Err(lost("ledger (ledger.db)"));
         }
-        let ledger = Ledger::open(workspace.state()).map_err(|error| fail(&error))?;
+        let seen = Seen::default();
+        let open = || Ledger::open(workspace.state());
+        let ledger = match &workers {
+            // What is wrong with the lock, the run finds out.
+            Some(_) => beside(open, || drop(seen.pinned(&workspace, Timestamp::now()))),
+            None => open(),
+        };
+        let ledger = ledger.map_err(|error| fail(&error))?;
         if !has_key && ledger.size().map_err(|error| fail(&error))? > 0 {
             return Err(lost("host's key (host.key)"));
         }
@@ -90,12 +114,12 @@ impl Runner {
             key,
             egress: Arc::new(Egress::new(Hickory::default())),
             sandbox: OnceLock::new(),
-            seen: Seen::default(),
+            seen,
             ready: Shelf::default(),
             held: Mutex::default(),
             waiting: Arc::default(),
             awaited: Once::new(),
-            workers: OnceLock::new(),
+            workers: workers.map_or_else(OnceLock::new, OnceLock::from),
             recovered: OnceLock::new(),
         }));
         let recovered = runner.recover();
@@ -217,6 +241,20 @@ impl Runner {
     pub(crate) fn host(&self) -> String {
         format!("ops {}, {}", env!("CARGO_PKG_VERSION"), Sandbox::engine_version())
     }
+}
+
+/// Does something on a thread of its own, and something else meanwhile.
+fn beside<T: Send>(work: impl Fn() -> T + Sync, meanwhile: impl FnOnce()) -> T {
+    std::thread::scope(|scope| {
+        let started = std::thread::Builder::new().spawn_scoped(scope, &work);
+        meanwhile();
+        match started.map(std::thread::ScopedJoinHandle::join) {
+            Ok(Ok(done)) => done,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            // Without a thread, one after the other.
+            Err(_) => work(),
+        }
+    })
 }
 
 /// The ledger's refusals, as the end of a run before anything was sent.

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::pinned::{Pinned, Refusal};
 use crate::runner::Runner;
 use crate::trust;
-use crate::workspace::{APPROVERS, LOCK, SETTINGS, replace};
+use crate::workspace::{APPROVERS, LOCK, SETTINGS, Workspace, replace};
 
 /// How long a lock that was verified is taken for verified.
 const VERIFIED: Duration = Duration::from_secs(1);
@@ -77,20 +77,19 @@ impl Identity {
     }
 }
 
-impl Runner {
+impl Seen {
     /// The workspace's lock, verified, with what it covers for the whole workspace.
     ///
     /// # Errors
     ///
     /// Those of [`Pinned::load`].
-    pub(crate) fn pinned(&self, now: Timestamp) -> Result<Arc<Pinned>, Refusal> {
-        let root = self.workspace().root();
-        let files =
-            [trust::path(self.workspace()), root.join(LOCK), root.join(SETTINGS), root.join(APPROVERS)];
+    pub(crate) fn pinned(&self, workspace: &Workspace, now: Timestamp) -> Result<Arc<Pinned>, Refusal> {
+        let root = workspace.root();
+        let files = [trust::path(workspace), root.join(LOCK), root.join(SETTINGS), root.join(APPROVERS)];
         // Before they are read: a change in between then shows at the next look.
         let [trust, lock, settings, approvers] = files.map(|path| Identity::settled(&path));
         let files = trust.zip(lock).zip(settings.zip(approvers)).map(|((a, b), (c, d))| [a, b, c, d]);
-        let mut known = self.seen().lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Some(known), Some(files)) = (known.as_ref(), files)
             && known.files == files
             && known.at.elapsed() < VERIFIED
@@ -98,9 +97,20 @@ impl Runner {
             return Ok(known.pinned.clone());
         }
         *known = None;
-        let pinned = Arc::new(Pinned::load(self.workspace(), now)?);
+        let pinned = Arc::new(Pinned::load(workspace, now)?);
         *known = files.map(|files| Verified { files, at: Instant::now(), pinned: pinned.clone() });
         Ok(pinned)
+    }
+}
+
+impl Runner {
+    /// The workspace's lock, verified, with what it covers for the whole workspace.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Pinned::load`].
+    pub(crate) fn pinned(&self, now: Timestamp) -> Result<Arc<Pinned>, Refusal> {
+        self.seen().pinned(self.workspace(), now)
     }
 
     /// Checks that a component's file holds the bytes of that digest, reading it only where it may have changed.

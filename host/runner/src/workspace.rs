@@ -121,6 +121,8 @@ impl Workspace {
             std::io::ErrorKind::NotFound => fail("there is no such file".into()),
             _ => fail(error.to_string()),
         })?;
+        // The standard library's knows how to read into room that was not made empty before.
+        let file = file.into_std();
         let about = file.metadata().map_err(|error| fail(error.to_string()))?;
         if !about.is_file() {
             return Err(fail("is no regular file".into()));

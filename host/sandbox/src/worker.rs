@@ -1,16 +1,18 @@
 //! The process that a guest runs in, from its start to its end.
 //!
-//! In this order: it takes the socket and the compiled component that its host gave it as standard input and output,
-//! puts nothing in their places and closes everything else; it maps the component; it waits for its first run, with one
+//! In this order: it takes the socket that its host gave it as standard input, puts nothing in its place and closes everything
+//! else; it is given the compiled component, and maps it; it waits for its first run, with one
 //! thread and no guest instruction run; it confines itself for exactly that run ([`crate::confine`]) and says what by;
 //! then, told to begin, it runs the guest. It goes on with the next run if its host sends one, and ends when its host is gone.
 //!
 //! One that is to have no folders does not wait with that: it is confined before it hears of a run, and takes none with folders.
 //!
-//! It has no environment, no argument but the component's digest and what kind of runs are to come, and no file, socket, key or
-//! secret of the host's but those two descriptors. One for many runs also has open which of its own pages were written.
+//! It has no environment, no argument but the component's digest, for people, and no file, socket, key or secret of the host's but
+//! those two descriptors. One for many runs also has open which of its own pages were written.
 
 use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use ops_policy::digest::Digest;
 use ops_policy::message::Input;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::fcntl_dupfd_cloexec;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, watch};
 
@@ -34,11 +37,27 @@ use crate::wire::{self, DESCRIBED, Described, TO_HOST, Task, ToHost, ToWorker};
 /// The word that makes a program a process for guests, when it is the first of its arguments.
 pub const WORD: &str = "guest-worker";
 
-/// Among its arguments where it is to take more than one run.
-pub(crate) const MANY_RUNS: &str = "many-runs";
+/// What a process is wanted for: it is told with the component, as one byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Use {
+    /// Whether it is to take more than one run.
+    pub(crate) many_runs: bool,
+    /// Whether its first run may have folders.
+    pub(crate) folders: bool,
+}
 
-/// Among its arguments where it is to take runs without folders only.
-pub(crate) const NO_FOLDERS: &str = "no-folders";
+impl Use {
+    const MANY_RUNS: u8 = 1;
+    const FOLDERS: u8 = 2;
+
+    pub(crate) fn byte(self) -> u8 {
+        (u8::from(self.many_runs) * Self::MANY_RUNS) | (u8::from(self.folders) * Self::FOLDERS)
+    }
+
+    fn of(byte: u8) -> Self {
+        Self { many_runs: byte & Self::MANY_RUNS != 0, folders: byte & Self::FOLDERS != 0 }
+    }
+}
 
 /// What runs in the place of a guest in tests of the confinement: native code, which no engine holds. It has the guest's
 /// input and folders, and returns its output.
@@ -51,15 +70,15 @@ pub fn serve() -> ExitCode {
 
 /// The same with something in the place of the guest. The product never calls this with a hook.
 pub fn serve_with(hook: Option<Hook>) -> ExitCode {
-    let has = |word| std::env::args_os().skip(2).any(|argument| argument == word);
-    let Ok((socket, compiled)) = descriptors() else { return ExitCode::FAILURE };
+    let Ok(socket) = only_socket() else { return ExitCode::FAILURE };
+    let Ok((compiled, wanted)) = given(&socket) else { return ExitCode::FAILURE };
     let host = Host::new(socket.into());
-    let ready = mapped(&compiled, has(MANY_RUNS)).and_then(|code| {
+    let ready = mapped(&compiled, wanted.many_runs).and_then(|code| {
         code.prepare();
-        if has(NO_FOLDERS) {
-            Worker::start(code, &host, hook, &[], false).map(Ready::Confined)
-        } else {
+        if wanted.folders {
             Ok(Ready::Open(code))
+        } else {
+            Worker::start(code, &host, hook, &[], false).map(Ready::Confined)
         }
     });
     drop(compiled);
@@ -87,36 +106,50 @@ pub fn serve_with(hook: Option<Hook>) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Takes the socket from standard input and the component from standard output, and closes whatever else was left open
-/// by those who started this process.
-fn descriptors() -> std::io::Result<(OwnedFd, File)> {
+/// Takes the socket from standard input, closes whatever else was left open by those who started this process, and leaves the
+/// folder that they are in.
+fn only_socket() -> io::Result<OwnedFd> {
+    rustix::process::chdir("/")?;
     let first = rustix::stdio::raw_stderr() + 1;
     let socket = fcntl_dupfd_cloexec(rustix::stdio::stdin(), first)?;
-    let compiled = fcntl_dupfd_cloexec(rustix::stdio::stdout(), first)?;
     let nothing = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     rustix::stdio::dup2_stdin(nothing.as_fd())?;
     rustix::stdio::dup2_stdout(nothing.as_fd())?;
     rustix::stdio::dup2_stderr(nothing.as_fd())?;
     drop(nothing);
-    let (one, other) = (socket.as_raw_fd(), compiled.as_raw_fd());
-    let (low, high) = (one.min(other), one.max(other));
-    for (from, to) in [(first, low - 1), (low + 1, high - 1), (high + 1, RawFd::MAX)] {
+    let only = socket.as_raw_fd();
+    for (from, to) in [(first, only - 1), (only + 1, RawFd::MAX)] {
         if from <= to {
             close_all(from, to)?;
         }
     }
-    Ok((socket, compiled.into()))
+    Ok(socket)
+}
+
+/// Waits for the compiled component, which comes over the socket before all else, and for what it is wanted for.
+fn given(socket: &OwnedFd) -> io::Result<(File, Use)> {
+    let mut byte = [0];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    recvmsg(socket, &mut [IoSliceMut::new(&mut byte)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let files = control.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(files) => Some(files),
+        _ => None,
+    });
+    let [byte] = byte;
+    let compiled = files.flatten().next().ok_or(io::ErrorKind::UnexpectedEof)?;
+    Ok((compiled.into(), Use::of(byte)))
 }
 
 #[expect(
     unsafe_code,
     reason = "no safe call closes descriptors that nobody here has opened; the argument is below"
 )]
-fn close_all(from: RawFd, to: RawFd) -> std::io::Result<()> {
+fn close_all(from: RawFd, to: RawFd) -> io::Result<()> {
     // SAFETY: the call touches no memory. It closes descriptors that nothing in this process owns: the process has just
-    // begun, has one thread, and has opened nothing but the two that are not in any of the ranges.
+    // begun, has one thread, and has opened nothing but the one that is not in any of the ranges.
     let closed = unsafe { libc::syscall(libc::SYS_close_range, from, to, 0) };
-    if closed == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    if closed == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// The component that the host has checked and handed over.
@@ -155,7 +188,7 @@ impl Worker {
         mounts: &[Mount],
         needs_landlock: bool,
     ) -> Result<Self, End> {
-        let unfit = |error: std::io::Error| End::NotStarted(format!("its process cannot run it: {error}"));
+        let unfit = |error: io::Error| End::NotStarted(format!("its process cannot run it: {error}"));
         let confined = confine(mounts, needs_landlock)?;
         let ticks = host.clone();
         let guests = Guests::start(code, move || ticks.tick()).map_err(unfit)?;

@@ -22,21 +22,21 @@ use tokio::time::Instant;
 
 use self::early::Early;
 use self::keep::Kept;
-use self::process::{Kind, Process, Runs};
+use self::process::Process;
 use self::talk::{Fault, Talk, Told};
 use crate::broker::{Broker, Moment};
 use crate::component::Component;
 use crate::confine::Confinement;
 use crate::describe::{self, DescribeError};
 use crate::job::{End, Job, Printed, Ran};
-use crate::worker::WORD;
+use crate::worker::{Use, WORD};
 
 /// What is started for a guest: a program that calls [`crate::worker::serve`] when it finds these words.
 #[derive(Clone, Debug)]
 pub struct Program {
     /// The program's file.
     pub path: PathBuf,
-    /// What it is given. The component's digest comes after it.
+    /// What it is given. The component's digest comes after it, where that is known.
     pub words: Vec<OsString>,
 }
 
@@ -71,13 +71,17 @@ impl Workers {
     /// nothing of the guest, and ends with this value where no run takes it. One that is expected to have no folders is taken by
     /// such a run only, and is confined without waiting for it.
     pub fn expect(&self, component: &Component, folders: bool) {
-        let runs = match &self.kept {
-            Some(kept) if kept.has_one_for(component) => return,
-            Some(_) => Runs::Many,
-            None => Runs::One,
-        };
-        let kind = Kind { runs, folders };
-        self.early.start(&self.program, component, kind);
+        if self.kept.as_ref().is_some_and(|kept| kept.has_one_for(component)) {
+            return;
+        }
+        let wanted = Use { many_runs: self.kept.is_some(), folders };
+        self.early.start_for(&self.program, component, wanted);
+    }
+
+    /// Has a process started for the first run that is expected, before anybody knows of what component. Where none comes, it
+    /// ends with this value.
+    pub fn expect_any(&self) {
+        self.early.start_any(&self.program);
     }
 
     /// Runs a component once. It must be polled on a tokio runtime that has timers and sockets.
@@ -199,12 +203,9 @@ impl Workers {
 
     /// A new process, for one run.
     fn start(&self, component: &Component) -> Result<Process, String> {
-        Process::start(
-            &self.program,
-            component.file(),
-            component.digest(),
-            Kind { runs: Runs::One, folders: true },
-        )
+        let process = Process::start(&self.program, Some(component.digest()))?;
+        process.give(component.file(), Use { many_runs: false, folders: true })?;
+        Ok(process)
     }
 
     fn process(&self, component: &Component, job: &Job) -> Result<Process, String> {

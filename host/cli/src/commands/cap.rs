@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::path::Path;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use ops_runner::ending::Status;
@@ -13,7 +14,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{Outcome, open, print, print_json};
+use super::{Outcome, open, open_for_a_run, print, print_json};
 use crate::args::Cap;
 use crate::progress::{Progress, Trace};
 use crate::terminal::Terminal;
@@ -27,7 +28,7 @@ pub(crate) fn run(workspace: Option<&Path>, command: Cap) -> Outcome {
             let runner = open(workspace)?;
             let trace = Trace::default();
             trace.set(trace_checks);
-            let report = drive(&runner, What::Resume { run }, &trace)?;
+            let report = drive(&runner, listen(), What::Resume { run }, &trace)?;
             finish(&runner, &report, json.json)
         }
         Cap::Run { words } => match words.split_first() {
@@ -35,7 +36,10 @@ pub(crate) fn run(workspace: Option<&Path>, command: Cap) -> Outcome {
             Some((first, _)) if first == "--help" || first == "-h" => print(
                 "Usage: ops cap run NAME [FLAGS]\n\nRuns a capability. `ops cap run NAME --help` lists its flags.",
             ),
-            Some((name, words)) => call(&open(workspace)?, name, words),
+            Some((name, words)) => {
+                let listening = listen();
+                call(&open_for_a_run(workspace)?, listening, name, words)
+            }
         },
     }
 }
@@ -72,7 +76,7 @@ fn show(runner: &Runner, name: &str, json: bool) -> Outcome {
 }
 
 /// `ops cap run NAME …`
-pub(crate) fn call(runner: &Runner, name: &str, words: &[String]) -> Outcome {
+pub(crate) fn call(runner: &Runner, listening: Listening, name: &str, words: &[String]) -> Outcome {
     // Where the words are never read as flags, a program that gave this one waits for an envelope all the same.
     let json = Cell::new(words.iter().any(|word| word == "--json"));
     let help = Cell::new(None);
@@ -92,7 +96,7 @@ pub(crate) fn call(runner: &Runner, name: &str, words: &[String]) -> Outcome {
                 Err(text)
             }
         });
-        drive(runner, What::Call { capability: name.to_owned(), arguments }, &trace)?
+        drive(runner, listening, What::Call { capability: name.to_owned(), arguments }, &trace)?
     };
     // Help and clap's own errors are printed by clap, with its colours and to its stream.
     if let Some(error) = help.take() {
@@ -109,13 +113,17 @@ pub(crate) fn call(runner: &Runner, name: &str, words: &[String]) -> Outcome {
 }
 
 /// Runs an order to its end, with Ctrl-C, progress and the person at the terminal.
-pub(crate) fn drive(runner: &Runner, what: What<'_>, trace: &Trace) -> Result<Report, String> {
+pub(crate) fn drive(
+    runner: &Runner,
+    listening: Listening,
+    what: What<'_>,
+    trace: &Trace,
+) -> Result<Report, String> {
     let engine = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("no runtime: {error}"))?;
-    let (cancel, cancelled) = watch::channel(false);
-    listen(cancel)?;
+    let cancelled = listening.begun()?;
     if let Some(lacking) = runner.unconfined() {
         say::note(lacking);
     }
@@ -143,18 +151,33 @@ pub(crate) fn drive(runner: &Runner, what: What<'_>, trace: &Trace) -> Result<Re
     Ok(report)
 }
 
-/// Turns Ctrl-C and SIGTERM into the wish that the run ends. A thread of its own listens, so that a run that waits at
-/// a prompt hears it too; it listens before the run begins.
-fn listen(cancel: watch::Sender<bool>) -> Result<(), String> {
-    let (ready, listening) = std::sync::mpsc::channel();
-    let listen = async move |ready: std::sync::mpsc::Sender<std::io::Result<()>>| {
+/// A thread that turns Ctrl-C and SIGTERM into the wish that a run ends.
+pub(crate) struct Listening {
+    cancelled: watch::Receiver<bool>,
+    ready: mpsc::Receiver<std::io::Result<()>>,
+}
+
+impl Listening {
+    /// Waits until it listens, which is before the run begins.
+    fn begun(self) -> Result<watch::Receiver<bool>, String> {
+        let fail = |error: &dyn std::fmt::Display| format!("signals cannot be listened to: {error}");
+        self.ready.recv().map_err(|error| fail(&error))?.map_err(|error| fail(&error))?;
+        Ok(self.cancelled)
+    }
+}
+
+/// Starts to listen, on a thread of its own, so that a run that waits at a prompt hears it too.
+pub(crate) fn listen() -> Listening {
+    let (cancel, cancelled) = watch::channel(false);
+    let (listens, ready) = mpsc::channel();
+    let listen = async move |listens: mpsc::Sender<std::io::Result<()>>| {
         let signals =
             signal(SignalKind::interrupt()).and_then(|int| Ok((int, signal(SignalKind::terminate())?)));
         let (mut interrupt, mut terminate) = match signals {
             Ok(signals) => signals,
-            Err(error) => return ready.send(Err(error)).unwrap_or_default(),
+            Err(error) => return listens.send(Err(error)).unwrap_or_default(),
         };
-        ready.send(Ok(())).unwrap_or_default();
+        listens.send(Ok(())).unwrap_or_default();
         loop {
             tokio::select! {
                 _ = interrupt.recv() => {}
@@ -166,11 +189,10 @@ fn listen(cancel: watch::Sender<bool>) -> Result<(), String> {
         }
     };
     std::thread::spawn(move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(engine) => engine.block_on(listen(ready)),
-        Err(error) => ready.send(Err(error)).unwrap_or_default(),
+        Ok(engine) => engine.block_on(listen(listens)),
+        Err(error) => listens.send(Err(error)).unwrap_or_default(),
     });
-    let fail = |error: &dyn std::fmt::Display| format!("signals cannot be listened to: {error}");
-    listening.recv().map_err(|error| fail(&error))?.map_err(|error| fail(&error))
+    Listening { cancelled, ready }
 }
 
 pub(crate) fn actor() -> Actor {

@@ -12,5 +12,5 @@ pub(crate) fn run(runner: &Runner, command: Loops) -> Outcome {
         Loops::Create(words) => ("loops.create", words),
         Loops::Close(words) => ("loops.close", words),
     };
-    cap::call(runner, capability, &words)
+    cap::call(runner, cap::listen(), capability, &words)
 }

@@ -25,7 +25,7 @@ use std::path::Path;
 
 use ops_policy::visible;
 use ops_runner::runner::Runner;
-use ops_runner::workspace::Workspace;
+use ops_runner::workspace::{Workspace, WorkspaceError};
 
 use crate::args::{Cli, Command};
 use crate::say;
@@ -68,7 +68,16 @@ pub(crate) fn open_workspace(named: Option<&Path>) -> Result<Workspace, String> 
 
 /// Opens the workspace for work: it must be trusted on this host.
 pub(crate) fn open(named: Option<&Path>) -> Result<Runner, String> {
-    let runner = Runner::open(open_workspace(named)?).map_err(|error| error.to_string())?;
+    opened(Runner::open(open_workspace(named)?))
+}
+
+/// The same for a command that runs a capability at once.
+pub(crate) fn open_for_a_run(named: Option<&Path>) -> Result<Runner, String> {
+    opened(Runner::open_for_a_run(open_workspace(named)?))
+}
+
+fn opened(runner: Result<Runner, WorkspaceError>) -> Result<Runner, String> {
+    let runner = runner.map_err(|error| error.to_string())?;
     for told in runner.recovered() {
         say::note(told);
     }

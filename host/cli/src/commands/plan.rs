@@ -12,7 +12,7 @@ use ops_runner::runner::Runner;
 use ops_runner::show::plan_text;
 use serde_json::json;
 
-use super::cap::{actor, drive, finish};
+use super::cap::{actor, drive, finish, listen};
 use super::{Outcome, open, print, print_json};
 use crate::args::Plan;
 use crate::progress::Trace;
@@ -222,6 +222,6 @@ fn show_refused(refused: &Refused) -> u8 {
 fn carry_out(runner: &Runner, plan: String, json: bool, trace: bool) -> Outcome {
     let shown = Trace::default();
     shown.set(trace);
-    let report = drive(runner, What::Apply { plan }, &shown)?;
+    let report = drive(runner, listen(), What::Apply { plan }, &shown)?;
     finish(runner, &report, json)
 }

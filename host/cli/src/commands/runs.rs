@@ -9,7 +9,7 @@ use ops_runner::runner::Runner;
 use ops_runner::runs::Row;
 use serde_json::json;
 
-use super::cap::{actor, drive, finish};
+use super::cap::{actor, drive, finish, listen};
 use super::{Outcome, open, print, print_json};
 use crate::args::{Outcome as Said, Runs};
 use crate::progress::Trace;
@@ -29,7 +29,7 @@ pub(crate) fn run(workspace: Option<&Path>, command: Runs) -> Outcome {
         }
         Runs::Undo { run, json } => {
             let runner = open(workspace)?;
-            let report = drive(&runner, What::Undo { run }, &Trace::default())?;
+            let report = drive(&runner, listen(), What::Undo { run }, &Trace::default())?;
             finish(&runner, &report, json.json)
         }
     }

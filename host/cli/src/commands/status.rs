@@ -8,7 +8,7 @@ use ops_runner::runner::Runner;
 use ops_runner::status::{Item, LISTS, ListState, Listed, Status, Verify};
 use serde_json::json;
 
-use super::cap::drive;
+use super::cap::{drive, listen};
 use super::{Outcome, print, print_json};
 use crate::args::Status as Args;
 use crate::progress::Trace;
@@ -39,7 +39,8 @@ fn list(runner: &Runner, capability: &str) -> Result<Option<Report>, String> {
         return Ok(None);
     }
     let arguments = Box::new(|_: &_| Ok(Arguments { values: json!({}), dry_run: false }));
-    drive(runner, What::Call { capability: capability.to_owned(), arguments }, &Trace::default()).map(Some)
+    drive(runner, listen(), What::Call { capability: capability.to_owned(), arguments }, &Trace::default())
+        .map(Some)
 }
 
 fn show(status: &Status, brief: bool) -> Outcome {

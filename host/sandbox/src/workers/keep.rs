@@ -5,15 +5,17 @@
 //! binding only, and only those without folders. How many wait is bounded; the one that has waited longest goes first.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::fs::File;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
 use ops_policy::digest::Digest;
 
 use super::Program;
 use super::early::Early;
-use super::process::{Kind, Process, Runs};
+use super::process::Process;
 use crate::component::Component;
 use crate::job::Job;
+use crate::worker::Use;
 
 /// How many runs a process takes.
 const MOST_RUNS: u32 = 1_000;
@@ -22,7 +24,7 @@ const MOST_RUNS: u32 = 1_000;
 const MOST_WAITING: usize = 16;
 
 /// What a process is started for that may be kept.
-const MANY: Kind = Kind { runs: Runs::Many, folders: true };
+const MANY: Use = Use { many_runs: true, folders: true };
 
 /// The processes that wait.
 pub(super) struct Kept {
@@ -74,7 +76,7 @@ impl Kept {
         let process = match self.waiting(digest, None).or_else(|| early.take(digest, !job.mounts.is_empty()))
         {
             Some(process) => process,
-            None => Process::start(&self.program, component.file(), digest, MANY)?,
+            None => given(&self.program, component.file(), digest)?,
         };
         self.prepare(component);
         Ok(process)
@@ -84,6 +86,8 @@ impl Kept {
     pub(super) fn put_back(&self, component: &Component, binding: Digest, process: Process) {
         if process.runs < MOST_RUNS {
             self.add(Waiting { component: component.digest(), binding: Some(binding), process });
+        } else {
+            end_aside(process);
         }
     }
 
@@ -96,21 +100,21 @@ impl Kept {
             return;
         }
         drop(shared);
-        let (kept, program) = (Arc::downgrade(self), self.program.clone());
-        let start = component.file().try_clone().and_then(|compiled| {
+        let (mark, program) =
+            (Starting { kept: Arc::downgrade(self), component: digest }, self.program.clone());
+        let compiled = component.file().try_clone();
+        // Where it cannot begin the mark goes with what was to be done.
+        let _ = compiled.and_then(|compiled| {
             std::thread::Builder::new().name("ops-spare".to_owned()).spawn(move || {
-                let started = Process::start(&program, &compiled, digest, MANY);
-                let Some(kept) = kept.upgrade() else { return };
+                let started = given(&program, &compiled, digest);
+                let Some(kept) = mark.kept.upgrade() else { return };
                 match started {
                     Ok(process) => kept.add(Waiting { component: digest, binding: None, process }),
                     Err(why) => tracing::warn!(why, "no spare process"),
                 }
-                kept.is_started(&digest);
+                drop(mark);
             })
         });
-        if start.is_err() {
-            self.is_started(&digest);
-        }
     }
 
     fn is_started(&self, component: &Digest) {
@@ -142,11 +146,40 @@ impl Kept {
         shared.waiting.push(one);
         let oldest = (shared.waiting.len() > MOST_WAITING).then(|| shared.waiting.remove(0));
         drop(shared);
-        // It is waited for, and not by those who want one.
-        drop(oldest);
+        if let Some(oldest) = oldest {
+            end_aside(oldest.process);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Ends a process that nobody has to see dead. It takes a while, and the caller's run is waited for.
+fn end_aside(mut process: Process) {
+    process.begin_to_end();
+    // Where there is no thread to be had, it is waited for here.
+    let _ = std::thread::Builder::new().name("ops-ending".to_owned()).spawn(move || drop(process));
+}
+
+/// Says that a spare process is being started for a component, until it is, or cannot be.
+struct Starting {
+    kept: Weak<Kept>,
+    component: Digest,
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if let Some(kept) = self.kept.upgrade() {
+            kept.is_started(&self.component);
+        }
+    }
+}
+
+/// A new process that has its component.
+fn given(program: &Program, compiled: &File, component: Digest) -> Result<Process, String> {
+    let process = Process::start(program, Some(component))?;
+    process.give(compiled, MANY)?;
+    Ok(process)
 }

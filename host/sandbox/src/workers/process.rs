@@ -1,34 +1,23 @@
 //! One process for guests: how it is started, ended, and what is said of its end.
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use ops_policy::digest::Digest;
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 use crate::confine::Confinement;
 use crate::job::End;
 use crate::tree;
 use crate::wire::Inbox;
-use crate::worker::{MANY_RUNS, NO_FOLDERS};
+use crate::worker::Use;
 use crate::workers::Program;
-
-/// How many runs a process is to take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Runs {
-    One,
-    Many,
-}
-
-/// What a process is started for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Kind {
-    pub(super) runs: Runs,
-    /// Whether its first run may have folders.
-    pub(super) folders: bool,
-}
 
 /// A process that was started. Dropped, it is dead and waited for.
 pub(super) struct Process {
@@ -44,35 +33,41 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts a process for a component: without an environment, in the root folder, out of the reach of a terminal's
-    /// signals, with one end of a socket and the compiled component as its only descriptors.
-    pub(super) fn start(
-        program: &Program,
-        compiled: &File,
-        component: Digest,
-        kind: Kind,
-    ) -> Result<Self, String> {
+    /// Starts a process, for this component where that is known: without an environment, out of the reach of a terminal's
+    /// signals, with one end of a socket as its only descriptor.
+    pub(super) fn start(program: &Program, component: Option<Digest>) -> Result<Self, String> {
         let refuse = |what: &str, error: std::io::Error| format!("{what}: {error}");
         let (socket, theirs) =
             UnixStream::pair().map_err(|error| refuse("no socket for its process", error))?;
         socket.set_nonblocking(true).map_err(|error| refuse("no socket for its process", error))?;
-        let compiled = compiled.try_clone().map_err(|error| refuse("its compiled component", error))?;
         let child = Command::new(&program.path)
             .args(&program.words)
-            .arg(component.to_string())
-            .args((kind.runs == Runs::Many).then_some(MANY_RUNS))
-            .args((!kind.folders).then_some(NO_FOLDERS))
+            // For people, and for those who look for a component's processes.
+            .args(component.map(|digest| digest.to_string()))
             .env_clear()
-            .current_dir("/")
             .process_group(0)
             .stdin(OwnedFd::from(theirs))
-            .stdout(compiled)
+            .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .map_err(|error| {
                 refuse(&format!("its process, {}, cannot be started", program.path.display()), error)
             })?;
         Ok(Self { child, socket, inbox: Inbox::default(), confined: None, runs: 0 })
+    }
+
+    /// Hands it the compiled component, and says what it is wanted for. It is told nothing before that, and this once. Of one that
+    /// is gone already its run finds out, and how it ended.
+    pub(super) fn give(&self, compiled: &File, wanted: Use) -> Result<(), String> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let files = [compiled.as_fd()];
+        control.push(SendAncillaryMessage::ScmRights(&files));
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        match sendmsg(&self.socket, &[IoSlice::new(&[wanted.byte()])], &mut control, flags) {
+            Ok(_) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+            Err(error) => Err(format!("its process cannot be given the component: {error}")),
+        }
     }
 
     /// Whether it has not ended by itself.

@@ -30,6 +30,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("kept::many runs at once have a process each", at_once),
         trial("kept::without a host that stays none is kept", not_kept),
         trial("kept::a process that was expected is taken", expected),
+        trial("kept::one that was expected before its component is given it", expected_before_its_component),
         trial("kept::one that was expected without folders gets none", expected_without_folders),
     ]
 }
@@ -236,6 +237,24 @@ fn expected() {
     house.workers.expect(&house.component, false);
     let first = only_process(&house);
     assert_eq!([house.process(|_| ()), house.process(|_| ())], [first, first]);
+}
+
+fn expected_before_its_component() {
+    let house = House::with(Workers::new(part(&["attacker", "for any"])));
+    let processes = || processes_of("attacker\0for any", std::process::id());
+    house.workers.expect_any();
+    let first = loop {
+        if let [process] = processes()[..] {
+            break process;
+        }
+        std::thread::yield_now();
+    };
+    house.workers.expect(&house.component, false);
+    assert_eq!(house.process(|_| ()), first);
+    // One that is given nothing goes with its host.
+    house.workers.expect_any();
+    drop(house.workers);
+    assert!(processes().is_empty());
 }
 
 fn expected_without_folders() {
