@@ -113,7 +113,7 @@ growth: bench-programs ## measure what a unit costs when there are 10 and 100 ti
 	$(BENCH) growth docs/performance
 
 .PHONY: soak
-soak: bench-programs ## half the peak rate for SOAK_SECONDS (3600): memory, descriptors, threads, and the ledger after it
+soak: bench-programs ## half the peak rate for SOAK_SECONDS (3600), ledger in SOAK_STATE: memory, descriptors, threads, ledger
 	$(BENCH) soak
 
 # The guests that are measured, and no others: a fresh clone has a quarter of an hour.

@@ -36,7 +36,7 @@ mod table;
 mod warm;
 mod within;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -63,7 +63,8 @@ fn main() -> ExitCode {
         ["growth", folder] => growth::measure(Path::new(folder)),
         ["soak"] => {
             let time = Duration::from_secs(number("SOAK_SECONDS", 3600) as u64);
-            return if soak::soak(time) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+            let state = std::env::var_os("SOAK_STATE").map(PathBuf::from);
+            return if soak::soak(time, state.as_deref()) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
         ["check", file] => return check(&Report::read(Path::new(file))),
         ["record", file, history] => Report::read(Path::new(file)).record(Path::new(history)),

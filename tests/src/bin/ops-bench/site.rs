@@ -1,7 +1,7 @@
 //! Where it is measured: a workspace of its own, with everything of it and its state on a RAM disk where there is one.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use ops_tests::scratch::{Ran, guest, ops, ran};
@@ -21,6 +21,13 @@ pub(crate) const SPINS: Bound<'_> = ("test.guest.spins", "guest-spins", "limits:
 /// A workspace to measure in. It goes when it is dropped.
 pub(crate) struct Site {
     folder: TempDir,
+    /// The host's state, where it does not lie with the rest.
+    state: Option<TempDir>,
+}
+
+/// A folder for a workspace, or a part of one.
+fn folder(parent: &Path) -> TempDir {
+    tempfile::Builder::new().prefix("ops-bench-").tempdir_in(parent).unwrap()
 }
 
 /// Where workspaces are made: on the RAM disk, else where temporary files are.
@@ -37,8 +44,15 @@ pub(crate) fn file_system() -> String {
 impl Site {
     /// A pinned workspace with these read-only capabilities, on the RAM disk.
     pub(crate) fn new(capabilities: &[Bound<'_>]) -> Self {
-        let site =
-            Self { folder: tempfile::Builder::new().prefix("ops-bench-").tempdir_in(parent()).unwrap() };
+        Self::made(Self { folder: folder(&parent()), state: None }, capabilities)
+    }
+
+    /// The same with its ledger, and all other state of the host, in a folder of this one.
+    pub(crate) fn with_state_in(state: &Path, capabilities: &[Bound<'_>]) -> Self {
+        Self::made(Self { folder: folder(&parent()), state: Some(folder(state)) }, capabilities)
+    }
+
+    fn made(site: Self, capabilities: &[Bound<'_>]) -> Self {
         fs::create_dir(site.path("home")).unwrap();
         site.run(&["init", "--name", "bench", "--principal", "bench", "--new-key", "key"]);
         for (name, guest, more) in capabilities {
@@ -74,6 +88,11 @@ impl Site {
         self.folder.path().join(relative)
     }
 
+    /// Where the state of the host lies.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.state.as_ref().map_or_else(|| self.path("state"), |state| state.path().to_path_buf())
+    }
+
     /// A program in the workspace, with an environment that holds what it has to and nothing of the caller's.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
@@ -82,7 +101,7 @@ impl Site {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.path("home"))
-            .env("XDG_STATE_HOME", self.path("state"))
+            .env("XDG_STATE_HOME", self.state())
             .stdin(Stdio::null());
         command
     }

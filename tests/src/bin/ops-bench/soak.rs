@@ -1,6 +1,13 @@
 //! Half the peak rate for a long time: what a server takes up has to stay, and the ledger has to hold after it.
+//!
+//! An hour leaves millions of receipts. The ledger has them all, in a folder that is named where the RAM disk is too small; the
+//! folders of receipts, which can be made again, are removed as they come.
 
 use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::amount::short;
@@ -22,9 +29,13 @@ const PASSING: usize = 2 * IN_FLIGHT;
 /// One of the numbers of a sample.
 type Count = fn(&Taken) -> usize;
 
-/// Soaks a server for this long. Returns whether it held, having said so.
-pub(crate) fn soak(time: Duration) -> bool {
-    let site = Site::new(&[site::ECHO]);
+/// Soaks a server for this long, with its ledger in that folder. Returns whether it held, having said so.
+pub(crate) fn soak(time: Duration, state: Option<&Path>) -> bool {
+    let site = match state {
+        Some(state) => Site::with_state_in(state, &[site::ECHO]),
+        None => Site::new(&[site::ECHO]),
+    };
+    let tidy = Tidy::start(site.path("receipts/sessions"));
     let mut client = Client::start(site.ops(&["mcp", "serve"]), Protocol::V2025);
     client.in_flight(ECHO, PEAK / 10, IN_FLIGHT);
     let peak = PEAK as f64 / client.in_flight(ECHO, PEAK, IN_FLIGHT).as_secs_f64();
@@ -46,6 +57,7 @@ pub(crate) fn soak(time: Duration) -> bool {
     }
     let kept = calls as f64 / began.elapsed().as_secs_f64();
     client.finish();
+    tidy.end();
 
     let (mut text, mut holds) = verdict(&samples);
     if kept < 0.95 * rate {
@@ -54,9 +66,53 @@ pub(crate) fn soak(time: Duration) -> bool {
     }
     // It exits with 1 where anything is found, and that ends this with what it said.
     site.run(&["ledger", "verify"]);
-    println!("{calls} calls, each with its receipt\n{text}ops ledger verify: nothing found");
+    let size = size(&site.state()) as f64 / 1024.0 / 1024.0;
+    println!(
+        "{calls} calls in {:.0} s, each with its receipt\n{text}state        {} MiB, {} KiB a call\nops ledger verify: nothing found",
+        time.as_secs_f64(),
+        short(size),
+        short(size * 1024.0 / calls as f64)
+    );
     println!("{}", if holds { "it holds" } else { "it does not hold" });
     holds
+}
+
+/// Removes the folders of receipts, as somebody does who looks after a host.
+struct Tidy {
+    end: mpsc::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Tidy {
+    fn start(sessions: PathBuf) -> Self {
+        let (end, ends) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            while ends.recv_timeout(SECOND).is_err_and(|error| error == mpsc::RecvTimeoutError::Timeout) {
+                for entry in fs::read_dir(&sessions).into_iter().flatten().flatten() {
+                    // One whose name begins with a dot is being made.
+                    if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+                        let _ = fs::remove_dir_all(entry.path());
+                    }
+                }
+            }
+        });
+        Self { end, thread }
+    }
+
+    fn end(self) {
+        drop(self.end);
+        self.thread.join().unwrap();
+    }
+}
+
+/// How many bytes lie in a folder and those in it.
+fn size(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let sizes = entries.map(|entry| match entry.metadata() {
+        Ok(about) if about.is_dir() => size(&entry.path()),
+        about => about.map_or(0, |about| about.len()),
+    });
+    sizes.sum()
 }
 
 /// What came of the samples, in words, and whether nothing grows: the last tenth beside the second one, since in the
