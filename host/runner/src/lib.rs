@@ -3,6 +3,7 @@
 //! [`run`] is the one way through; the other modules are its steps, and what front ends need around it: making and
 //! trusting a workspace, binding and pinning capabilities, and looking at plans and receipts.
 
+mod account;
 pub mod agents;
 mod applying;
 pub mod approvals;
@@ -69,11 +70,4 @@ pub mod worker;
 pub mod workspace;
 pub mod writing_out;
 
-/// The name of the user that this process runs as, by the system's accounts: an environment variable could claim
-/// anybody's, and who asked for a plan decides who may approve it. Where the account has no name, its number.
-pub fn user_name() -> String {
-    let uid = rustix::process::geteuid().as_raw();
-    uzers::get_user_by_uid(uid)
-        .and_then(|user| user.name().to_str().map(ops_policy::visible::visible))
-        .unwrap_or_else(|| format!("uid-{uid}"))
-}
+pub use account::user_name;
