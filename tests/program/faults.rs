@@ -17,11 +17,10 @@ use ops_tests::torture::site::{Site, approve};
 const ONE_IN: usize = 9;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let missing = disk::library().is_none().then_some("cc");
     let under = [("apply", Under::Apply), ("recovery", Under::Recovery), ("resume", Under::Resume)];
     let faults = disk::FAULTS.iter().flat_map(|fault| under.map(|(name, under)| (name, under, *fault))).map(
         |(name, under, fault)| {
-            trial(format!("torture::faults::{fault}::{name}"), missing, move || every_call(under, fault))
+            disk::trial(format!("torture::faults::{fault}::{name}"), move || every_call(under, fault))
         },
     );
     // Not skipped where it cannot run: nothing could be installed that would give the right to mount.

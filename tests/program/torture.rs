@@ -14,10 +14,9 @@ use ops_tests::torture::{rounds, say};
 const LANES: usize = 2;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let missing = disk::library().is_none().then_some("cc");
     vec![
         trial("torture::kills", None, || campaigns("kills", rounds(100), Site::new)),
-        trial("torture::power_cuts", missing, || {
+        disk::trial("torture::power_cuts", || {
             campaigns("power cuts", rounds(100), || {
                 let mut site = Site::new();
                 site.watch();

@@ -12,10 +12,12 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::UNIX_EPOCH;
 
+use libtest_mimic::Trial;
 use tempfile::TempDir;
 
 use super::dice::Dice;
-use crate::scratch::repository;
+use crate::scratch::{ops, repository};
+use crate::skip;
 
 /// What a disk does from the Nth call on, in the words of `torture/disk.c`.
 pub const FAULTS: [&str; 4] = ["full", "broken", "dying", "readonly"];
@@ -45,7 +47,7 @@ pub enum Unsynced {
 }
 
 /// The library, built once. `None` where there is no C compiler.
-pub fn library() -> Option<&'static Path> {
+fn library() -> Option<&'static Path> {
     static BUILT: OnceLock<Option<(TempDir, PathBuf)>> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
@@ -60,6 +62,17 @@ pub fn library() -> Option<&'static Path> {
         Some((folder, library))
     });
     built.as_ref().map(|(_, library)| library.as_path())
+}
+
+/// A test of the program on such a disk. It does not run where the program holds its C library: nothing would be put before
+/// that, no call would fail, and the test could not either.
+pub fn trial(name: impl Into<String>, run: impl FnOnce() + Send + 'static) -> Trial {
+    let Some(library) = library() else { return skip::trial(name, Some("cc"), run) };
+    // The loader says what it would load, and runs nothing. A program that needs no loader takes no notice of this.
+    let mut command = Command::new(ops());
+    command.env("LD_PRELOAD", library).env("LD_TRACE_LOADED_OBJECTS", "1");
+    let holds = command.output().is_ok_and(|said| !String::from_utf8_lossy(&said.stdout).contains("disk.so"));
+    skip::unless(name, holds.then_some("the program holds its C library"), run)
 }
 
 /// Lets the Nth write of a program under `root` fail, as `fault` says. Returns the file that is there once it has.
