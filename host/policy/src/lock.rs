@@ -8,7 +8,12 @@
 //! Reading checks the size, the split into body and signature, the JSON, its values, and that one text. It does not
 //! check the signature: call [`SignedLock::verify`] with the approvers, and [`Seen::admit`] with what this host
 //! remembers, before anything in the lock is believed.
+//!
+//! A host reads the same lock for each run, and a run needs one component of many. So what the checks found of a file's
+//! bytes holds for as long as the host remembers their digest ([`Seen`]), and a component is read when it is asked for
+//! ([`OnDemand`]). The signature is verified each time.
 
+mod demand;
 mod error;
 #[cfg(test)]
 mod tests;
@@ -16,6 +21,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -25,6 +31,7 @@ use crate::manifest::Manifest;
 use crate::review::{SignedReview, Subject};
 use crate::visible::{clip, visible};
 
+pub use demand::OnDemand;
 pub use error::LockError;
 
 /// The namespace of a lock's signature.
@@ -34,10 +41,13 @@ pub const MAX_FILE: usize = 16 * 1024 * 1024;
 /// The version of the format that is read and written.
 pub const VERSION: u32 = 1;
 
-/// What is locked.
+/// The components of a lock: path relative to the workspace, and what was found there.
+pub type Components = BTreeMap<String, Component>;
+
+/// What is locked. `C` is [`Components`], or [`OnDemand`] where they are read one by one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Lock {
+pub struct Lock<C = Components> {
     /// Version of the format: [`VERSION`].
     pub version: u32,
     /// The workspace's name, as in `ops.yaml`.
@@ -48,8 +58,8 @@ pub struct Lock {
     pub development: bool,
     /// `ops.yaml`, approvers, bindings and contracts: path relative to the workspace, and digest.
     pub files: BTreeMap<String, Digest>,
-    /// The components: path relative to the workspace, and what was found there.
-    pub components: BTreeMap<String, Component>,
+    /// The components.
+    pub components: C,
     /// The newest review of each capability that was ever reviewed, by the capability's name. A lock without reviews has no
     /// such key, as before there were any.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -74,9 +84,9 @@ pub struct Component {
 
 /// A lock file that was read. Its signature is not verified yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SignedLock {
+pub struct SignedLock<C = Components> {
     /// What it says.
-    pub lock: Lock,
+    pub lock: Lock<C>,
     /// The bytes that are signed.
     pub body: Vec<u8>,
     /// The armoured signature.
@@ -112,27 +122,6 @@ impl Lock {
         Ok(body)
     }
 
-    /// Whether these bytes are the ones that were pinned for a file of the workspace.
-    ///
-    /// # Errors
-    ///
-    /// A path that is not in the lock, and bytes with another digest.
-    pub fn check_file(&self, path: &str, bytes: &[u8]) -> Result<(), LockError> {
-        let pinned = self.files.get(path).ok_or_else(|| not_listed(path))?;
-        check_digest(path, *pinned, bytes)
-    }
-
-    /// Whether these bytes are the ones that were pinned for a component, and what was pinned with them.
-    ///
-    /// # Errors
-    ///
-    /// A path that is not in the lock, and bytes with another digest.
-    pub fn check_component(&self, path: &str, bytes: &[u8]) -> Result<&Component, LockError> {
-        let pinned = self.components.get(path).ok_or_else(|| not_listed(path))?;
-        check_digest(path, pinned.digest, bytes)?;
-        Ok(pinned)
-    }
-
     /// The component of a capability, by the capability's name.
     pub fn component_of(&self, capability: &str) -> Option<&Component> {
         self.components.values().find(|component| component.capabilities.contains(capability))
@@ -144,26 +133,8 @@ impl Lock {
         self.subject_of(capability, self.component_of(capability)?, binding)
     }
 
-    /// The same, where the capability's component is known already.
-    pub fn subject_of(&self, capability: &str, component: &Component, binding: &str) -> Option<Subject> {
-        Some(Subject {
-            workspace: self.workspace.clone(),
-            capability: capability.to_owned(),
-            component: component.digest,
-            interface: component.interface,
-            manifest: Digest::of_json(&component.manifest).ok()?,
-            binding: *self.files.get(binding)?,
-            imports: component.imports.clone(),
-        })
-    }
-
     fn check(&self) -> Result<(), LockError> {
-        if self.version != VERSION {
-            return Err(refuse(format!(
-                "version {} is not known; this program reads {VERSION}",
-                self.version
-            )));
-        }
+        self.check_version()?;
         if self.workspace.is_empty() || visible(&self.workspace) != self.workspace {
             return Err(refuse(
                 "the workspace's name is empty or has characters that nobody sees".to_owned(),
@@ -194,6 +165,59 @@ impl Lock {
     }
 }
 
+impl<C> Lock<C> {
+    /// Whether these bytes are the ones that were pinned for a file of the workspace.
+    ///
+    /// # Errors
+    ///
+    /// A path that is not in the lock, and bytes with another digest.
+    pub fn check_file(&self, path: &str, bytes: &[u8]) -> Result<(), LockError> {
+        let pinned = self.files.get(path).ok_or_else(|| not_listed(path))?;
+        check_digest(path, *pinned, bytes)
+    }
+
+    /// What a review of a capability would be about now, given its component. `binding` is the path of its binding; none
+    /// where the lock has no such file.
+    pub fn subject_of(&self, capability: &str, component: &Component, binding: &str) -> Option<Subject> {
+        Some(Subject {
+            workspace: self.workspace.clone(),
+            capability: capability.to_owned(),
+            component: component.digest,
+            interface: component.interface,
+            manifest: Digest::of_json(&component.manifest).ok()?,
+            binding: *self.files.get(binding)?,
+            imports: component.imports.clone(),
+        })
+    }
+
+    fn check_version(&self) -> Result<(), LockError> {
+        if self.version == VERSION {
+            return Ok(());
+        }
+        Err(refuse(format!("version {} is not known; this program reads {VERSION}", self.version)))
+    }
+}
+
+impl Lock<OnDemand> {
+    /// The same with all components read.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`OnDemand::all`].
+    pub fn whole(&self) -> Result<Lock, LockError> {
+        let components = self.components.all()?;
+        Ok(Lock {
+            version: self.version,
+            workspace: self.workspace.clone(),
+            counter: self.counter,
+            development: self.development,
+            files: self.files.clone(),
+            components: components.into_iter().map(|(path, found)| (path.clone(), found.clone())).collect(),
+            reviews: self.reviews.clone(),
+        })
+    }
+}
+
 impl SignedLock {
     /// Reads a lock file. `file` is its name for messages.
     ///
@@ -201,28 +225,8 @@ impl SignedLock {
     ///
     /// Each check of the module's description has its own.
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, LockError> {
-        if bytes.len() > MAX_FILE {
-            return Err(LockError::TooLarge { bytes: bytes.len() });
-        }
-        let no_signature = || LockError::NoSignature { file: file.to_owned() };
-        let text = std::str::from_utf8(bytes)
-            .map_err(|_| LockError::Malformed { file: file.to_owned(), message: "not UTF-8".to_owned() })?;
-        // In JSON a line feed inside a string is escaped, so that a line of the body never begins like this.
-        let begin = text.find(&format!("\n{SIGNATURE_BEGIN}\n")).ok_or_else(no_signature)? + 1;
-        let (body, signature) = text.split_at_checked(begin).ok_or_else(no_signature)?;
-        let end = format!("\n{SIGNATURE_END}\n");
-        match signature.find(&end) {
-            Some(at) if at + end.len() == signature.len() => {}
-            Some(_) => return Err(LockError::Trailing { file: file.to_owned() }),
-            None => return Err(no_signature()),
-        }
-        let lock = parse_body(file, body)?;
-        Ok(Self {
-            lock,
-            body: body.as_bytes().to_vec(),
-            signature: signature.to_owned(),
-            digest: Digest::of(bytes),
-        })
+        let (body, signature) = split(file, bytes)?;
+        Ok(Self::new(parse_body(file, body)?, body, signature, Digest::of(bytes)))
     }
 
     /// The whole file: the lock's body and its armoured signature.
@@ -237,6 +241,32 @@ impl SignedLock {
         Self::parse("the new lock", &file)?;
         Ok(file)
     }
+}
+
+impl SignedLock<OnDemand> {
+    /// Reads a lock file of which components are asked for one by one. `seen` is the newest lock that this host has admitted:
+    /// its text was checked when it was read for the first time.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`SignedLock::parse`].
+    pub fn parse_again(file: &str, bytes: &[u8], seen: Option<&Seen>) -> Result<Self, LockError> {
+        let (body, signature) = split(file, bytes)?;
+        let digest = Digest::of(bytes);
+        if seen.is_none_or(|seen| seen.digest != digest) {
+            parse_body(file, body)?;
+        }
+        let lock: Lock<OnDemand> = read_json(file, body)?;
+        // Another version of this program may have admitted it.
+        lock.check_version()?;
+        Ok(Self::new(lock, body, signature, digest))
+    }
+}
+
+impl<C> SignedLock<C> {
+    fn new(lock: Lock<C>, body: &str, signature: &str, digest: Digest) -> Self {
+        Self { lock, body: body.as_bytes().to_vec(), signature: signature.to_owned(), digest }
+    }
 
     /// Who signed the lock, if that is one of the approvers at the time `now`.
     ///
@@ -250,7 +280,7 @@ impl SignedLock {
 
 impl Seen {
     /// What to remember once a lock has been verified and admitted.
-    pub fn of(signed: &SignedLock) -> Self {
+    pub fn of<C>(signed: &SignedLock<C>) -> Self {
         Self { counter: signed.lock.counter, digest: signed.digest }
     }
 
@@ -259,7 +289,7 @@ impl Seen {
     /// # Errors
     ///
     /// A lock with a smaller counter, and another lock with the same one.
-    pub fn admit(&self, signed: &SignedLock) -> Result<(), LockError> {
+    pub fn admit<C>(&self, signed: &SignedLock<C>) -> Result<(), LockError> {
         let counter = signed.lock.counter;
         if counter < self.counter {
             return Err(LockError::Older { counter, seen: self.counter });
@@ -272,11 +302,38 @@ impl Seen {
     }
 }
 
+/// A lock file's body and its armoured signature.
+fn split<'a>(file: &str, bytes: &'a [u8]) -> Result<(&'a str, &'a str), LockError> {
+    if bytes.len() > MAX_FILE {
+        return Err(LockError::TooLarge { bytes: bytes.len() });
+    }
+    let no_signature = || LockError::NoSignature { file: file.to_owned() };
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| LockError::Malformed { file: file.to_owned(), message: "not UTF-8".to_owned() })?;
+    // In JSON a line feed inside a string is escaped, so that a line of the body never begins like this.
+    let begin = text.find(&format!("\n{SIGNATURE_BEGIN}\n")).ok_or_else(no_signature)? + 1;
+    let (body, signature) = text.split_at_checked(begin).ok_or_else(no_signature)?;
+    let end = format!("\n{SIGNATURE_END}\n");
+    match signature.find(&end) {
+        Some(at) if at + end.len() == signature.len() => {}
+        Some(_) => return Err(LockError::Trailing { file: file.to_owned() }),
+        None => return Err(no_signature()),
+    }
+    Ok((body, signature))
+}
+
+fn read_json<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, LockError> {
+    serde_json::from_str(text).map_err(|error| malformed(file, error))
+}
+
+/// The message of the parser quotes the file: it must not be able to speak to the terminal.
+fn malformed(file: &str, error: impl ToString) -> LockError {
+    LockError::Malformed { file: file.to_owned(), message: clip(&visible(&error.to_string()), 400) }
+}
+
 fn parse_body(file: &str, body: &str) -> Result<Lock, LockError> {
     let malformed = |message: String| LockError::Malformed { file: file.to_owned(), message };
-    // The message of the parser quotes the file: it must not be able to speak to the terminal.
-    let lock: Lock =
-        serde_json::from_str(body).map_err(|error| malformed(clip(&visible(&error.to_string()), 400)))?;
+    let lock: Lock = read_json(file, body)?;
     let written = lock.body().map_err(|error| match error {
         LockError::Malformed { message, .. } => malformed(message),
         other => other,

@@ -105,7 +105,7 @@ impl Runner {
         let pinned = self.pinned(Timestamp::now())?;
         let reads_only = role(actor, &pinned)? == Some(Role::Reader);
         let (mut tools, mut hidden) = (Vec::new(), Vec::new());
-        for name in pinned.names() {
+        for name in pinned.names()? {
             match self.vouched(&pinned, name) {
                 Ok(capability) if reads_only && capability.binding.safety != Safety::ReadOnly => {}
                 Ok(capability) => tools.push(tool(capability)),

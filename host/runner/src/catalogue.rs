@@ -52,13 +52,13 @@ impl Runner {
     /// The lock does not hold.
     pub fn catalogue(&self) -> Result<Vec<Row>, Refusal> {
         let pinned = self.pinned(Timestamp::now())?;
-        Ok(self.rows(&pinned, false))
+        self.rows(&pinned, false)
     }
 
     /// The rows of all capabilities. `whole` holds their components' bytes against the lock too. A large workspace is shared
     /// out to a few threads.
-    pub(crate) fn rows(&self, pinned: &Pinned, whole: bool) -> Vec<Row> {
-        let names: Vec<_> = pinned.names().into_iter().collect();
+    pub(crate) fn rows(&self, pinned: &Pinned, whole: bool) -> Result<Vec<Row>, Refusal> {
+        let names: Vec<_> = pinned.names()?.into_iter().collect();
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
         let share = names.len().div_ceil(threads).max(LEAST_SHARE);
         std::thread::scope(|scope| {
@@ -68,7 +68,7 @@ impl Runner {
             let parts: Vec<_> = names.chunks(share).map(|part| scope.spawn(move || rows(part))).collect();
             let done = parts.into_iter().map(std::thread::ScopedJoinHandle::join);
             // A row must not go missing because its thread fell over.
-            done.flat_map(|rows| rows.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+            Ok(done.flat_map(|rows| rows.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect())
         })
     }
 

@@ -20,6 +20,7 @@ use ops_policy::settings::{Own, Role};
 use serde_json::{Value, json};
 
 use crate::ending::Ending;
+use crate::pinned::Refusal;
 use crate::runner::Runner;
 use crate::workspace::BINDINGS;
 
@@ -151,17 +152,19 @@ impl Runner {
     }
 
     fn own_lock(&self) -> Value {
-        let pinned = match self.pinned(Timestamp::now()) {
-            Ok(pinned) => pinned,
-            Err(refusal) => {
-                return json!({
-                    "holds": false, "why": refusal.message, "counter": 0, "development": false, "signer": null,
-                    "changed": [],
-                });
-            }
-        };
+        self.lock_that_holds().unwrap_or_else(|refusal| {
+            json!({
+                "holds": false, "why": refusal.message, "counter": 0, "development": false, "signer": null,
+                "changed": [],
+            })
+        })
+    }
+
+    fn lock_that_holds(&self) -> Result<Value, Refusal> {
+        let pinned = self.pinned(Timestamp::now())?;
         let lock = &pinned.lock.lock;
-        let components = lock.components.iter().map(|(path, component)| (path, component.digest));
+        let components = pinned.components()?;
+        let components = components.into_iter().map(|(path, component)| (path, component.digest));
         let known: BTreeMap<&String, Digest> =
             lock.files.iter().map(|(path, digest)| (path, *digest)).chain(components).collect();
         let mut changed = Vec::new();
@@ -178,10 +181,10 @@ impl Runner {
                 changed.push(json!({"file": path, "what": "not in the lock"}));
             }
         }
-        json!({
+        Ok(json!({
             "holds": true, "why": null, "counter": lock.counter, "development": lock.development,
             "signer": pinned.signer.principal, "changed": changed,
-        })
+        }))
     }
 
     fn own_settings(&self) -> Result<Value, Missing> {

@@ -3,13 +3,13 @@
 //! Order of checks: this host trusts the workspace; the lock is signed by an approver that counts; it is not older
 //! than the last one seen; each file that is read has the hash that the lock gives; only then is it parsed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use ops_policy::approvers::{Approver, Approvers};
 use ops_policy::binding::Binding;
 use ops_policy::digest::Digest;
-use ops_policy::lock::{Component, SignedLock};
+use ops_policy::lock::{Component, Lock, OnDemand, SignedLock};
 use ops_policy::manifest::Manifest;
 use ops_policy::settings::Settings;
 
@@ -24,7 +24,7 @@ pub struct Pinned {
     /// Who may approve.
     pub approvers: Approvers,
     /// The lock.
-    pub lock: SignedLock,
+    pub lock: SignedLock<OnDemand>,
     /// Who signed it.
     pub signer: Approver,
 }
@@ -93,7 +93,8 @@ impl Pinned {
         let bytes = workspace.read(LOCK).map_err(|error| {
             Refusal::new("lock", format!("{error}\n  `ops pin` writes it, signed by an approver"))
         })?;
-        let lock = SignedLock::parse(&shown, &bytes).map_err(|error| Refusal::new("lock", error))?;
+        let lock = SignedLock::parse_again(&shown, &bytes, trust.seen.as_ref())
+            .map_err(|error| Refusal::new("lock", error))?;
         let counted = Approvers::parse(&workspace.shown(APPROVERS), trust.approvers.as_bytes())
             .map_err(|error| Refusal::new("trust", error))?;
         let signer = lock.verify(&counted, now).map_err(|error| {
@@ -130,9 +131,20 @@ impl Pinned {
         Ok(Self { settings, approvers, lock, signer })
     }
 
+    /// All that the lock says.
+    pub(crate) fn whole(&self) -> Result<Lock, Refusal> {
+        self.lock.lock.whole().map_err(|error| Refusal::new("lock", error))
+    }
+
+    /// The components that the lock has, by path.
+    pub(crate) fn components(&self) -> Result<BTreeMap<&String, &Component>, Refusal> {
+        self.lock.lock.components.all().map_err(|error| Refusal::new("lock", error))
+    }
+
     /// The names of the capabilities that the lock has.
-    pub(crate) fn names(&self) -> BTreeSet<&String> {
-        self.lock.lock.components.values().flat_map(|component| &component.capabilities).collect()
+    pub(crate) fn names(&self) -> Result<BTreeSet<&String>, Refusal> {
+        let components = self.components()?;
+        Ok(components.into_values().flat_map(|component| &component.capabilities).collect())
     }
 
     /// The capability behind a name.
@@ -182,7 +194,8 @@ impl Pinned {
 
     /// What the lock has of a component.
     pub(crate) fn component(&self, workspace: &Workspace, path: &str) -> Result<&Component, Refusal> {
-        self.lock.lock.components.get(path).ok_or_else(|| {
+        let component = self.lock.lock.components.get(path).map_err(|error| Refusal::new("lock", error))?;
+        component.ok_or_else(|| {
             Refusal::new(
                 "lock",
                 format!("{} is not in the lock\n  `ops pin` shows it and adds it", workspace.shown(path)),
@@ -197,7 +210,7 @@ impl Pinned {
     /// They are missing or differ.
     pub fn component_bytes(&self, workspace: &Workspace, path: &str) -> Result<Vec<u8>, Refusal> {
         let bytes = workspace.read(path).map_err(|error| Refusal::new("component", error))?;
-        self.lock.lock.check_component(path, &bytes).map_err(|error| Refusal::new("component", error))?;
+        self.lock.lock.components.check(path, &bytes).map_err(|error| Refusal::new("component", error))?;
         Ok(bytes)
     }
 
@@ -212,7 +225,7 @@ impl Pinned {
 }
 
 /// Reads a file and compares it with the lock.
-fn checked(workspace: &Workspace, lock: &SignedLock, path: &str) -> Result<Vec<u8>, Refusal> {
+fn checked(workspace: &Workspace, lock: &SignedLock<OnDemand>, path: &str) -> Result<Vec<u8>, Refusal> {
     let bytes = workspace.read(path).map_err(|error| Refusal::new("lock", error))?;
     lock.lock
         .check_file(path, &bytes)

@@ -137,7 +137,7 @@ impl Runner {
                 fault: Some(refusal.message),
             },
         };
-        Ok(pinned.names().into_iter().map(row).collect())
+        Ok(pinned.names()?.into_iter().map(row).collect())
     }
 }
 

@@ -138,7 +138,7 @@ impl Runner {
         self.is_bound(capability)
             && self
                 .pinned(Timestamp::now())
-                .is_ok_and(|pinned| pinned.names().iter().any(|name| *name == capability))
+                .is_ok_and(|pinned| pinned.names().is_ok_and(|names| names.contains(&capability.to_owned())))
             && self.more_than_lists(capability).is_none()
     }
 
@@ -161,7 +161,11 @@ impl Runner {
 
     /// The files that the lock covers and that are not as it has them, bindings of its capabilities aside.
     fn changed_files(&self, pinned: &Pinned) -> Vec<String> {
-        let bindings: BTreeSet<_> = pinned.names().into_iter().map(|name| binding_file(name)).collect();
+        let names = match pinned.names() {
+            Ok(names) => names,
+            Err(refusal) => return vec![refusal.message],
+        };
+        let bindings: BTreeSet<_> = names.into_iter().map(|name| binding_file(name)).collect();
         let files = pinned.lock.lock.files.keys().filter(|file| !bindings.contains(*file));
         files
             .filter_map(|file| pinned.file(self.workspace(), file).err().map(|refusal| (file, refusal.message)))
@@ -212,11 +216,13 @@ impl Runner {
     ///
     /// The ledger cannot be read.
     pub(crate) fn basis(&self) -> Result<Basis, Ending> {
-        let (lock, capabilities, faults) = match self.pinned(Timestamp::now()) {
-            Ok(pinned) => {
+        let pinned = self.pinned(Timestamp::now());
+        let (lock, capabilities, faults) = match pinned
+            .and_then(|pinned| Ok((self.rows(&pinned, true)?, pinned)))
+        {
+            Ok((rows, pinned)) => {
                 let lock = &pinned.lock.lock;
                 let development = if lock.development { ", for development" } else { "" };
-                let rows = self.rows(&pinned, true);
                 self.remember_components();
                 let mut faults: Vec<_> = rows.iter().filter_map(|row| row.fault.clone()).collect();
                 let capabilities = rows.len() - faults.len();

@@ -110,8 +110,8 @@ impl Runner {
         let fix = || "`ops pin`, then `ops sync`".to_owned();
         let pinned =
             self.pinned(Timestamp::now()).map_err(|refusal| (first_line(&refusal.message), fix()))?;
-        let component =
-            pinned.lock.lock.components.get(path).ok_or_else(|| ("is not in the lock".to_owned(), fix()))?;
+        let component = pinned.lock.lock.components.get(path).map_err(|error| (error.to_string(), fix()))?;
+        let component = component.ok_or_else(|| ("is not in the lock".to_owned(), fix()))?;
         self.check_component(&pinned, path, component.digest)
             .map_err(|refusal| (first_line(&refusal.message), fix()))?;
         Ok(component.manifest.clone())

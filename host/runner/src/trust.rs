@@ -72,7 +72,7 @@ impl Trust {
     }
 
     /// Takes note of a lock whose signature and counter were checked. True where the record changed.
-    pub(crate) fn note(&mut self, lock: &SignedLock, approvers: &str) -> bool {
+    pub(crate) fn note<C>(&mut self, lock: &SignedLock<C>, approvers: &str) -> bool {
         let seen = Seen::of(lock);
         let changed = self.seen.as_ref() != Some(&seen) || self.approvers != approvers;
         self.seen = Some(seen);

@@ -93,12 +93,13 @@ impl Ledger {
     }
 }
 
+pub(super) const RESUMABLE: &str =
+    "SELECT EXISTS (SELECT 1 FROM runs WHERE plan = ?1 AND status = 'unknown' AND settled_by IS NULL)";
+
 /// Whether a run took the plan up whose outcome nobody knows, so that it can be resumed, with a fresh approval where
 /// the old one is too old.
 fn resumable(connection: &Connection, plan: &plans::PlanRecord) -> Result<bool, LedgerError> {
-    let query =
-        "SELECT EXISTS (SELECT 1 FROM runs WHERE plan = ?1 AND status = 'unknown' AND settled_by IS NULL)";
-    Ok(plan.status == PlanStatus::Applied && connection.query_row(query, [&plan.id], |row| row.get(0))?)
+    Ok(plan.status == PlanStatus::Applied && connection.query_row(RESUMABLE, [&plan.id], |row| row.get(0))?)
 }
 
 /// The plan, if it still waits and may be approved.

@@ -22,6 +22,9 @@ use crate::digest::Digest;
 use crate::key::PublicKey;
 use crate::log::{Checkpoint, LogVerifier};
 
+#[cfg(test)]
+pub(super) use tables::PLANS;
+
 /// Findings that are told at most; a file that is damaged all over has one in each row.
 const MOST: usize = 200;
 

@@ -23,7 +23,7 @@ pub(super) const SCHEMA: &str = include_str!("schema.sql");
 
 /// In the file's header: "opsL".
 const APPLICATION_ID: i32 = 0x6f70_734c;
-const SCHEMA_VERSION: &str = "3";
+const SCHEMA_VERSION: &str = "4";
 
 /// How long anybody waits for another process.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);

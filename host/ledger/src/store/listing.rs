@@ -55,12 +55,12 @@ impl Ledger {
     ///
     /// SQLite's.
     pub fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRecord>, LedgerError> {
-        // Of the runs that nobody knows about there is an index; the newest come by their receipts' places.
+        // Of the runs that nobody knows about there is an index.
         let open = super::runs::OPEN;
         let query = if filter.unknown {
             format!("SELECT {COLUMNS} FROM runs WHERE {open} ORDER BY intent DESC LIMIT ?1")
         } else {
-            format!("SELECT {COLUMNS} FROM runs ORDER BY coalesce(intent, receipt) DESC LIMIT ?1")
+            newest()
         };
         self.read(|connection| {
             let mut statement = connection.prepare(&query)?;
@@ -104,13 +104,21 @@ impl Ledger {
     ///
     /// SQLite's.
     pub fn run_of_plan(&self, plan: &str) -> Result<Option<RunRecord>, LedgerError> {
-        self.read(|connection| {
-            let query = format!(
-                "SELECT {COLUMNS} FROM runs WHERE plan = ?1 AND intent IS NOT NULL ORDER BY intent DESC LIMIT 1"
-            );
-            Ok(connection.query_row(&query, [plan], read_run).optional()?)
-        })
+        self.read(|connection| Ok(connection.query_row(&of_plan(), [plan], read_run).optional()?))
     }
+}
+
+/// The log from its end, and of each entry the run that it made known: no more is read than is listed.
+pub(super) fn newest() -> String {
+    format!(
+        "SELECT {COLUMNS} FROM entries AS made CROSS JOIN runs
+         WHERE runs.key = made.run AND coalesce(intent, receipt) = made.sequence
+         ORDER BY made.sequence DESC LIMIT ?1"
+    )
+}
+
+pub(super) fn of_plan() -> String {
+    format!("SELECT {COLUMNS} FROM runs WHERE plan = ?1 AND intent IS NOT NULL ORDER BY intent DESC LIMIT 1")
 }
 
 fn read_run(row: &Row<'_>) -> rusqlite::Result<RunRecord> {

@@ -11,6 +11,10 @@ use crate::digest::Digest;
 
 const COLUMNS: &str = "id, digest, capability, input_digest, run, created, expires, status, approvable";
 
+pub(super) const LAST_APPLIED: &str =
+    "SELECT plan FROM runs WHERE capability = ?1 AND plan IS NOT NULL AND intent IS NOT NULL
+     AND status IN ('done', 'partial') ORDER BY intent DESC LIMIT 1";
+
 /// What the ledger knows of a plan, without its document and its seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanRecord {
@@ -174,10 +178,7 @@ impl Ledger {
     /// SQLite's.
     pub fn last_applied_plan(&self, capability: &str) -> Result<Option<PlanRecord>, LedgerError> {
         self.read(|connection| {
-            let query =
-                "SELECT plan FROM runs WHERE capability = ?1 AND plan IS NOT NULL AND intent IS NOT NULL
-                         AND status IN ('done', 'partial') ORDER BY intent DESC LIMIT 1";
-            let mut statement = connection.prepare(query)?;
+            let mut statement = connection.prepare(LAST_APPLIED)?;
             let mut rows = statement.query_map([capability], |row| row.get::<_, String>(0))?;
             rows.next().map(|id| plan(connection, &id?)).transpose()
         })

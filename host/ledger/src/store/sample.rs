@@ -13,6 +13,15 @@ const CAPABILITY: &str = "communications.mail.send.test";
 /// Entries that [`Sample::round`] adds.
 pub(crate) const ROUND: u64 = 8;
 
+/// What SQLite does for a query.
+pub(super) fn steps(query: &str) -> Vec<String> {
+    let connection = Connection::open_in_memory().unwrap();
+    connection.execute_batch(connect::SCHEMA).unwrap();
+    let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
+    let values = rusqlite::params_from_iter((0..plan.parameter_count()).map(|_| 1));
+    plan.query_map(values, |row| row.get(3)).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
 /// A ledger with its keys.
 pub(crate) struct Sample {
     pub(crate) state: TempDir,

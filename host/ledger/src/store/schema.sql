@@ -1,4 +1,4 @@
--- Version 3. The log is `entries`; the other tables say what it means now. A `seal` is a check value over the rest of
+-- Version 4. The log is `entries`; the other tables say what it means now. A `seal` is a check value over the rest of
 -- its row; see seals.rs.
 
 CREATE TABLE meta(
@@ -81,6 +81,9 @@ CREATE TABLE runs(
   seal         BLOB
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX runs_that_undo ON runs(undoes) WHERE undoes IS NOT NULL;
+-- Those that took up a plan: read-only runs, of which there may be many, stand in neither.
+CREATE INDEX runs_of_plans ON runs(plan, intent) WHERE plan IS NOT NULL;
+CREATE INDEX runs_that_applied ON runs(capability, intent) WHERE plan IS NOT NULL AND intent IS NOT NULL;
 -- The runs whose effects nobody can be sure of. They are few, whatever the number of runs.
 CREATE INDEX runs_open ON runs(capability, input_digest)
   WHERE intent IS NOT NULL AND settled_by IS NULL AND (receipt IS NULL OR status = 'unknown');

@@ -404,3 +404,19 @@ fn damage_on_disk_is_noticed() {
     other.execute_batch("DROP TRIGGER entries_stay; UPDATE entries SET envelope = x'00'").unwrap();
     assert!(matches!(ledger.receipt(&key("a")), Err(LedgerError::RunState { .. })));
 }
+
+/// A ledger has as many runs as it has receipts: what is asked for each plan, or typed all day, must not cost a look at all.
+#[test]
+fn no_question_looks_at_all_runs() {
+    for query in [
+        listing::newest(),
+        listing::of_plan(),
+        plans::LAST_APPLIED.to_owned(),
+        approvals::RESUMABLE.to_owned(),
+        check::PLANS.to_owned(),
+    ] {
+        let steps = sample::steps(&query);
+        let is_costly = |step: &String| step.contains("TEMP B-TREE") || step.starts_with("SCAN runs");
+        assert!(!steps.is_empty() && !steps.iter().any(is_costly), "{query}\n{steps:?}");
+    }
+}

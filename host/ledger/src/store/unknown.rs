@@ -138,6 +138,12 @@ fn runs_are_listed() {
     end(&ledger, &NewReceipt::new(&key("z"), "a.b", Status::Done)).unwrap();
     let all = ledger.runs(&RunFilter { unknown: false, limit: 10 }).unwrap();
     assert_eq!(all.iter().map(|run| run.run.clone()).collect::<Vec<_>>(), [key("z"), run.clone()]);
+    // By where they begin in the log: an intent, where there is one.
+    intend(&ledger, &key("m"), Some(&run)).unwrap();
+    end(&ledger, &NewReceipt::new(&key("n"), "a.b", Status::Done)).unwrap();
+    end(&ledger, &NewReceipt::new(&key("m"), CAPABILITY, Status::Unknown)).unwrap();
+    let all = ledger.runs(&RunFilter { unknown: false, limit: 3 }).unwrap();
+    assert_eq!(all.iter().map(|run| run.run.clone()).collect::<Vec<_>>(), [key("n"), key("m"), key("z")]);
     let unknown = ledger.runs(&RunFilter { unknown: true, limit: 10 }).unwrap();
     assert_eq!((unknown.len(), unknown[0].performed, unknown[0].in_doubt.as_slice()), (1, 1, &[2][..]));
     assert_eq!(ledger.run("Ra").unwrap().run, run);

@@ -72,6 +72,12 @@ fn parse(file: &[u8]) -> Result<SignedLock, LockError> {
     SignedLock::parse("ops.lock", file)
 }
 
+/// Reads it as a host does that has admitted these bytes before.
+fn again(file: &[u8]) -> Result<SignedLock<OnDemand>, LockError> {
+    let seen = Seen { counter: 1, digest: Digest::of(file) };
+    SignedLock::parse_again("ops.lock", file, Some(&seen))
+}
+
 fn approvers(options: &str) -> Approvers {
     let line = format!("alice {options} {}\n", public(&ed25519_key(1)));
     Approvers::parse("approvers", line.as_bytes()).unwrap()
@@ -203,6 +209,59 @@ fn a_body_has_one_text() {
 }
 
 #[test]
+fn what_was_seen_says_the_same_read_again() {
+    let file = signed(&lock());
+    let read = again(&file).unwrap();
+    assert_eq!(read.lock.whole().unwrap(), lock());
+    let all = read.lock.components.all().unwrap();
+    assert_eq!(
+        all.into_iter().map(|(path, found)| (path.as_str(), found.digest)).collect::<Vec<_>>(),
+        [(COMPONENT, Digest::of(b"component"))]
+    );
+    assert_eq!(read.lock.components.get("components/none.wasm"), Ok(None));
+    let whole = parse(&file).unwrap();
+    assert_eq!((&read.body, &read.signature, read.digest), (&whole.body, &whole.signature, whole.digest));
+    assert_eq!(Seen::of(&read), Seen::of(&whole));
+    assert_eq!(read.verify(&approvers(""), Timestamp::UNIX_EPOCH).unwrap().principal, "alice");
+}
+
+#[test]
+fn what_was_not_seen_is_checked_whole() {
+    let file = String::from_utf8(signed(&lock())).unwrap();
+    let other = file.replacen("\"counter\": 7", "\"counter\":  7", 1);
+    let seen = Seen { counter: 7, digest: Digest::of(file.as_bytes()) };
+    for seen in [None, Some(&seen)] {
+        let error = SignedLock::parse_again("ops.lock", other.as_bytes(), seen).unwrap_err().to_string();
+        assert!(error.contains("line 4 is not as `ops pin` writes it"), "{error}");
+    }
+    // The signature counts for what was seen, too.
+    let moved = again(file.replacen("\"counter\": 7", "\"counter\": 8", 1).as_bytes()).unwrap();
+    assert!(moved.verify(&approvers(""), Timestamp::UNIX_EPOCH).is_err());
+}
+
+/// Only a version of this program that has another format can have admitted such a lock.
+#[test]
+fn what_another_version_admitted_is_refused_and_not_left_out() {
+    let file = String::from_utf8(signed(&lock())).unwrap();
+    let error = again(file.replacen("\"version\": 1", "\"version\": 2", 1).as_bytes()).unwrap_err();
+    assert!(error.to_string().contains("version 2 is not known"), "{error}");
+    let field = file.replacen("\"interface\"", "\"interfaces\"", 1);
+    assert_ne!(field, file);
+    let lock = again(field.as_bytes()).unwrap().lock;
+    for refusal in [
+        lock.components.get(COMPONENT).unwrap_err(),
+        lock.components.check(COMPONENT, b"component").unwrap_err(),
+        lock.components.all().unwrap_err(),
+        lock.whole().unwrap_err(),
+    ] {
+        assert!(
+            refusal.to_string().contains("components/mail.wasm: unknown field `interfaces`"),
+            "{refusal}"
+        );
+    }
+}
+
+#[test]
 fn body_and_signature_are_told_apart() {
     let file = String::from_utf8(signed(&lock())).unwrap();
     let (body, signature) = file.split_at(lock().body().unwrap().len());
@@ -254,9 +313,10 @@ fn what_could_not_be_read_is_not_written() {
 
 #[test]
 fn files_and_components_are_checked() {
-    let lock = lock();
+    let lock = again(&signed(&lock())).unwrap().lock;
     assert_eq!(lock.check_file("ops.yaml", b"ops"), Ok(()));
-    assert_eq!(lock.check_component(COMPONENT, b"component").unwrap().manifest, manifest());
+    assert_eq!(lock.components.check(COMPONENT, b"component"), Ok(()));
+    assert_eq!(lock.components.get(COMPONENT).unwrap().unwrap().manifest, manifest());
     let changed = lock.check_file("ops.yaml", b"ops2").unwrap_err().to_string();
     let (found, pinned) = (Digest::of(b"ops2").short(), Digest::of(b"ops").short());
     assert_eq!(
@@ -265,12 +325,12 @@ fn files_and_components_are_checked() {
             "`ops.yaml` has changed: it is {found}, the lock says {pinned}; look at the change, then run `ops pin`"
         )
     );
-    assert!(matches!(lock.check_component(COMPONENT, b"x"), Err(LockError::Changed { .. })));
+    assert!(matches!(lock.components.check(COMPONENT, b"x"), Err(LockError::Changed { .. })));
     // The two lists are apart: a component's bytes are never taken for a binding.
     for refusal in [
         lock.check_file("bindings/new.yaml", b"").unwrap_err(),
         lock.check_file(COMPONENT, b"component").unwrap_err(),
-        lock.check_component("ops.yaml", b"ops").unwrap_err(),
+        lock.components.check("ops.yaml", b"ops").unwrap_err(),
     ] {
         assert!(matches!(refusal, LockError::NotListed { .. }));
         assert!(refusal.to_string().contains("ops pin"));

@@ -87,19 +87,17 @@ impl Basis {
     /// Looks at lock and settings.
     pub(super) fn load(runner: &Runner, now: Timestamp) -> Self {
         let workspace = runner.workspace();
-        let (pinned, refused) = match runner.pinned(now) {
-            Ok(pinned) => (Some(pinned), None),
-            Err(refusal) => (None, Some(refusal.message)),
+        let read = runner.pinned(now).and_then(|pinned| Ok((pinned.whole()?, pinned)));
+        let (lock, pinned, refused) = match read {
+            Ok((lock, pinned)) => (Some(lock), Some(pinned), None),
+            Err(refusal) => (None, None, Some(refusal.message)),
         };
         let mut problems = Vec::new();
-        let lock = match &pinned {
-            Some(pinned) => Some(pinned.lock.lock.clone()),
-            None => workspace
-                .read(LOCK)
-                .ok()
-                .and_then(|bytes| SignedLock::parse(LOCK, &bytes).ok())
-                .map(|signed| signed.lock),
-        };
+        // One that does not hold is shown for what it says.
+        let lock = lock.or_else(|| {
+            let bytes = workspace.read(LOCK).ok()?;
+            Some(SignedLock::parse(LOCK, &bytes).ok()?.lock)
+        });
         let (settings, lines) = settings(workspace, &mut problems);
         let view = LockView {
             holds: pinned.is_some(),

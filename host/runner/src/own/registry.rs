@@ -16,7 +16,8 @@ use crate::runner::Runner;
 impl Runner {
     pub(super) fn registry(&self) -> Result<Value, Missing> {
         let pinned = self.pinned(Timestamp::now()).map_err(|refusal| Missing::Failed(refusal.message))?;
-        let rows = pinned.names().into_iter().map(|name| match pinned.capability(self.workspace(), name) {
+        let names = pinned.names().map_err(|refusal| Missing::Failed(refusal.message))?;
+        let rows = names.into_iter().map(|name| match pinned.capability(self.workspace(), name) {
             Ok(capability) => {
                 let fault = self.vouched(&pinned, name).err().map(|refusal| refusal.message);
                 let text = self.workspace().read(&capability.binding_file).unwrap_or_default();

@@ -50,11 +50,12 @@ impl Runner {
             return Err(self.unknown_capability(name).message);
         }
         let pinned = self.covered(now)?;
-        let subject = pinned.lock.lock.subject(name, &binding_file(name)).ok_or_else(|| {
+        let lock = pinned.whole().map_err(|refusal| refusal.message)?;
+        let subject = lock.subject(name, &binding_file(name)).ok_or_else(|| {
             format!("{name} is not in the lock\n  a review is of what the lock covers: `ops pin` first")
         })?;
         let review = Review::new(subject, now, lifetime).map_err(|error| error.to_string())?;
-        let shown = self.shown(&pinned, &review, now)?;
+        let shown = self.shown(&pinned, &lock, &review, now)?;
         Ok(Reviewing { review, shown })
     }
 
@@ -67,7 +68,8 @@ impl Runner {
         let now = Timestamp::now();
         let pinned = self.covered(now)?;
         let name = &signed.review.subject.capability;
-        let subject = pinned.lock.lock.subject(name, &binding_file(name)).ok_or_else(|| {
+        let mut lock = pinned.whole().map_err(|refusal| refusal.message)?;
+        let subject = lock.subject(name, &binding_file(name)).ok_or_else(|| {
             format!("the review is of {}, which is not in the lock\n  `ops pin` adds it", visible(name))
         })?;
         match signed.state(&subject, &pinned.approvers, now) {
@@ -85,8 +87,7 @@ impl Runner {
             }
             State::Unsigned(error) => return Err(not_a_reviewer(name, &error)),
         }
-        newer(&signed.review, pinned.lock.lock.reviews.get(name).map(|present| &present.review))?;
-        let mut lock = pinned.lock.lock.clone();
+        newer(&signed.review, lock.reviews.get(name).map(|present| &present.review))?;
         lock.counter = lock.counter.saturating_add(1);
         lock.reviews.insert(name.clone(), signed.clone());
         let approvers = pinned.file(self.workspace(), APPROVERS).map_err(|refusal| refusal.message)?;
@@ -108,7 +109,7 @@ impl Runner {
         for path in lock.files.keys() {
             pinned.file(self.workspace(), path).map_err(|refusal| first(refusal.message))?;
         }
-        for path in lock.components.keys() {
+        for path in pinned.components().map_err(|refusal| refusal.message)?.into_keys() {
             pinned.component_bytes(self.workspace(), path).map_err(|refusal| first(refusal.message))?;
         }
         for name in self.workspace().list(BINDINGS, ".yaml").map_err(|error| error.to_string())? {
@@ -121,7 +122,7 @@ impl Runner {
     }
 
     /// What is reviewed: rights in sentences, imports one by one, every digest, and the review before it.
-    fn shown(&self, pinned: &Pinned, review: &Review, now: Timestamp) -> Result<String, String> {
+    fn shown(&self, pinned: &Pinned, lock: &Lock, review: &Review, now: Timestamp) -> Result<String, String> {
         let subject = &review.subject;
         let mut text = self.describe(&subject.capability).map_err(|ending| ending.message)?.rights();
         text.push_str("  imports\n");
@@ -136,7 +137,7 @@ impl Runner {
         ] {
             text.push_str(&format!("  {what} {digest}\n"));
         }
-        let before = pinned.lock.lock.component_of(&subject.capability);
+        let before = lock.component_of(&subject.capability);
         match before.and_then(|component| pinned.review(&subject.capability, component, now)) {
             None => text.push_str("  it was never reviewed before\n"),
             Some(view) => {

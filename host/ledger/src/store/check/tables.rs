@@ -170,16 +170,16 @@ fn ask<T: FromSql>(
     connection.query_row(query, values, read).optional().map_err(|error| error.to_string())
 }
 
+pub(in crate::store) const PLANS: &str = "SELECT id, digest, document, status, run,
+    EXISTS (SELECT 1 FROM runs WHERE runs.plan = plans.id AND intent IS NOT NULL) FROM plans";
+
 /// Each stored plan: its document, the receipt of the run that made it, and whether a run took it up.
 pub(super) fn check(
     connection: &Connection,
     against: &Against<'_>,
     checked: &mut Checked,
 ) -> Result<(), LedgerError> {
-    let mut statement = connection.prepare(
-        "SELECT id, digest, document, status, run,
-         EXISTS (SELECT 1 FROM runs WHERE runs.plan = plans.id AND intent IS NOT NULL) FROM plans",
-    )?;
+    let mut statement = connection.prepare(PLANS)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let (id, digest, document): (String, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
